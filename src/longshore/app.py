@@ -1,0 +1,287 @@
+"""The application's object: settings, declared jobs and one store. The only composition root."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, Unpack
+
+from longshore import config
+from longshore.callers import caller
+from longshore.client import Client, Plan
+from longshore.core.codec import encode_literal
+from longshore.core.durations import Duration
+from longshore.core.model import Inserted, NewJob
+from longshore.core.registry import Declaration, Registry
+from longshore.core.settings import Durability, Settings
+from longshore.core.store import Store
+from longshore.core.wording import shown
+from longshore.declare import new_job, read_push
+from longshore.errors import ArgsMismatch, EnqueueError, IdConflict, LongshoreError
+from longshore.handle import JobHandle
+from longshore.job import BoundJob, JobDecorator
+from longshore.middleware import Around, Event, EventName, L, M
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from longshore.query import JobQuery, Queues
+    from longshore.worker.embedded import Worker
+
+R = TypeVar("R")
+
+
+class SettingOptions(TypedDict, total=False):
+    """Settings that may be given to :class:`Longshore`; they win over environment and file."""
+
+    lease: Duration
+    poll_interval: Duration
+    shutdown_timeout: Duration
+    keep_succeeded: Duration | None
+    keep_cancelled: Duration | None
+    keep_dead: Duration | None
+    max_payload: int
+    default_queue: str
+    prefix: str
+    durability: Durability
+
+
+class Longshore:
+    """An application's jobs and the store they live in.
+
+    Parameters: ``store``, a URL such as ``sqlite:///jobs.db``, ``memory://`` or ``env:NAME``;
+    without it ``LONGSHORE_STORE``, ``[tool.longshore]`` in ``pyproject.toml``, then
+    ``sqlite:///longshore.db``. The other settings are in the reference; an unknown one raises
+    :class:`ConfigurationError`. Nothing is opened before the first use; :meth:`close` ends it.
+
+    >>> from longshore import Longshore
+    >>> jobs = Longshore("memory://")
+    >>> @jobs.job(kind="add")
+    ... def add(a: int, b: int) -> int:
+    ...     return a + b
+    >>> handle = add.enqueue(1, 2)
+    >>> jobs.worker(threads=1).run(until_empty=True)
+    >>> handle.result(timeout=5)
+    3
+    """
+
+    def __init__(self, store: str | None = None, **settings: Unpack[SettingOptions]) -> None:
+        level, names = caller()
+        #: Name and file of the module that made this object; relative paths start beside it.
+        self.module: Final[str] = names.get("__name__", "__main__")
+        self.module_file: Final[str | None] = names.get("__file__")
+        given: dict[str, object] = dict(settings)
+        if store is not None:
+            given["store"] = store
+        self.settings: Final[Settings] = config.read(
+            given, self.module_file, os.environ, stacklevel=level + 1
+        )
+        self.registry: Final = Registry()
+        self.around: Final = Around()
+        self.client: Final = Client(self._connect)
+        #: Declares a job: ``@jobs.job`` or ``@jobs.job(queue="mail")``.
+        self.job: Final = JobDecorator(self)
+
+    # --- declare ------------------------------------------------------------------------------
+
+    def middleware(self, function: M) -> M:
+        """Put a generator function with one ``yield`` around every job of this application."""
+        return self.around.add(function)
+
+    def on(self, name: EventName) -> Callable[[L], L]:
+        """Call the decorated function after each such event, in the process that made it."""
+        return self.around.listen(name)
+
+    # --- enqueue ------------------------------------------------------------------------------
+
+    def enqueue_many(self, bound: Iterable[BoundJob[R]]) -> list[JobHandle[R]]:
+        """Store many jobs, all or none; every one is checked before the first is sent.
+
+        Raises what ``bind`` raises, naming the item's place; then nothing was written.
+
+        Example: ``jobs.enqueue_many(send_welcome.bind(i) for i in range(10_000))``
+        """
+        made = self._collect(bound)
+        if not made:
+            return []
+        return self._stored(made, self.client.run(self.store.insert([job for _, job in made])))
+
+    async def aenqueue_many(self, bound: Iterable[BoundJob[R]]) -> list[JobHandle[R]]:
+        """The awaitable twin of :meth:`enqueue_many`."""
+        made = self._collect(bound)
+        if not made:
+            return []
+        answer = await self.client.arun(self.store.insert([job for _, job in made]))
+        return self._stored(made, answer)
+
+    def push(self, job: Mapping[str, object]) -> JobHandle[Any]:
+        """Store a job given as a plain dictionary; its code need not be importable here.
+
+        Keys: ``kind``, ``args`` (a list) and ``kwargs``, and the options of ``using``. Values are
+        plain JSON. Nothing is checked against the job's signature: a worker that cannot read the
+        arguments parks the job.
+
+        Example: ``jobs.push({"kind": "app.jobs.send_welcome", "args": [42], "queue": "mail"})``
+        """
+        declaration, new = self._pushed(job)
+        return self.enqueue_one(declaration, new)
+
+    async def apush(self, job: Mapping[str, object]) -> JobHandle[Any]:
+        """The awaitable twin of :meth:`push`."""
+        declaration, new = self._pushed(job)
+        return await self.aenqueue_one(declaration, new)
+
+    def enqueue_one(self, declaration: Declaration | None, job: NewJob) -> JobHandle[Any]:
+        """Store one checked job; what ``enqueue`` of every kind of job ends in."""
+        (answer,) = self.client.run(self.store.insert([job]))
+        return self._handle(declaration, job, answer)
+
+    async def aenqueue_one(self, declaration: Declaration | None, job: NewJob) -> JobHandle[Any]:
+        """The awaitable twin of :meth:`enqueue_one`."""
+        (answer,) = await self.client.arun(self.store.insert([job]))
+        return self._handle(declaration, job, answer)
+
+    # --- follow -------------------------------------------------------------------------------
+
+    def get(self, job_id: str) -> JobHandle[Any]:
+        """A handle on a stored job; raises :class:`JobNotFound`."""
+        return self.client.follow(self._get(job_id))
+
+    async def aget(self, job_id: str) -> JobHandle[Any]:
+        """The awaitable twin of :meth:`get`."""
+        return await self.client.afollow(self._get(job_id))
+
+    @property
+    def query(self) -> JobQuery:
+        """All jobs of the store, to be narrowed with ``filter``."""
+        from longshore.query import JobQuery  # noqa: PLC0415 - only who asks pays for it
+
+        return JobQuery(self)
+
+    @property
+    def queues(self) -> Queues:
+        """The queues of the store by name: ``jobs.queues["mail"].pause()``."""
+        from longshore.query import Queues  # noqa: PLC0415 - only who asks pays for it
+
+        return Queues(self)
+
+    # --- run ----------------------------------------------------------------------------------
+
+    def worker(
+        self,
+        *,
+        queues: Iterable[str] = ("*",),
+        processes: int = 1,
+        threads: int = 10,
+        shutdown_timeout: Duration | None = None,
+        name: str | None = None,
+    ) -> Worker:
+        """A worker for these queues; see :meth:`Worker.run` and :meth:`Worker.running`.
+
+        Parameters: ``queues`` in strict order, ``"*"`` and ``"mail*"`` as wildcards, ``"-audit"``
+        excluded; ``threads``, the slots of each process.
+        """
+        from longshore.worker.embedded import Worker  # noqa: PLC0415 - a web process has none
+
+        return Worker(
+            self,
+            queues=tuple(queues),
+            processes=processes,
+            threads=threads,
+            shutdown_timeout=shutdown_timeout,
+            name=name,
+        )
+
+    @property
+    def store(self) -> Store:
+        """The store, opened at the first use."""
+        return self.client.store
+
+    def migrate(self) -> tuple[str, ...]:
+        """Bring the store's tables up to date; returns the names of the migrations that ran."""
+        return self.store.migrate()
+
+    def close(self) -> None:
+        """Close the store. Every later use raises :class:`ClientClosed`."""
+        self.client.close()
+
+    async def aclose(self) -> None:
+        """The awaitable twin of :meth:`close`."""
+        import asyncio  # noqa: PLC0415 - only awaiting callers pay for it
+
+        await asyncio.to_thread(self.close)
+
+    def __repr__(self) -> str:
+        return f"<Longshore {self.settings.store} with {len(self.registry)} jobs>"
+
+    # --- helpers ------------------------------------------------------------------------------
+
+    def _connect(self) -> Store:
+        from longshore.stores import connect  # noqa: PLC0415 - a driver is imported when used
+
+        settings = self.settings
+        return connect(
+            settings.store,
+            retention=settings.retention,
+            prefix=settings.prefix,
+            durability=settings.durability,
+        )
+
+    def _pushed(self, job: Mapping[str, object]) -> tuple[Declaration | None, NewJob]:
+        kind, args, kwargs, options = read_push(job, self.settings)
+        payload = encode_literal(args, kwargs, limit=self.settings.max_payload, kind=kind)
+        return self.registry.find(kind), new_job(kind, options, payload)
+
+    def _collect(self, bound: Iterable[BoundJob[Any]]) -> list[tuple[Declaration, NewJob]]:
+        """Turn every item into a record before the first is sent; say which one was bad."""
+        made: list[tuple[Declaration, NewJob]] = []
+        try:
+            # A generator binds here, so what it raises belongs to the item after the last.
+            for item in bound:
+                made.append(self._record(item))  # noqa: PERF401 - an error has to know how far it got
+        except LongshoreError as error:
+            error.args = (f"item {len(made)}: {error} (nothing of the batch was enqueued)",)
+            raise
+        return made
+
+    def _record(self, item: object) -> tuple[Declaration, NewJob]:
+        if not isinstance(item, BoundJob):
+            msg = f"{shown(item)} is not a bound job; give what bind() of a job returns"
+            raise ArgsMismatch(msg)
+        declaration = item.declaration
+        if item.app is not self:
+            msg = f"job {declaration.kind} was declared by another Longshore object; use that one"
+            raise EnqueueError(msg)
+        return declaration, new_job(declaration.kind, item.options, item.payload)
+
+    def _get(self, job_id: str) -> Plan[JobHandle[Any]]:
+        handle: JobHandle[Any] = JobHandle(self, job_id, None)
+        yield from handle.refreshing()
+        return handle
+
+    def _handle(
+        self, declaration: Declaration | None, job: NewJob, answer: Inserted
+    ) -> JobHandle[Any]:
+        if answer.conflict:
+            raise _conflict(job)
+        if not answer.duplicate and self.around.wants("job.enqueued"):
+            self.around.publish(
+                Event(name="job.enqueued", job_id=job.id, kind=job.kind, queue=job.queue)
+            )
+        return JobHandle(self, job.id, declaration, new=job, is_duplicate=answer.duplicate)
+
+    def _stored(
+        self, made: list[tuple[Declaration, NewJob]], answers: Sequence[Inserted]
+    ) -> list[JobHandle[Any]]:
+        return [
+            self._handle(declaration, job, answer)
+            for (declaration, job), answer in zip(made, answers, strict=True)
+        ]
+
+
+def _conflict(job: NewJob) -> IdConflict:
+    msg = (
+        f"a job with id {job.id} exists with another kind or other arguments; nothing was "
+        f"written. Give job {job.kind} another id=, or none"
+    )
+    return IdConflict(msg)

@@ -1,0 +1,142 @@
+"""``longshore status``: one screen, and an exit code that says whether jobs are looked after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+import msgspec
+
+from longshore.cli.commands.queues import COLUMNS as QUEUE_COLUMNS
+from longshore.cli.commands.queues import view as queue_view
+from longshore.cli.exit import DEGRADED, Failure
+from longshore.cli.output import Columns, Out, out_of
+from longshore.cli.parts import Command
+from longshore.cli.session import application
+from longshore.cli.views import ago, many, moment
+from longshore.core.model import JobState
+from longshore.core.store import Filter, ProcessRecord, QueueRecord
+from longshore.errors import LongshoreError
+from longshore.stores.lines import serves
+from longshore.worker.options import lines_of
+
+
+@click.command("status", cls=Command, examples=("longshore status", "longshore status -o json"))
+@click.pass_context
+def command(ctx: click.Context) -> None:
+    """Show states, queues and workers.
+
+    Exit code 0 when every waiting job has a worker, 1 when not, 4 when the store is out of reach.
+    """
+    out = out_of(ctx)
+    with application(ctx) as app:
+        store = app.store
+        counted = app.client.run(store.count(Filter()))
+        queues = app.client.run(store.queues())
+        processes = app.client.run(store.processes())
+        states = {
+            state.value: sum(part.jobs for part in counted if part.state is state)
+            for state in JobState
+        }
+        problems = _problems(queues, processes)
+        report = _Report(str(app.settings.store), states, queues, processes, problems)
+        _show(out, report)
+    if problems:
+        raise Failure(DEGRADED, f"{'; '.join(problems)}.")
+
+
+def process_view(process: ProcessRecord) -> dict[str, Any]:
+    """A worker process as a JSON record."""
+    return {
+        "id": process.id,
+        "name": process.name,
+        "app": process.app,
+        "host": process.host,
+        "pid": process.pid,
+        "queues": list(process.queues),
+        "slots": process.slots,
+        "running": process.running,
+        "started_at": moment(process.started_at),
+        "seen_at": moment(process.seen_at),
+        "live": process.lease_left > 0,
+    }
+
+
+_WORKERS: Columns = {
+    "worker": lambda record: record.name,
+    "pid": lambda record: str(record.pid),
+    "queues": lambda record: ",".join(record.queues),
+    "busy": lambda record: f"{record.running}/{record.slots}",
+    "started": lambda record: ago(record.started_at),
+    "seen": lambda record: ago(record.seen_at),
+    "lease": lambda record: "live" if record.lease_left > 0 else "lost",
+}
+
+
+class _State(msgspec.Struct, frozen=True):
+    state: str
+    jobs: int
+
+
+_STATES: Columns = {"state": lambda row: row.state, "jobs": lambda row: str(row.jobs)}
+
+
+class _Report(msgspec.Struct, frozen=True):
+    store: str
+    states: dict[str, int]
+    queues: Sequence[QueueRecord]
+    processes: Sequence[ProcessRecord]
+    problems: Sequence[str]
+
+
+def _show(out: Out, report: _Report) -> None:
+    queues = [queue_view(queue) for queue in report.queues]
+    match out.form:
+        case "json" | "jsonl":
+            fields = {
+                "healthy": not report.problems,
+                "problems": list(report.problems),
+                "store": report.store,
+                "states": report.states,
+                "queues": queues,
+                "workers": [process_view(process) for process in report.processes],
+            }
+            out.fields(fields, ())
+        case "plain":
+            for state, jobs in report.states.items():
+                click.echo(f"state\t{state}\t{jobs}")
+            for queue in report.queues:
+                click.echo(f"queue\t{queue.name}\t{queue.depth}\t{queue.latency / 1_000_000:g}")
+            for process in report.processes:
+                live = "live" if process.lease_left > 0 else "lost"
+                busy = f"{process.running}/{process.slots}"
+                click.echo(f"worker\t{process.name}\t{busy}\t{live}")
+        case _:
+            click.echo(f"store {report.store}")
+            states = [_State(name, jobs) for name, jobs in report.states.items() if jobs]
+            out.rows("states", states, _STATES)
+            out.rows("queues", queues, QUEUE_COLUMNS, empty="no queue holds a job")
+            out.rows("workers", report.processes, _WORKERS, empty="no worker has registered")
+
+
+def _problems(queues: Sequence[QueueRecord], processes: Sequence[ProcessRecord]) -> list[str]:
+    live = [process for process in processes if process.lease_left > 0]
+    problems = [
+        f"{process.name} is gone and {many(process.running, 'job')} of it not yet rescued"
+        for process in processes
+        if process.lease_left <= 0 and process.running
+    ]
+    problems += [
+        f"queue {queue.name} has {many(queue.depth, 'job')} waiting and no worker"
+        for queue in queues
+        if queue.depth and not queue.paused and not any(_serves(one, queue.name) for one in live)
+    ]
+    return problems
+
+
+def _serves(process: ProcessRecord, queue: str) -> bool:
+    try:
+        return any(serves(line, queue) for line in lines_of(process.queues))
+    except LongshoreError:  # written by another release
+        return True

@@ -1,0 +1,223 @@
+"""How jobs and times look to people and to programs that read JSON."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from longshore.cli.output import Columns
+from longshore.core.durations import describe
+from longshore.core.model import JobRecord, Run
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_ERROR_SHOWN: Final = 80
+
+
+def moment(us: int | None) -> str | None:
+    """A stored time as ISO 8601 in UTC."""
+    if us is None:
+        return None
+    try:
+        return (_EPOCH + timedelta(microseconds=us)).isoformat()
+    except OverflowError:
+        return None
+
+
+def ago(us: int | None) -> str:
+    """A stored time as people say it: ``5 min ago``, ``in 2 h``."""
+    if us is None:
+        return ""
+    passed = time.time_ns() // 1000 - us
+    if abs(passed) < 1_000_000:
+        return "now"
+    return f"{describe(passed)} ago" if passed > 0 else f"in {describe(-passed)}"
+
+
+def span(us: int | None) -> float | None:
+    """A stored duration in seconds."""
+    return None if us is None else us / 1_000_000
+
+
+class _Payload(msgspec.Struct):
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+
+
+def arguments(payload: bytes) -> tuple[list[Any], dict[str, Any]] | None:
+    """Positional and named arguments; ``None`` when they cannot be read here."""
+    try:
+        found = msgspec.json.decode(payload, type=_Payload)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    return found.args, found.kwargs
+
+
+def summary(job: JobRecord) -> dict[str, object]:
+    """A job as one record of a list in JSON."""
+    given = arguments(job.payload)
+    return {
+        "id": job.id,
+        "kind": job.kind,
+        "queue": job.queue,
+        "state": job.state.value,
+        "priority": job.priority,
+        "attempt": job.attempt,
+        "max_attempts": job.max_attempts,
+        "run": job.run,
+        "failures": job.failures,
+        "interruptions": job.interruptions,
+        "args": None if given is None else given[0],
+        "kwargs": None if given is None else given[1],
+        "created_at": moment(job.created_at),
+        "scheduled_at": moment(job.scheduled_at),
+        "attempted_at": moment(job.attempted_at),
+        "finalized_at": moment(job.finalized_at),
+        "expires_at": moment(job.expires_at),
+        "timeout_seconds": span(job.timeout),
+        "progress": msgspec.to_builtins(job.progress),
+        "error": job.error,
+        "reason": job.reason,
+        "parked": job.parked,
+        "cancel_requested": job.cancel_requested,
+        "tags": list(job.tags),
+        "meta": dict(job.meta),
+    }
+
+
+def whole(job: JobRecord) -> dict[str, object]:
+    """A job with its result and every run that did not succeed."""
+    return {
+        **summary(job),
+        "claimed_by": job.claimed_by,
+        "result": result(job),
+        "result_error": job.result_error,
+        "runs": [_run(run) for run in job.runs],
+    }
+
+
+def result(job: JobRecord) -> object:
+    """What the job returned, as plain JSON; ``None`` when nothing is kept."""
+    return None if job.result is None else msgspec.json.decode(job.result)
+
+
+def _run(run: Run) -> dict[str, object]:
+    return {
+        "run": run.run,
+        "process": run.process,
+        "started_at": moment(run.started_at),
+        "ended_at": moment(run.ended_at),
+        "why": run.why.value,
+        "error": run.error,
+        "message": run.message,
+        "traceback": run.traceback,
+    }
+
+
+def call(job: JobRecord) -> str:
+    """The arguments as a call shows them: ``42, locale='fr'``."""
+    given = arguments(job.payload)
+    if given is None:
+        return "(not readable here)"
+    args, kwargs = given
+    return ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())])
+
+
+def _to_seconds(text: str | None) -> str:
+    return f"{text[:19]}Z" if text else ""
+
+
+def _since(text: str | None) -> str:
+    if not text:
+        return ""
+    return ago((datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1))
+
+
+def many(number: int, noun: str) -> str:
+    """``1 job``, ``2 jobs``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _short(text: str | None) -> str:
+    line = (text or "").partition("\n")[0]
+    return line if len(line) <= _ERROR_SHOWN else f"{line[:_ERROR_SHOWN]}..."
+
+
+#: What a list of jobs may show; the first ones are shown unless others are chosen.
+COLUMNS: Final[Columns] = {
+    "id": lambda job: job["id"],
+    "state": lambda job: job["state"],
+    "kind": lambda job: job["kind"],
+    "queue": lambda job: job["queue"],
+    "attempt": lambda job: f"{job['attempt']}/{job['max_attempts']}",
+    "created": lambda job: _to_seconds(job["created_at"]),
+    "error": lambda job: _short(job["error"]),
+    "due": lambda job: _to_seconds(job["scheduled_at"]),
+    "ended": lambda job: _to_seconds(job["finalized_at"]),
+    "priority": lambda job: str(job["priority"]),
+    "run": lambda job: str(job["run"]),
+    "tags": lambda job: ",".join(job["tags"]),
+    "reason": lambda job: _short(job["reason"]),
+    "args": lambda job: _short(msgspec.json.encode(job["kwargs"] or job["args"]).decode()),
+}
+#: The same on a terminal, where times are said as people say them.
+FOR_PEOPLE: Final[Columns] = {
+    **COLUMNS,
+    "created": lambda job: _since(job["created_at"]),
+    "due": lambda job: _since(job["scheduled_at"]),
+    "ended": lambda job: _since(job["finalized_at"]),
+}
+USUAL: Final = ("id", "state", "kind", "queue", "attempt", "created", "error")
+
+
+def shown(job: JobRecord) -> list[tuple[str, str]]:
+    """A job as people read all of it."""
+    lines: list[tuple[str, str]] = [
+        ("id", job.id),
+        ("kind", job.kind),
+        ("call", call(job)),
+        ("queue", job.queue),
+        ("state", _state(job)),
+        ("attempt", f"{job.attempt} of {job.max_attempts}, run {job.run}"),
+        ("created", _when(job.created_at)),
+        ("due", _when(job.scheduled_at)),
+        ("started", _when(job.attempted_at)),
+        ("ended", _when(job.finalized_at)),
+        ("reason", job.reason or ""),
+        ("progress", _progress(job)),
+        ("result", job.result.decode() if job.result is not None else job.result_error or ""),
+        ("tags", ", ".join(job.tags)),
+        ("meta", msgspec.json.encode(job.meta).decode() if job.meta else ""),
+    ]
+    for run in job.runs:
+        error = f" {run.error}: {run.message}" if run.error else ""
+        lines.append((f"run {run.run}", f"{run.why.value} {ago(run.ended_at)}{error}"))
+    last = next((run.traceback for run in reversed(job.runs) if run.traceback), None)
+    if last:
+        lines.append(("traceback", last.rstrip()))
+    return [(name, text) for name, text in lines if text]
+
+
+def _state(job: JobRecord) -> str:
+    marks: Mapping[str, object] = {
+        "asked to end": job.cancel_requested,
+        f"parked: {job.parked}": job.parked,
+        f"on {job.claimed_by}": job.claimed_by,
+    }
+    given = [text for text, holds in marks.items() if holds]
+    return f"{job.state.value} ({', '.join(given)})" if given else job.state.value
+
+
+def _when(us: int | None) -> str:
+    return "" if us is None else f"{moment(us)} ({ago(us)})"
+
+
+def _progress(job: JobRecord) -> str:
+    if job.progress is None:
+        return ""
+    done, total, message = job.progress.done, job.progress.total, job.progress.message
+    share = f"{done:g}" if total is None else f"{done:g} of {total:g}"
+    return f"{share}, {message}" if message else share

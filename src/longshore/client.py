@@ -1,0 +1,192 @@
+"""A store and the two ways of calling it: blocking and awaiting, from one body.
+
+What takes one operation is driven by the store itself. What takes several, or has to wait between
+them, is a *plan*: a generator that yields operations and waits and is sent their answers. Every
+public method and its awaitable twin run the same plan.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from _thread import get_ident
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakSet
+
+import msgspec
+
+from longshore.callers import warn
+from longshore.core.store import Operation, Store, Watch
+from longshore.errors import ClientClosed, StoreBusy
+
+if TYPE_CHECKING:
+    from longshore.hints import Hub, Subscription
+
+T = TypeVar("T")
+
+
+class Hint(msgspec.Struct, frozen=True):
+    """In a plan: wait until the store hints at a change, at most ``timeout`` seconds.
+
+    The first one of a plan begins to listen and comes back at once, so that the plan looks again:
+    what changed before it listened was not hinted at.
+    """
+
+    timeout: float
+
+
+Plan = Generator["Operation[Any] | Hint", Any, T]
+
+
+def ask(op: Operation[T]) -> Generator[Operation[T], T, T]:
+    """Yield one operation from a plan and give back its answer with its type."""
+    answer = yield op
+    return answer
+
+
+def pause(timeout: float) -> Generator[Hint, bool, bool]:
+    """Wait for a hint from a plan; gives whether one came."""
+    hinted = yield Hint(timeout)
+    return hinted
+
+
+class Client:
+    """Opens the store at the first use, drives operations and plans, and closes it for good.
+
+    It ends with :meth:`close`; afterwards every call raises :class:`ClientClosed`.
+    """
+
+    def __init__(self, connect: Callable[[], Store]) -> None:
+        self._connect = connect
+        self._store: Store | None = None
+        self._closed = False
+        self.begin()
+        _clients.add(self)
+
+    def begin(self) -> None:
+        """Start with no lock held and no thread; so does a forked child, which has neither."""
+        self._lock = threading.RLock()
+        self._inside: set[int] = set()
+        self._hub: Hub | None = None
+
+    @property
+    def store(self) -> Store:
+        """The open store."""
+        return self._store or self._open()
+
+    def run(self, op: Operation[T]) -> T:
+        """Drive one operation, blocking."""
+        if _loop_runs():
+            warn(f"{op.name} blocks the running event loop; await the twin (aenqueue, aresult ...)")
+        return self._run(op)
+
+    async def arun(self, op: Operation[T]) -> T:
+        """Drive one operation, awaiting."""
+        store = self.store
+        # A store in this process answers at once: there is nothing to await.
+        return await store.arun(op) if store.shared else self._run(op)
+
+    def follow(self, plan: Plan[T]) -> T:
+        """Run a plan, blocking."""
+        watch: Watch | None = None
+        try:
+            step = next(plan)
+            while True:
+                match step:
+                    case Operation():
+                        step = plan.send(self.run(step))
+                    case Hint(timeout=timeout):
+                        heard = watch is None or watch.wait(timeout)
+                        watch = watch or self.store.watch()
+                        step = plan.send(heard)
+        except StopIteration as done:
+            value: T = done.value
+            return value
+        finally:
+            plan.close()
+            if watch is not None:
+                watch.close()
+
+    async def afollow(self, plan: Plan[T]) -> T:
+        """Run the same plan, awaiting."""
+        watch: Subscription | None = None
+        try:
+            step = next(plan)
+            while True:
+                match step:
+                    case Operation():
+                        step = plan.send(await self.arun(step))
+                    case Hint(timeout=timeout):
+                        heard = watch is None or await watch.wait(timeout)
+                        watch = watch or self._subscribe()
+                        step = plan.send(heard)
+        except StopIteration as done:
+            value: T = done.value
+            return value
+        finally:
+            plan.close()
+            if watch is not None:
+                watch.close()
+
+    def close(self) -> None:
+        """Close the store; safe to repeat."""
+        with self._lock:
+            self._closed = True
+            store, self._store = self._store, None
+            hub, self._hub = self._hub, None
+        if hub is not None:
+            hub.close()
+        if store is not None:
+            store.close()
+
+    def _open(self) -> Store:
+        with self._lock:
+            if self._closed:
+                msg = "this Longshore object was closed; make a new one to go on"
+                raise ClientClosed(msg)
+            if self._store is None:
+                self._store = self._connect()
+            return self._store
+
+    def _run(self, op: Operation[T]) -> T:
+        thread, inside = get_ident(), self._inside
+        if thread in inside:
+            # A signal handler or __del__ came in between: the store's lock is this thread's own.
+            msg = (
+                f"{op.name}: this thread is already in the middle of a call to the store; nothing "
+                "was done. In a signal handler or __del__ set a flag, and act on it outside"
+            )
+            raise StoreBusy(msg)
+        inside.add(thread)
+        try:
+            return self.store.run(op)
+        finally:
+            inside.discard(thread)
+
+    def _subscribe(self) -> Subscription:
+        from longshore.hints import Hub  # noqa: PLC0415 - only who awaits pays for it
+
+        with self._lock:
+            if self._hub is None:
+                self._hub = Hub(self.store.watch)
+            return self._hub.subscribe()
+
+
+def _loop_runs() -> bool:
+    # asyncio is looked up, not imported: who never awaits does not pay for it.
+    events = sys.modules.get("asyncio.events")
+    return events is not None and events._get_running_loop() is not None  # noqa: SLF001
+
+
+_clients: WeakSet[Client] = WeakSet()
+
+
+def _begin_all() -> None:
+    for client in _clients:
+        client.begin()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_begin_all)

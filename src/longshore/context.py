@@ -1,0 +1,218 @@
+"""The running job, as its own body sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
+from math import isfinite
+from typing import Any
+
+import msgspec
+
+from longshore.core.model import Claimed, Lease, Progress
+from longshore.core.wording import shown
+from longshore.errors import Cancelled, Interrupted, InvalidOption, LongshoreError, NotInAJob
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class RunState:
+    """What the worker knows of one run and the body may ask. Flags only ever go up.
+
+    ``verdict`` is the error that a stopped body is given: why it was timed out, cancelled or
+    interrupted. Times are microseconds of the wall clock, 0 until known.
+    """
+
+    __slots__ = (
+        "cancelled",
+        "claim_id",
+        "claimed",
+        "ended_at",
+        "error",
+        "lease",
+        "lost",
+        "report",
+        "started_at",
+        "stopping",
+        "verdict",
+    )
+
+    def __init__(
+        self,
+        claimed: Claimed,
+        lease: Lease,
+        claim_id: int,
+        report: Callable[[Lease, Progress], None],
+    ) -> None:
+        self.claimed = claimed
+        self.lease = lease
+        self.claim_id = claim_id
+        self.report = report
+        self.started_at = 0
+        self.ended_at = 0
+        self.cancelled = False
+        self.stopping = False
+        self.lost = False
+        self.verdict: LongshoreError | None = None
+        self.error: BaseException | None = None  # what the body raised
+
+
+class JobContext:
+    """The job that runs here and now.
+
+    Taken as a parameter with the default :data:`CONTEXT`, as the first parameter of a job
+    declared with ``context=True``, as ``self.context`` of a job class, or from :func:`current`.
+    In an ordinary call there is no running job: the context is *detached*, progress goes nowhere
+    and ``id`` is ``None``.
+
+    >>> from longshore import CONTEXT
+    >>> CONTEXT.id is None
+    True
+    """
+
+    __slots__ = ("_run",)
+
+    def __init__(self, run: RunState | None = None) -> None:
+        self._run = run
+
+    @property
+    def id(self) -> str | None:
+        """The job's id; ``None`` when detached."""
+        return self._run.claimed.id if self._run else None
+
+    @property
+    def kind(self) -> str:
+        """The stored name of the job; empty when detached."""
+        return self._run.claimed.kind if self._run else ""
+
+    @property
+    def queue(self) -> str:
+        """The queue it was claimed from; empty when detached."""
+        return self._run.claimed.queue if self._run else ""
+
+    @property
+    def args(self) -> Mapping[str, Any]:
+        """The stored arguments as plain JSON values: ``{"args": [...], "kwargs": {...}}``."""
+        if self._run is None:
+            return {}
+        stored: Mapping[str, Any] = msgspec.json.decode(self._run.claimed.payload)
+        return stored
+
+    @property
+    def attempt(self) -> int:
+        """Failed attempts so far, and this one."""
+        return self._run.claimed.attempt if self._run else 1
+
+    @property
+    def run(self) -> int:
+        """The run number: every claim counts, failed or not."""
+        return self._run.lease.run if self._run else 0
+
+    @property
+    def failures(self) -> int:
+        """Failed attempts so far."""
+        return self._run.claimed.failures if self._run else 0
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When the job was enqueued, in UTC."""
+        if self._run is None:
+            return None
+        return _EPOCH + timedelta(microseconds=self._run.claimed.created_at)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The job's tags."""
+        return self._run.claimed.tags if self._run else ()
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """What travels with the job beside its arguments."""
+        if self._run is None or self._run.claimed.meta is None:
+            return {}
+        stored: Mapping[str, Any] = msgspec.json.decode(self._run.claimed.meta)
+        return stored
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether a person asked this job to end."""
+        return self._run is not None and self._run.cancelled
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the worker is draining and would like this job to end soon."""
+        return self._run is not None and self._run.stopping
+
+    @property
+    def lost(self) -> bool:
+        """Whether the lease is lost: nothing this run reports will be accepted."""
+        return self._run is not None and self._run.lost
+
+    def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
+        """Say how far the job is; others read it within about a quarter of a second.
+
+        Parameters: ``done`` of ``total`` in any unit; ``message`` at most 1 000 characters of it
+        are kept. Raises :class:`InvalidOption` for what is not a number.
+
+        >>> from longshore import CONTEXT
+        >>> CONTEXT.progress(31, 50, "page 31 of 50")
+        """
+        said = Progress(
+            _number("done", done),
+            None if total is None else _number("total", total),
+            None if message is None else str(message)[:1000],
+        )
+        if self._run is not None:
+            self._run.report(self._run.lease, said)
+
+    def checkpoint(self) -> None:
+        """A good place to stop: raises :class:`Cancelled` or :class:`Interrupted` if asked to.
+
+        Interrupted gives the job back uncounted; it runs again elsewhere from its beginning.
+
+        >>> from longshore import CONTEXT
+        >>> CONTEXT.checkpoint()
+        """
+        run = self._run
+        if run is None:
+            return
+        if run.cancelled:
+            msg = f"job {run.claimed.id} ({run.claimed.kind}) was cancelled while it ran"
+            raise Cancelled(msg)
+        if run.stopping:
+            msg = f"the worker is stopping; job {run.claimed.id} ({run.claimed.kind}) goes back"
+            raise Interrupted(msg)
+
+
+def _number(field: str, value: float) -> float:
+    # JSON has no NaN: stored as null, it would make the whole record unreadable.
+    if isinstance(value, str) or not isfinite(value):
+        msg = f"progress: {field}={shown(value)} is not a number"
+        raise InvalidOption(msg)
+    return value
+
+
+#: The default of a parameter that the worker fills with the running job's context.
+CONTEXT = JobContext()
+
+_current: ContextVar[JobContext | None] = ContextVar("longshore_current", default=None)
+
+#: Called by the worker around each body.
+set_current = _current.set
+reset_current = _current.reset
+
+
+def current() -> JobContext:
+    """The context of the job that runs here; raises :class:`NotInAJob` outside of one.
+
+    >>> from longshore import current
+    >>> current()
+    Traceback (most recent call last):
+    longshore.errors.NotInAJob: no job runs here; current() works inside a job's body only
+    """
+    context = _current.get()
+    if context is None:
+        msg = "no job runs here; current() works inside a job's body only"
+        raise NotInAJob(msg)
+    return context

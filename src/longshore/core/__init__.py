@@ -1,0 +1,1 @@
+"""The rules of Longshore without any I/O: records, states, outcomes, codecs and the seam."""

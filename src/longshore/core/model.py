@@ -1,0 +1,235 @@
+"""What a job is: its records, its states, and the only table of allowed transitions.
+
+Records are frozen ``msgspec.Struct``: they cross the seam between worker and store and are
+built by the hundred thousand. Times are whole microseconds since 1970 UTC; durations are whole
+microseconds; ``None`` in a retention means "for ever".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class JobState(StrEnum):
+    """Where a job is in its life; see :data:`TRANSITIONS`."""
+
+    WAITING = "waiting"
+    SCHEDULED = "scheduled"
+    AVAILABLE = "available"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    SUCCEEDED = "succeeded"
+    CANCELLED = "cancelled"
+    DEAD = "dead"
+
+
+#: A job in one of these has ended; it is kept for its retention and then pruned.
+ENDED = frozenset({JobState.SUCCEEDED, JobState.CANCELLED, JobState.DEAD})
+
+#: A job in one of these will still run, or runs now.
+LIVE = frozenset(JobState) - ENDED
+
+#: Every allowed transition. Nothing outside this module may invent another; the stores' scripts
+#: and the picture in the documentation are tested against it.
+TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
+    JobState.WAITING: frozenset({JobState.AVAILABLE, JobState.SCHEDULED, JobState.CANCELLED}),
+    JobState.SCHEDULED: frozenset({JobState.AVAILABLE, JobState.CANCELLED}),
+    JobState.AVAILABLE: frozenset({JobState.RUNNING, JobState.CANCELLED}),
+    JobState.RUNNING: frozenset(
+        {
+            JobState.SUCCEEDED,
+            JobState.RETRYING,  # a failed attempt
+            JobState.SCHEDULED,  # snoozed
+            JobState.AVAILABLE,  # released, interrupted or parked
+            JobState.CANCELLED,
+            JobState.DEAD,
+        }
+    ),
+    JobState.RETRYING: frozenset({JobState.AVAILABLE, JobState.CANCELLED}),
+    # An ended job lives again only by a person's retry.
+    JobState.SUCCEEDED: frozenset({JobState.AVAILABLE}),
+    JobState.CANCELLED: frozenset({JobState.AVAILABLE}),
+    JobState.DEAD: frozenset({JobState.AVAILABLE}),
+}
+
+
+class Why(StrEnum):
+    """Why a run did not succeed, as kept in ``runs[]``."""
+
+    FAILED = "failed"
+    TIMED_OUT = "timed out"
+    INTERRUPTED = "interrupted"
+    SNOOZED = "snoozed"
+    RELEASED = "released"
+    CANCELLED = "cancelled"
+    PARKED = "parked"
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One run that did not succeed. The first 20 and the last 80 of a job are kept."""
+
+    run: int
+    process: str
+    started_at: int
+    ended_at: int
+    why: Why
+    error: str | None = None  # exception class, module-qualified
+    message: str | None = None  # at most 10 000 characters
+    traceback: str | None = None  # at most 64 KiB
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a running job says it is."""
+
+    done: float
+    total: float | None = None
+    message: str | None = None
+
+
+class NewJob(msgspec.Struct, frozen=True):
+    """A job not yet stored. ``state`` is available or scheduled (later: waiting)."""
+
+    id: str
+    kind: str
+    queue: str
+    payload: bytes
+    state: JobState
+    priority: int
+    scheduled_at: int  # when it is due; for an available job, when it was made
+    created_at: int
+    max_attempts: int = 25
+    timeout: int | None = None
+    expires_at: int | None = None
+    keep_result: int | None = 86_400_000_000
+    tags: tuple[str, ...] = ()
+    meta: Mapping[str, Any] | None = None
+
+
+class Inserted(msgspec.Struct, frozen=True):
+    """The outcome of storing one job; a conflict is a result here, not an error.
+
+    ``duplicate``: the id was there already with the same kind and payload.
+    ``conflict``: the id was there with another kind or payload; nothing was written for any job
+    of the request.
+    """
+
+    id: str
+    duplicate: bool = False
+    conflict: bool = False
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """The right to report on one run of one job: the fence of every write after a claim."""
+
+    job_id: str
+    process_id: str
+    run: int
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """A job as a worker gets it. The order of fields is the order of a claim's columns."""
+
+    id: str
+    run: int
+    kind: str
+    queue: str
+    payload: bytes
+    priority: int
+    failures: int
+    interruptions: int
+    max_attempts: int
+    scheduled_at: int
+    created_at: int
+    claimed_at: int
+    timeout: int | None
+    keep_result: int | None
+    budgets: bytes | None  # JSON object: failures counted by each retry_on policy
+    tags: tuple[str, ...]
+    meta: bytes | None  # JSON object
+
+    @property
+    def attempt(self) -> int:
+        """What people read: failures so far and this one."""
+        return self.failures + 1
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """How one run ended: the only record a worker reports with.
+
+    ``to`` is succeeded, cancelled or dead (the job has ended), retrying or scheduled (due again
+    ``at``), or available (given back, keeps its place). ``failed`` counts a failure; ``entry`` is
+    the line for ``runs[]`` of a run that did not succeed. ``parked`` marks an available job that
+    no process knowing only these kinds may take again. ``queue`` and ``priority`` move a retried job.
+    """
+
+    lease: Lease
+    to: JobState
+    at: int | None = None
+    failed: bool = False
+    interrupted: bool = False  # its process died under it: interruptions + 1, to is available
+    entry: Run | None = None
+    result: bytes | None = None
+    result_error: str | None = None
+    reason: str | None = None
+    budgets: bytes | None = None
+    parked: str | None = None
+    parked_by: str | None = None  # digest of the list of kinds of the process that parked it
+    queue: str | None = None
+    priority: int | None = None
+
+
+class Patch(msgspec.Struct, frozen=True):
+    """What a running job says of itself between claim and end; fenced like an ending."""
+
+    lease: Lease
+    progress: Progress
+
+
+class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored job as people read it, live or ended."""
+
+    id: str
+    kind: str
+    queue: str
+    state: JobState
+    payload: bytes
+    priority: int
+    run: int
+    failures: int
+    interruptions: int
+    max_attempts: int
+    scheduled_at: int
+    created_at: int
+    attempted_at: int | None  # first claimed
+    claimed_at: int | None  # start of the present run
+    finalized_at: int | None
+    expires_at: int | None
+    timeout: int | None
+    keep_result: int | None
+    claimed_by: str | None
+    cancel_requested: bool
+    parked: str | None
+    reason: str | None
+    result: bytes | None
+    result_error: str | None
+    progress: Progress | None
+    tags: tuple[str, ...]
+    meta: Mapping[str, Any]
+    runs: tuple[Run, ...]
+
+    @property
+    def attempt(self) -> int:
+        """The present attempt, or the last one made: failures + 1, but a dead job's last failed."""
+        return max(1, self.failures + (self.state is not JobState.DEAD))
+
+    @property
+    def error(self) -> str | None:
+        """The last recorded error, as ``Class: message``; ``None`` if no run raised."""
+        for run in reversed(self.runs):
+            if run.error is not None:
+                return f"{run.error}: {run.message}" if run.message else run.error
+        return None

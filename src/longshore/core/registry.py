@@ -1,0 +1,119 @@
+"""The declared jobs of one application: what each is, and which kind names it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from longshore.core.codec import Signature
+from longshore.core.outcome import Policies
+from longshore.core.wording import did_you_mean, shown
+from longshore.errors import DuplicateJob, UnknownJob
+
+
+class Isolation(StrEnum):
+    """Where the body of a job runs."""
+
+    THREAD = "thread"
+    ASYNC = "async"
+    PROCESS = "process"
+
+
+class Declaration(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """One declared job.
+
+    ``call`` performs it: the plain function, or for a job class a function that makes an
+    instance. ``context`` names the keyword that takes the running job's context; an empty name
+    means the first positional parameter; ``None`` means it takes none.
+    """
+
+    kind: str
+    call: Callable[..., Any]
+    signature: Signature
+    where: str  # file and line, for messages
+    isolation: Isolation
+    policies: Policies
+    aliases: tuple[str, ...] = ()
+    context: str | None = None
+    queue: str = "default"
+    priority: int = 0
+    max_attempts: int = 25
+    timeout: int | None = None
+    expires: int | None = None
+    keep_result: int | None = 86_400_000_000
+    tags: tuple[str, ...] = ()
+    job_class: type[Any] | None = None
+
+    @property
+    def coroutine(self) -> bool:
+        """Whether the body has to be awaited."""
+        code = getattr(self.call, "__code__", None)
+        return code is not None and bool(code.co_flags & 0x80)  # CO_COROUTINE
+
+
+class Registry:
+    """Kinds and aliases to declarations. Filled while the application is imported."""
+
+    def __init__(self) -> None:
+        self._by_kind: dict[str, Declaration] = {}
+        self._names: dict[str, Declaration] = {}
+
+    def add(self, declaration: Declaration) -> None:
+        """Register a declaration under its kind and aliases; raises :class:`DuplicateJob`.
+
+        The same function at the same place may be declared again: interactive sessions and
+        reloaded modules do that, and mean the newer one.
+        """
+        names = (declaration.kind, *declaration.aliases)
+        older = self._by_kind.get(declaration.kind)
+        for name in names:
+            known = self._names.get(name)
+            if known is not None and (known is not older or known.where != declaration.where):
+                msg = (
+                    f"two jobs are called {name!r}: {known.where} and {declaration.where}; "
+                    "give one of them another kind="
+                )
+                raise DuplicateJob(msg)
+        for name in (older.kind, *older.aliases) if older is not None else ():
+            self._names.pop(name, None)
+        self._by_kind[declaration.kind] = declaration
+        self._names.update(dict.fromkeys(names, declaration))
+
+    def find(self, kind: str) -> Declaration | None:
+        """The declaration that a stored kind means, aliases included."""
+        return self._names.get(kind)
+
+    def resolve(self, kind: str) -> Declaration:
+        """Like :meth:`find`; raises :class:`UnknownJob` with the nearest names."""
+        found = self._names.get(kind)
+        if found is None:
+            msg = (
+                f"no job of kind {shown(kind)} is declared in this application."
+                f"{did_you_mean(kind, self._names)}"
+            )
+            raise UnknownJob(msg)
+        return found
+
+    def names(self) -> tuple[str, ...]:
+        """Every kind and alias that this application can run, sorted."""
+        return tuple(sorted(self._names))
+
+    def digest(self) -> str:
+        """A short name for this list of kinds: a job is parked at most once per list."""
+        # Imported here: it loads OpenSSL, and only workers ask.
+        from hashlib import sha256  # noqa: PLC0415
+
+        return sha256("\n".join(self.names()).encode()).hexdigest()[:16]
+
+    def __iter__(self) -> Iterator[Declaration]:
+        return iter(self._by_kind.values())
+
+    def __len__(self) -> int:
+        return len(self._by_kind)
+
+    def by_kind(self) -> Mapping[str, Declaration]:
+        """Declarations by kind or alias, for the worker's look-ups."""
+        return self._names

@@ -1,0 +1,448 @@
+"""The seam between Longshore and a place where jobs live: one small protocol, plural only.
+
+A store is a set of *operations*. An operation is a generator behind a factory: it yields the
+statements of its store, is sent their rows, and does no I/O itself. So each is written once and
+serves the worker (blocking), ``aenqueue`` (awaiting) and the caller's own connection, and a driver
+can start it afresh when the store was busy.
+
+Rules every store keeps, tested by ``longshore.testing.conformance``:
+
+* one job is a list of one; requests are frozen records, so a new field breaks no store;
+* no driver type crosses;
+* every write after a claim carries the lease (job, process, run): if state, ``claimed_by`` and
+  ``run`` do not match it changes nothing and the answer says so;
+* a repeated request is answered, not repeated: insert by id, claim by (process, ``claim_id``),
+  finish by (process, run), which stay on the row;
+* the store's clock decides leases and what is due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from functools import wraps
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+
+import msgspec
+
+from longshore.core.model import (
+    Claimed,
+    Ending,
+    Inserted,
+    JobRecord,
+    JobState,
+    Lease,
+    NewJob,
+    Patch,
+)
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+P = ParamSpec("P")
+S = TypeVar("S")
+
+
+class Operation(Generic[T_co]):
+    """One whole queue operation, not yet driven.
+
+    ``start()`` gives a fresh generator each time, so a driver may begin again; ``writes`` tells
+    the driver to wrap it in one write transaction.
+    """
+
+    __slots__ = ("name", "start", "writes")
+
+    def __init__(
+        self, name: str, start: Callable[[], Generator[Any, Any, T_co]], *, writes: bool
+    ) -> None:
+        self.name = name
+        self.start = start
+        self.writes = writes
+
+
+def operation(
+    *, writes: bool
+) -> Callable[
+    [Callable[Concatenate[S, P], Generator[Any, Any, T]]], Callable[Concatenate[S, P], Operation[T]]
+]:
+    """Turn a generator method into a factory of operations."""
+
+    def wrap(
+        body: Callable[Concatenate[S, P], Generator[Any, Any, T]],
+    ) -> Callable[Concatenate[S, P], Operation[T]]:
+        name = body.__name__
+
+        @wraps(body)
+        def make(self: S, /, *args: P.args, **kwargs: P.kwargs) -> Operation[T]:
+            return Operation(name, lambda: body(self, *args, **kwargs), writes=writes)
+
+        return make
+
+    return wrap
+
+
+def drive(op: Operation[T], execute: Callable[[Any], Any]) -> T:
+    """Run an operation once with a blocking ``execute``; errors are thrown into its body."""
+    body = op.start()
+    try:
+        statement = next(body)
+        while True:
+            try:
+                reply = execute(statement)
+            except Exception as error:  # noqa: BLE001 - the operation may know what to do with it
+                statement = body.throw(error)
+            else:
+                statement = body.send(reply)
+    except StopIteration as done:
+        value: T = done.value
+        return value
+
+
+async def adrive(op: Operation[T], execute: Callable[[Any], Awaitable[Any]]) -> T:
+    """Run the same operation with an awaiting ``execute``."""
+    body = op.start()
+    try:
+        statement = next(body)
+        while True:
+            try:
+                reply = await execute(statement)
+            except Exception as error:  # noqa: BLE001 - the operation may know what to do with it
+                statement = body.throw(error)
+            else:
+                statement = body.send(reply)
+    except StopIteration as done:
+        value: T = done.value
+        return value
+
+
+# --- requests and answers -------------------------------------------------------------------
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One or more queues that a worker serves as one line, in one common order.
+
+    ``queues`` are names, or beginnings that end in ``*``; ``excludes`` are names or beginnings
+    that are not served although they match.
+    """
+
+    queues: tuple[str, ...]
+    excludes: tuple[str, ...] = ()
+
+
+class ClaimRequest(msgspec.Struct, frozen=True):
+    """What one process asks for: up to ``wanted`` jobs, the lines strictly in the order given.
+
+    ``claim_id`` grows by one with each claim of the process; repeating a request with the same
+    number returns the same running jobs. With ``parked_kinds`` the call serves parked jobs of
+    those kinds instead of the lines, but none that was parked under the same ``kinds_digest``.
+    """
+
+    process_id: str
+    claim_id: int
+    wanted: int
+    lines: tuple[Line, ...] = ()
+    parked_kinds: tuple[str, ...] = ()
+    kinds_digest: str = ""
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """The answer to a claim. ``live`` is false when the process has no lease any more.
+
+    ``jobs`` are in the order in which they should start. ``due_in`` says in how many microseconds
+    the next scheduled job of the store falls due; it is given when fewer jobs than wanted came.
+    """
+
+    live: bool
+    jobs: tuple[Claimed, ...] = ()
+    due_in: int | None = None
+
+
+class Exchanged(msgspec.Struct, frozen=True):
+    """The answer to an exchange: the leases whose endings hold, and the claim."""
+
+    held: frozenset[Lease]
+    claim: Claim
+
+
+class NewProcess(msgspec.Struct, frozen=True, kw_only=True):
+    """One process of a worker as it registers; ``lease`` in microseconds from now."""
+
+    id: str
+    app: str
+    name: str
+    host: str
+    pid: int
+    lease: int
+    queues: tuple[str, ...]
+    kinds: tuple[str, ...]
+    slots: int
+    embedded: bool
+
+
+class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A registered process as people read it. ``lease_left`` may be negative."""
+
+    id: str
+    app: str
+    name: str
+    host: str
+    pid: int
+    queues: tuple[str, ...]
+    kinds: tuple[str, ...]
+    slots: int
+    embedded: bool
+    started_at: int
+    seen_at: int
+    lease_left: int
+    running: int
+
+
+class ProcessBeat(msgspec.Struct, frozen=True):
+    """One child in a beat. Running jobs of claims older than ``oldest_claim`` never reached it."""
+
+    id: str
+    oldest_claim: int
+
+
+class Beat(msgspec.Struct, frozen=True):
+    """A supervisor's sign of life for its children; ``lease`` renews, ``None`` only listens."""
+
+    processes: tuple[ProcessBeat, ...]
+    lease: int | None = None
+
+
+class Orders(msgspec.Struct, frozen=True):
+    """What a beat brings back."""
+
+    lost: frozenset[str]  # processes of the beat whose lease is gone
+    cancels: tuple[Lease, ...]  # running jobs that a person wants to end
+    parked_kinds: frozenset[str]  # kinds of parked jobs: who knows one may claim it
+
+
+class Rescue(msgspec.Struct, frozen=True):
+    """Give jobs back: those of one ``dead`` process, or of every process without a lease.
+
+    ``started`` holds (job id, run) of jobs whose body had begun; ``None`` means nobody saw, and
+    every one counts as an interruption. At most ``limit`` jobs a call.
+    """
+
+    dead: str | None = None
+    started: frozenset[tuple[str, int]] | None = None
+    limit: int = 1000
+
+
+class Rescued(msgspec.Struct, frozen=True):
+    """Jobs given back, and whether each was interrupted (else it had not started)."""
+
+    leases: tuple[Lease, ...]
+    interrupted: tuple[bool, ...]
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """Which jobs a person asks for; an empty field does not restrict."""
+
+    ids: tuple[str, ...] = ()
+    states: frozenset[JobState] = frozenset()
+    queues: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Some records and where to go on; ``cursor`` is ``None`` after the last page."""
+
+    records: tuple[JobRecord, ...]
+    cursor: str | None
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """How many jobs of one queue, kind and state there are."""
+
+    queue: str
+    kind: str
+    state: JobState
+    jobs: int
+
+
+class Changed(msgspec.Struct, frozen=True):
+    """What a verb did to the jobs it was given; each id is in exactly one of the three.
+
+    ``requested``: running jobs that were asked to end; they do within a second or so.
+    ``skipped``: unknown, or in a state that the verb does not apply to.
+    """
+
+    changed: tuple[str, ...] = ()
+    requested: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+
+class SetQueue(msgspec.Struct, frozen=True):
+    """Pause or resume a queue; ``pause_for`` microseconds, ``None`` until resumed."""
+
+    name: str
+    paused: bool
+    reason: str | None = None
+    pause_for: int | None = None
+
+
+class QueueRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A queue as people read it. ``latency``: for how long its first job has been due, in µs."""
+
+    name: str
+    paused: bool
+    reason: str | None
+    resumes_at: int | None
+    depth: int  # available jobs
+    scheduled: int  # scheduled and retrying
+    running: int
+    latency: int
+
+
+class SchemaStatus(msgspec.Struct, frozen=True):
+    """Which migrations a store has had; ``pending`` in the order in which they must run."""
+
+    applied: tuple[str, ...]
+    pending: tuple[str, ...]
+    unknown: tuple[str, ...]  # applied by a newer release
+
+
+class Retention(msgspec.Struct, frozen=True):
+    """How long ended jobs stay, microseconds; ``None`` for ever. A job's ``keep_result`` may be longer."""
+
+    succeeded: int | None = 86_400_000_000
+    cancelled: int | None = 7 * 86_400_000_000
+    dead: int | None = 90 * 86_400_000_000
+
+
+# --- the protocol ---------------------------------------------------------------------------
+
+
+class Producing(Protocol):
+    """What an application needs to enqueue."""
+
+    def insert(self, jobs: Sequence[NewJob]) -> Operation[Sequence[Inserted]]:
+        """Store jobs, all or none, in one answer per job. Any conflict writes nothing."""
+        ...
+
+
+class Consuming(Protocol):
+    """What a worker needs."""
+
+    def register(self, process: NewProcess) -> Operation[None]:
+        """Create a process's record and lease; ids are never reused."""
+        ...
+
+    def claim(self, request: ClaimRequest) -> Operation[Claim]:
+        """Promote what is due, then take jobs: run + 1, under the process's lease."""
+        ...
+
+    def finish(self, endings: Sequence[Ending]) -> Operation[frozenset[Lease]]:
+        """Report ends, in any mixture. Returns the leases that held, now or when first reported."""
+        ...
+
+    def exchange(self, endings: Sequence[Ending], request: ClaimRequest) -> Operation[Exchanged]:
+        """Finish, then claim, in one round trip and one commit."""
+        ...
+
+    def save(self, patches: Sequence[Patch]) -> Operation[frozenset[Lease]]:
+        """Write progress of running jobs. Returns the leases that held."""
+        ...
+
+    def beat(self, beat: Beat) -> Operation[Orders]:
+        """Renew leases that are still live, give back claims that never arrived, fetch orders."""
+        ...
+
+
+class Maintaining(Protocol):
+    """Bounded and idempotent; any process may call these at any time."""
+
+    def elect(self, process_id: str, lease: int) -> Operation[bool]:
+        """Become or stay the one that prunes, for ``lease`` microseconds."""
+        ...
+
+    def promote(self, limit: int) -> Operation[int]:
+        """Make due scheduled and retrying jobs available; cancel waiting jobs that have expired."""
+        ...
+
+    def rescue(self, request: Rescue) -> Operation[Rescued]:
+        """Give back running jobs whose process is gone, judged when applied."""
+        ...
+
+    def prune(self, limit: int) -> Operation[int]:
+        """Delete ended jobs past their retention, the oldest first."""
+        ...
+
+
+class Inspecting(Protocol):
+    """What people ask and order. Verbs re-check each job when applied."""
+
+    def get(self, ids: Sequence[str]) -> Operation[Mapping[str, JobRecord]]: ...
+    def find(
+        self, where: Filter, *, limit: int, cursor: str | None = None, oldest_first: bool = False
+    ) -> Operation[Page]:
+        """Records by id, newest created first."""
+        ...
+
+    def count(self, where: Filter) -> Operation[tuple[Counted, ...]]:
+        """Exact counts by queue, kind and state (``ids`` is not looked at)."""
+        ...
+
+    def cancel(self, ids: Sequence[str], reason: str | None) -> Operation[Changed]:
+        """End live jobs; a running one is asked to."""
+        ...
+
+    def retry(self, ids: Sequence[str]) -> Operation[Changed]:
+        """Ended or retrying or scheduled jobs become available now; an ended one's counters go to 0."""
+        ...
+
+    def delete(self, ids: Sequence[str]) -> Operation[Changed]:
+        """Remove jobs that do not run."""
+        ...
+
+    def move(self, ids: Sequence[str], queue: str) -> Operation[Changed]:
+        """Put jobs that have not ended and do not run into another queue; nothing else changes."""
+        ...
+
+    def set_queue(self, request: SetQueue) -> Operation[None]: ...
+    def queues(self) -> Operation[tuple[QueueRecord, ...]]:
+        """Every queue that holds jobs or is paused, by name."""
+        ...
+
+    def processes(self) -> Operation[tuple[ProcessRecord, ...]]: ...
+
+
+class Watch(Protocol):
+    """Waits for a hint that work may have arrived, or for a word from this process."""
+
+    def wait(self, timeout: float) -> bool:
+        """Block for at most ``timeout`` seconds; true after a hint from the store."""
+        ...
+
+    def wake(self) -> None:
+        """End the present or next :meth:`wait` at once; safe from any thread."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Store(Producing, Consuming, Maintaining, Inspecting, Protocol):
+    """A place where jobs live, with the drivers that run its operations."""
+
+    #: ``memory``, ``sqlite``, ... and the address as people may read it (no password).
+    name: str
+    address: str
+    #: Whether other processes can reach it.
+    shared: bool
+
+    def run(self, op: Operation[T], /) -> T:
+        """Drive an operation and block until it is committed."""
+        ...
+
+    async def arun(self, op: Operation[T], /) -> T:
+        """Drive an operation without blocking the event loop."""
+        ...
+
+    def watch(self) -> Watch: ...
+    def schema(self) -> SchemaStatus: ...
+    def migrate(self) -> tuple[str, ...]:
+        """Bring tables up to date; returns the names of the migrations that ran."""
+        ...
+
+    def close(self) -> None: ...

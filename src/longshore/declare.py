@@ -1,0 +1,413 @@
+"""From what a person writes beside ``@jobs.job`` and in ``using(...)`` to checked records."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from types import CodeType
+from typing import Any, Final, Literal, Protocol, TypeAlias, TypedDict, cast
+
+import msgspec
+
+from longshore.callers import warn
+from longshore.context import CONTEXT
+from longshore.core.backoff import Backoff, WaitFunction, as_backoff
+from longshore.core.codec import Signature, check_callable
+from longshore.core.durations import LONGEST, Duration, microseconds
+from longshore.core.model import JobState, NewJob
+from longshore.core.options import check_max_attempts, check_priority, check_queue, check_tags
+from longshore.core.outcome import ErrorPolicy, Policies
+from longshore.core.registry import Declaration, Isolation, Registry
+from longshore.core.settings import Settings
+from longshore.core.wording import did_you_mean, shown
+from longshore.errors import ArgsMismatch, ConflictingOptions, InvalidOption, NotAJobFunction
+from longshore.ids import is_id, new_id
+
+IsolationName: TypeAlias = Literal["auto", "thread", "async", "process"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_CENTURY: Final = round(LONGEST * 1_000_000)
+_DAY: Final = 86_400_000_000
+_AVAILABLE: Final = JobState.AVAILABLE  # looking up a member of an enum costs more
+_SCHEDULED: Final = JobState.SCHEDULED
+_MAX_KIND: Final = 200
+
+
+class CallOptions(TypedDict, total=False):
+    """What can be stored with one job; everything else belongs to the declaration."""
+
+    queue: str
+    priority: int
+    max_attempts: int
+    timeout: Duration | None
+    expires: Duration | None
+    delay: Duration
+    at: datetime
+    tags: Sequence[str]
+    keep_result: Duration | None
+    id: str
+
+
+class JobOptions(TypedDict, total=False):
+    """What a declaration may say; the same names as the class attributes of a job class."""
+
+    kind: str
+    aliases: Sequence[str]
+    queue: str
+    priority: int
+    max_attempts: int
+    backoff: Backoff | WaitFunction
+    errors: Sequence[ErrorPolicy]
+    timeout: Duration | None
+    expires: Duration | None
+    isolation: IsolationName
+    keep_result: Duration | None
+    tags: Sequence[str]
+
+
+class Declaring(Protocol):
+    """What a declaration needs of its application."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def registry(self) -> Registry: ...
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What one job is stored with, checked; durations in microseconds."""
+
+    queue: str
+    priority: int
+    max_attempts: int
+    timeout: int | None
+    expires: int | None
+    keep_result: int | None
+    tags: tuple[str, ...]
+    delay: int | None = None
+    at: int | None = None
+    id: str | None = None
+
+    @classmethod
+    def of(cls, declaration: Declaration) -> Options:
+        """The options of a declaration itself."""
+        return cls(
+            declaration.queue,
+            declaration.priority,
+            declaration.max_attempts,
+            declaration.timeout,
+            declaration.expires,
+            declaration.keep_result,
+            declaration.tags,
+        )
+
+
+def new_job(kind: str, options: Options, payload: bytes) -> NewJob:
+    """The record to insert; its clock starts now."""
+    now = time.time_ns() // 1000
+    state, due, expires_at = _AVAILABLE, now, None
+    if options.delay or options.at is not None:
+        later = now + options.delay if options.delay else options.at
+        if later is not None and later > now:
+            state, due = _SCHEDULED, later
+    if options.expires is not None:
+        expires_at = now + options.expires
+        if due >= expires_at:
+            msg = (
+                f"job {kind}: it would be due when it has expired; nothing was enqueued. "
+                "Give a larger expires=, or an earlier at= or delay="
+            )
+            raise ConflictingOptions(msg)
+    return NewJob(
+        options.id or new_id(),
+        kind,
+        options.queue,
+        payload,
+        state,
+        options.priority,
+        due,
+        now,
+        options.max_attempts,
+        options.timeout,
+        expires_at,
+        options.keep_result,
+        options.tags,
+    )
+
+
+def read_options(kind: str, base: Options, given: Mapping[str, object]) -> Options:
+    """Check what ``using(...)`` was given and lay it over ``base``."""
+    _refuse_unknown(f"job {kind}: using() and push() have", given, CallOptions)
+    if "delay" in given and "at" in given:
+        msg = f"job {kind}: both delay= and at= were given; give one of them"
+        raise ConflictingOptions(msg)
+    changed = _checked(kind, given)
+    if "delay" in changed:
+        changed["at"] = None
+    elif "at" in changed:
+        changed["delay"] = None
+    return msgspec.structs.replace(base, **changed)
+
+
+def read_push(
+    job: Mapping[str, object], settings: Settings
+) -> tuple[str, Sequence[object], Mapping[str, object], Options]:
+    """Check a pushed dictionary: its kind, positional and named arguments, and options."""
+    given = dict(job)
+    kind = _kind(given.pop("kind", None))
+    args, kwargs = given.pop("args", ()), given.pop("kwargs", {})
+    if not isinstance(args, list | tuple) or not isinstance(kwargs, dict):
+        msg = f"job {kind}: args must be a list and kwargs a dictionary; nothing was enqueued"
+        raise ArgsMismatch(msg)
+    base = Options(settings.default_queue, 0, 25, None, None, _DAY, ())
+    options = read_options(kind, base, given)
+    return kind, cast("list[object]", args), cast("dict[str, object]", kwargs), options
+
+
+def declare(
+    app: Declaring, function: Callable[..., Any], *, context: bool, options: Mapping[str, Any]
+) -> Declaration:
+    """Check a function's declaration and register it."""
+    if isinstance(function, type) or not callable(function):
+        msg = (
+            f"{shown(function)} is not a function; the class form of a job is "
+            "class Name(Job, app=jobs), with a perform() method"
+        )
+        raise NotAJobFunction(msg)
+    check_callable(function, kind_given="kind" in options)
+    kind = read_kind(function, options.get("kind"))
+    filled = context_parameters(function)
+    return register(
+        app,
+        options,
+        kind=kind,
+        call=function,
+        signature=Signature.of(function, kind=kind, drop_first=context, skip=filled),
+        where=where(function),
+        context="" if context else next(iter(filled), None),
+        is_async=is_coroutine_function(function),
+        job_class=None,
+    )
+
+
+def register(
+    app: Declaring,
+    options: Mapping[str, Any],
+    *,
+    kind: str,
+    call: Callable[..., Any],
+    signature: Signature,
+    where: str,
+    context: str | None,
+    is_async: bool,
+    job_class: type[Any] | None,
+) -> Declaration:
+    """Check the options of a declaration and add it to the application's registry."""
+    _refuse_unknown(f"job {kind} ({where}) has", options, JobOptions)
+    checked = _checked(kind, options)
+    checked.setdefault("queue", app.settings.default_queue)
+    declaration = Declaration(
+        kind=kind,
+        call=call,
+        signature=signature,
+        where=where,
+        isolation=_isolation(options.get("isolation", "auto"), kind, is_async=is_async),
+        policies=Policies(
+            checked.pop("backoff", as_backoff(None)), _rules(options.get("errors", ()), kind)
+        ),
+        aliases=_aliases(options.get("aliases", ()), kind),
+        context=context,
+        job_class=job_class,
+        **checked,
+    )
+    app.registry.add(declaration)
+    return declaration
+
+
+def read_kind(target: Any, given: str | None) -> str:
+    """The stored name: as given, else ``module.qualname``; ``__main__`` goes by its file's stem."""
+    if given is not None:
+        return _kind(given)
+    name, module = getattr(target, "__qualname__", None), getattr(target, "__module__", None)
+    if name is None or module is None:
+        msg = f"{shown(target)} has no name under which it could be stored: declare it with kind="
+        raise NotAJobFunction(msg)
+    if module == "__main__":
+        file = getattr(sys.modules.get("__main__"), "__file__", None)
+        module = os.path.splitext(os.path.basename(file))[0] if file else "__main__"  # noqa: PTH119, PTH122 - pathlib costs 5 ms
+    return _kind(f"{module}.{name}")
+
+
+def where(target: Any) -> str:
+    """File and line of a function, file and name of a class."""
+    code = _code(target)
+    if code is not None:
+        return f"{code.co_filename}:{code.co_firstlineno}"
+    module = getattr(target, "__module__", "")
+    file = getattr(sys.modules.get(module), "__file__", module)
+    return f"{file}:{getattr(target, '__qualname__', shown(target))}"
+
+
+def is_coroutine_function(function: object) -> bool:
+    """Whether calling it gives something to await."""
+    code = _code(function)
+    return code is not None and bool(code.co_flags & 0x80)  # CO_COROUTINE
+
+
+def is_generator_function(function: object) -> bool:
+    """Whether calling it gives a generator."""
+    code = _code(function)
+    return code is not None and bool(code.co_flags & 0x20)  # CO_GENERATOR
+
+
+def context_parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Names of parameters whose default says that the worker fills them."""
+    while hasattr(function, "__wrapped__"):
+        function = cast("Any", function).__wrapped__
+    code = _code(function)
+    if code is None:
+        return ()
+    plain = cast("tuple[Any, ...]", getattr(function, "__defaults__", None) or ())
+    named = cast("dict[str, Any]", getattr(function, "__kwdefaults__", None) or {})
+    names = code.co_varnames[: code.co_argcount]
+    defaults = dict(zip(names[len(names) - len(plain) :], plain, strict=True)) | named
+    return tuple(name for name, value in defaults.items() if value is CONTEXT)
+
+
+def _code(function: object) -> CodeType | None:
+    """The code that runs when it is called; ``None`` for a class and for what is written in C."""
+    found: Any = function
+    while _is_partial(found):
+        found = found.func
+    code: CodeType | None = getattr(found, "__code__", None)
+    if code is None and callable(found) and not isinstance(found, type):
+        code = getattr(found.__call__, "__code__", None)
+    return code
+
+
+def _is_partial(function: object) -> bool:
+    return isinstance(function, partial)
+
+
+def _kind(name: object) -> str:
+    if isinstance(name, str) and 0 < len(name) <= _MAX_KIND and name.isprintable():
+        return name
+    msg = f"kind={shown(name)} is not a kind. Give 1 to {_MAX_KIND} printable characters."
+    raise InvalidOption(msg)
+
+
+def _aliases(given: object, kind: str) -> tuple[str, ...]:
+    if isinstance(given, list | tuple | set | frozenset):
+        return tuple(_kind(alias) for alias in cast("Sequence[object]", given))
+    msg = f"job {kind}: aliases={shown(given)} is not a list of kinds. Give a list of texts."
+    raise InvalidOption(msg)
+
+
+def _isolation(value: object, kind: str, *, is_async: bool) -> Isolation:
+    match value:
+        case "auto":
+            return Isolation.ASYNC if is_async else Isolation.THREAD
+        case "process":
+            return Isolation.PROCESS
+        case "async" if is_async:
+            return Isolation.ASYNC
+        case "thread" if not is_async:
+            return Isolation.THREAD
+        case "async" | "thread":
+            have = "a coroutine function" if is_async else "an ordinary function"
+            msg = f"job {kind} is {have}, so isolation={value!r} does not fit; leave it to 'auto'"
+            raise InvalidOption(msg)
+        case _:
+            msg = (
+                f"job {kind}: isolation={shown(value)} is unknown. "
+                "Give 'auto', 'thread', 'async' or 'process'."
+            )
+            raise InvalidOption(msg)
+
+
+def _rules(given: object, kind: str) -> tuple[ErrorPolicy, ...]:
+    rules = cast("Sequence[object]", given) if isinstance(given, list | tuple) else (given,)
+    for rule in rules:
+        if not isinstance(rule, ErrorPolicy):
+            msg = (
+                f"job {kind}: errors={shown(rule)} is not a rule. "
+                "Give a list of retry_on(...) and discard_on(...)."
+            )
+            raise InvalidOption(msg)
+    return cast("tuple[ErrorPolicy, ...]", tuple(rules))
+
+
+def _at(value: object) -> int:
+    if not isinstance(value, datetime):
+        msg = f"at={shown(value)} is not a datetime. Give one with a time zone, or delay=."
+        raise InvalidOption(msg)
+    if value.utcoffset() is None:
+        msg = f"at={value.isoformat()} has no time zone: give a timezone, such as tzinfo=UTC."
+        raise InvalidOption(msg)
+    at, now = (value - _EPOCH) // _MICROSECOND, time.time_ns() // 1000
+    if not 0 <= at <= now + _CENTURY:
+        msg = (
+            f"at={value.isoformat()} is out of range. "
+            "Give a time between 1970 and a hundred years from now."
+        )
+        raise InvalidOption(msg)
+    if at < now - _DAY:
+        warn(f"at={value.isoformat()} is long past: the job runs now")
+    return at
+
+
+def _id(value: object) -> str:
+    if isinstance(value, str) and is_id(value.lower()):
+        return value.lower()
+    msg = f"id={shown(value)} is not a job's id. Give a UUID as text of 36 characters."
+    raise InvalidOption(msg)
+
+
+def _limit(field: str) -> Callable[[Any], int | None]:
+    def read(value: Any) -> int | None:
+        return None if value is None else microseconds(value, field=field, minimum=0.001)
+
+    return read
+
+
+def _keep(value: Any) -> int | None:
+    return None if value is None else microseconds(value, field="keep_result")
+
+
+_READ: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "queue": check_queue,
+    "priority": check_priority,
+    "max_attempts": check_max_attempts,
+    "tags": check_tags,
+    "timeout": _limit("timeout"),
+    "expires": _limit("expires"),
+    "keep_result": _keep,
+    "delay": lambda value: microseconds(value, field="delay"),
+    "at": _at,
+    "id": _id,
+    "backoff": lambda value: as_backoff(value, field="backoff"),
+}
+
+
+def _checked(kind: str, given: Mapping[str, object]) -> dict[str, Any]:
+    """The given options in their stored form; a message names the job as well as the option."""
+    try:
+        return {name: _READ[name](value) for name, value in given.items() if name in _READ}
+    except InvalidOption as error:
+        raise type(error)(f"job {kind}: {error}") from None
+
+
+def _refuse_unknown(what: str, given: Mapping[str, object], options: type[Any]) -> None:
+    known = options.__annotations__
+    for name in given:
+        if name not in known:
+            msg = (
+                f"{what} no option {shown(name)}.{did_you_mean(str(name), known)} "
+                f"Options: {', '.join(sorted(known))}."
+            )
+            raise InvalidOption(msg)

@@ -1,0 +1,274 @@
+"""A handle on one stored job: what became of it, and its result."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final, Generic, Protocol, TypeVar, cast
+
+import msgspec
+
+from longshore.client import Client, Plan, ask, pause
+from longshore.core.durations import Duration, seconds
+from longshore.core.model import ENDED, JobRecord, JobState, NewJob, Progress, Run
+from longshore.core.registry import Declaration, Registry
+from longshore.core.settings import Settings
+from longshore.errors import (
+    JobCancelled,
+    JobDead,
+    JobNotFound,
+    PayloadMismatch,
+    ResultGone,
+    ResultTimeout,
+    ResultUnavailable,
+)
+from longshore.middleware import Around
+
+R_co = TypeVar("R_co", covariant=True)
+
+_CALM: Final = 0.05  # seconds that an ended job may go unnoticed in a busy store
+
+
+class App(Protocol):
+    """What jobs, handles and queries need of their application."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def registry(self) -> Registry: ...
+    @property
+    def client(self) -> Client: ...
+    @property
+    def around(self) -> Around: ...
+    def enqueue_one(self, declaration: Declaration | None, job: NewJob) -> JobHandle[Any]: ...
+    async def aenqueue_one(
+        self, declaration: Declaration | None, job: NewJob
+    ) -> JobHandle[Any]: ...
+
+
+class JobHandle(Generic[R_co]):
+    """One job, by its id.
+
+    Properties never touch the store: they show what the last :meth:`refresh` (or the enqueue)
+    saw. A handle stays valid for as long as the job is kept.
+    """
+
+    __slots__ = ("_app", "_declaration", "_new", "_record", "id", "is_duplicate")
+
+    def __init__(
+        self,
+        app: App,
+        job_id: str,
+        declaration: Declaration | None,
+        *,
+        new: NewJob | None = None,
+        record: JobRecord | None = None,
+        is_duplicate: bool = False,
+    ) -> None:
+        self._app = app
+        self._declaration = declaration
+        self._new = new
+        self._record = record
+        self.id = job_id
+        #: Whether the enqueue met a job with this id that was there already.
+        self.is_duplicate = is_duplicate
+
+    @property
+    def record(self) -> JobRecord:
+        """Everything the last refresh saw, as one record."""
+        if self._record is None:
+            if self._new is None:
+                msg = f"job {self.id} has not been read yet; call refresh() first"
+                raise JobNotFound(msg)
+            self._record = _as_record(self._new)
+        return self._record
+
+    @property
+    def kind(self) -> str:
+        """The job's stored name."""
+        return self.record.kind
+
+    @property
+    def state(self) -> JobState:
+        """Where the job is in its life."""
+        return self.record.state
+
+    @property
+    def attempt(self) -> int:
+        """The present attempt; for a dead job the last one."""
+        return self.record.attempt
+
+    @property
+    def progress(self) -> Progress | None:
+        """What the job last said of itself."""
+        return self.record.progress
+
+    @property
+    def error(self) -> str | None:
+        """The last recorded error, ``Class: message``."""
+        return self.record.error
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """Every run that did not succeed, oldest first."""
+        return self.record.runs
+
+    def refresh(self) -> JobHandle[R_co]:
+        """Read the job again; raises :class:`JobNotFound` when it is not kept any more."""
+        return self._app.client.follow(self.refreshing())
+
+    async def arefresh(self) -> JobHandle[R_co]:
+        """The awaitable twin of :meth:`refresh`."""
+        return await self._app.client.afollow(self.refreshing())
+
+    def wait(self, timeout: Duration | None = None) -> JobHandle[R_co]:
+        """Block until the job has ended; raises :class:`ResultTimeout` after ``timeout``."""
+        return self._app.client.follow(self._wait(timeout))
+
+    async def await_(self, timeout: Duration | None = None) -> JobHandle[R_co]:
+        """The awaitable twin of :meth:`wait`; ``await`` itself is a keyword."""
+        return await self._app.client.afollow(self._wait(timeout))
+
+    def result(self, timeout: Duration | None = None) -> R_co:
+        """Wait for the job to end and return what it returned, decoded as annotated.
+
+        Parameters: ``timeout``, a duration; ``None`` waits for ever. Raises :class:`JobDead`,
+        :class:`JobCancelled`, :class:`ResultTimeout`, :class:`ResultGone` (not kept) and
+        :class:`ResultUnavailable` (its value could not be stored).
+
+        Example: ``send_welcome.enqueue(42).result(timeout=5)``
+        """
+        return self._app.client.follow(self._result(timeout))
+
+    async def aresult(self, timeout: Duration | None = None) -> R_co:
+        """The awaitable twin of :meth:`result`."""
+        return await self._app.client.afollow(self._result(timeout))
+
+    def cancel(self, reason: str | None = None) -> bool:
+        """End the job; a running one is asked to and ends within a second or so.
+
+        Returns whether there was anything to cancel.
+        """
+        return self._app.client.follow(self._cancel(reason))
+
+    async def acancel(self, reason: str | None = None) -> bool:
+        """The awaitable twin of :meth:`cancel`."""
+        return await self._app.client.afollow(self._cancel(reason))
+
+    def retry(self) -> bool:
+        """Make an ended, retrying or scheduled job available now; an ended one counts afresh."""
+        return self._app.client.follow(self._retry())
+
+    async def aretry(self) -> bool:
+        """The awaitable twin of :meth:`retry`."""
+        return await self._app.client.afollow(self._retry())
+
+    def __repr__(self) -> str:
+        known = self._record or self._new
+        return f"<job {self.id} {known.kind} {known.state}>" if known else f"<job {self.id}>"
+
+    # --- one body for each pair of twins ------------------------------------------------------
+
+    def refreshing(self) -> Plan[JobHandle[R_co]]:
+        """The plan behind :meth:`refresh`, for plans that go on from it."""
+        found = yield from ask(self._app.client.store.get([self.id]))
+        if self.id not in found:
+            msg = f"there is no job {self.id}: it never existed in this store, or it was pruned"
+            raise JobNotFound(msg)
+        self._record = found[self.id]
+        return self
+
+    def _wait(self, timeout: Duration | None) -> Plan[JobHandle[R_co]]:
+        limit = None if timeout is None else seconds(timeout, field="timeout")
+        started = time.monotonic()
+        while True:
+            yield from self.refreshing()
+            if self.state in ENDED:
+                return self
+            waited = time.monotonic() - started
+            left = self._app.settings.poll_interval
+            if limit is not None:
+                left = min(left, limit - waited)
+                if left <= 0:
+                    msg = f"job {self.id} ({self.kind}) was still {self.state} after {limit:g} s"
+                    raise ResultTimeout(msg)
+            if (yield from pause(left)):
+                # The hint may be of any job. In a busy store it comes all the time, so look again
+                # when a tenth more has passed than was waited, and not at each.
+                calm = time.monotonic() + min(waited / 10, _CALM)
+                while (rest := calm - time.monotonic()) > 0:
+                    yield from pause(rest)
+
+    def _result(self, timeout: Duration | None) -> Plan[R_co]:
+        try:
+            yield from self._wait(timeout)
+        except JobNotFound as error:
+            msg = f"the result of job {self.id} is not kept (any more); see keep_result"
+            raise ResultGone(msg) from error
+        return cast("R_co", self._value(self.record))
+
+    def _value(self, job: JobRecord) -> Any:  # an R_co, as far as the job's annotation goes
+        match job.state:
+            case JobState.DEAD:
+                msg = f"job {job.id} ({job.kind}) is dead after {job.attempt} attempts: {job.error}"
+                raise JobDead(msg)
+            case JobState.CANCELLED:
+                msg = f"job {job.id} ({job.kind}) was cancelled: {job.reason}"
+                raise JobCancelled(msg)
+            case _ if job.result_error is not None:
+                msg = f"job {job.id} ({job.kind}) succeeded, but {job.result_error}"
+                raise ResultUnavailable(msg)
+            case _ if job.result is None:
+                msg = f"job {job.id} ({job.kind}) succeeded; its result was not kept"
+                raise ResultGone(msg)
+            case _:
+                declaration = self._declaration or self._app.registry.find(job.kind)
+                if declaration is None:
+                    return msgspec.json.decode(job.result)
+                try:
+                    return declaration.signature.decode_result(job.result)
+                except PayloadMismatch as error:
+                    msg = (
+                        f"job {job.id} ({job.kind}) succeeded, but its result does not fit: {error}"
+                    )
+                    raise ResultUnavailable(msg) from error
+
+    def _cancel(self, reason: str | None) -> Plan[bool]:
+        answer = yield from ask(self._app.client.store.cancel([self.id], reason))
+        return not answer.skipped
+
+    def _retry(self) -> Plan[bool]:
+        answer = yield from ask(self._app.client.store.retry([self.id]))
+        return bool(answer.changed)
+
+
+def _as_record(new: NewJob) -> JobRecord:
+    return JobRecord(
+        id=new.id,
+        kind=new.kind,
+        queue=new.queue,
+        state=new.state,
+        payload=new.payload,
+        priority=new.priority,
+        run=0,
+        failures=0,
+        interruptions=0,
+        max_attempts=new.max_attempts,
+        scheduled_at=new.scheduled_at,
+        created_at=new.created_at,
+        attempted_at=None,
+        claimed_at=None,
+        finalized_at=None,
+        expires_at=new.expires_at,
+        timeout=new.timeout,
+        keep_result=new.keep_result,
+        claimed_by=None,
+        cancel_requested=False,
+        parked=None,
+        reason=None,
+        result=None,
+        result_error=None,
+        progress=None,
+        tags=new.tags,
+        meta=new.meta or {},
+        runs=(),
+    )

@@ -1,0 +1,191 @@
+"""Declared jobs as an application holds them: call them, bind them, enqueue them.
+
+A :class:`JobFunction` wraps a function and a job class stands for its own ``perform``; both keep
+the signature, so a type checker tells right calls from wrong ones. Options never share a namespace
+with a job's arguments: they go through ``using(...)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import (
+    Any,
+    Concatenate,
+    Generic,
+    Literal,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    Unpack,
+    overload,
+)
+
+from longshore.context import CONTEXT, JobContext
+from longshore.core.registry import Declaration
+from longshore.declare import CallOptions, JobOptions, Options, declare, new_job, read_options
+from longshore.handle import App, JobHandle
+
+P = ParamSpec("P")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+C = TypeVar("C")
+
+
+class BoundJob(Generic[R_co]):
+    """A job with its arguments, checked and serialised, ready to enqueue.
+
+    Made by ``bind``; changing an argument afterwards has no effect on it.
+    """
+
+    __slots__ = ("app", "declaration", "options", "payload")
+
+    def __init__(
+        self, app: App, declaration: Declaration, options: Options, payload: bytes
+    ) -> None:
+        self.app = app
+        self.declaration = declaration
+        self.options = options
+        self.payload = payload
+
+    def enqueue(self) -> JobHandle[R_co]:
+        """Store the job; see :meth:`JobFunction.enqueue`."""
+        return self.app.enqueue_one(
+            self.declaration, new_job(self.declaration.kind, self.options, self.payload)
+        )
+
+    async def aenqueue(self) -> JobHandle[R_co]:
+        """Store the job, awaiting."""
+        new = new_job(self.declaration.kind, self.options, self.payload)
+        return await self.app.aenqueue_one(self.declaration, new)
+
+    def __repr__(self) -> str:
+        return f"<bound job {self.declaration.kind}>"
+
+
+class JobFunction(Generic[P, C, R]):
+    """A declared job: calling it runs it here and gives ``C``; enqueueing promises an ``R``.
+
+    It has no life of its own: it lives as long as the application that declared it.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        declaration: Declaration,
+        func: Callable[P, C],
+        options: Options,
+        source: Callable[..., object],
+    ) -> None:
+        self.app = app
+        self.declaration = declaration
+        self.func = func
+        self.options = options
+        self.__wrapped__ = source
+        self.__name__: str = getattr(source, "__name__", declaration.kind)
+        self.__qualname__: str = getattr(source, "__qualname__", declaration.kind)
+        self.__module__ = source.__module__
+        self.__doc__ = source.__doc__
+
+    @property
+    def kind(self) -> str:
+        """The stored name of this job."""
+        return self.declaration.kind
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> C:
+        """Run the function here and now, as if it were not a job."""
+        return self.func(*args, **kwargs)
+
+    def using(self, **options: Unpack[CallOptions]) -> JobFunction[P, C, R]:
+        """A copy with other options.
+
+        Parameters: ``queue``, ``priority``, ``max_attempts``, ``timeout``, ``expires``, ``delay``
+        or ``at`` (an aware datetime), ``tags``, ``keep_result``, ``id`` (a UUID: enqueueing it
+        again gives the job that is there). Raises :class:`InvalidOption` and its kin.
+
+        Example: ``send_welcome.using(queue="vip", delay="10m").enqueue(42)``
+        """
+        changed = read_options(self.declaration.kind, self.options, options)
+        return type(self)(self.app, self.declaration, self.func, changed, self.__wrapped__)
+
+    def bind(self, *args: P.args, **kwargs: P.kwargs) -> BoundJob[R]:
+        """Check and serialise the arguments now; enqueue later, alone or with many.
+
+        Raises :class:`ArgsMismatch`, :class:`UnstorableArgument`, :class:`PayloadTooLarge`.
+
+        Example: ``jobs.enqueue_many(send_welcome.bind(i) for i in range(10_000))``
+        """
+        declaration = self.declaration
+        payload = declaration.signature.encode(args, kwargs, limit=self.app.settings.max_payload)
+        return BoundJob(self.app, declaration, self.options, payload)
+
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
+        """Store a job that calls this function with these arguments in a worker.
+
+        Returns its handle once the store has it. Raises what :meth:`bind` raises, and
+        :class:`StoreError` when the store cannot take it: then nothing was written.
+
+        Example: ``handle = send_welcome.enqueue(42, locale="fr")``
+        """
+        return self.bind(*args, **kwargs).enqueue()
+
+    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
+        """The awaitable twin of :meth:`enqueue`."""
+        return await self.bind(*args, **kwargs).aenqueue()
+
+    def __repr__(self) -> str:
+        return f"<job {self.declaration.kind}>"
+
+
+class _Decorator(Protocol):
+    @overload
+    def __call__(
+        self, func: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> JobFunction[P, Coroutine[Any, Any, R], R]: ...
+    @overload
+    def __call__(self, func: Callable[P, R], /) -> JobFunction[P, R, R]: ...
+
+
+class _ContextDecorator(Protocol):
+    @overload
+    def __call__(
+        self, func: Callable[Concatenate[JobContext, P], Coroutine[Any, Any, R]], /
+    ) -> JobFunction[P, Coroutine[Any, Any, R], R]: ...
+    @overload
+    def __call__(
+        self, func: Callable[Concatenate[JobContext, P], R], /
+    ) -> JobFunction[P, R, R]: ...
+
+
+class JobDecorator:
+    """``jobs.job``: declares a function as a job, bare or with options."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    @overload
+    def __call__(
+        self, func: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> JobFunction[P, Coroutine[Any, Any, R], R]: ...
+    @overload
+    def __call__(self, func: Callable[P, R], /) -> JobFunction[P, R, R]: ...
+    @overload
+    def __call__(
+        self, /, *, context: Literal[True], **options: Unpack[JobOptions]
+    ) -> _ContextDecorator: ...
+    @overload
+    def __call__(
+        self, /, *, context: Literal[False] = False, **options: Unpack[JobOptions]
+    ) -> _Decorator: ...
+    def __call__(
+        self, func: Callable[..., Any] | None = None, /, *, context: bool = False, **options: Any
+    ) -> Any:
+        """Declare a job; see the table of options in the reference."""
+
+        def wrap(function: Callable[..., Any]) -> JobFunction[..., Any, Any]:
+            declaration = declare(self._app, function, context=context, options=options)
+            # A plain call has no running job, so the context parameter gets the detached one.
+            plain = partial(function, CONTEXT) if context else function
+            return JobFunction(self._app, declaration, plain, Options.of(declaration), function)
+
+        return wrap if func is None else wrap(func)

@@ -1,0 +1,18 @@
+"""What a fresh process of a worker does first: load the application."""
+
+from __future__ import annotations
+
+import os
+
+from longshore import discovery
+from longshore.app import Longshore
+from longshore.worker.options import WorkerOptions
+
+
+def load(options: WorkerOptions) -> Longshore:
+    """The application that the options name; raises :class:`ApplicationError`."""
+    os.chdir(options.cwd)
+    app, _where = discovery.load(
+        options.app, environ=os.environ, cwd=options.cwd, instance_of=Longshore
+    )
+    return app

@@ -1,0 +1,189 @@
+"""One child of a worker: loads the application, works, and ends with its supervisor.
+
+Boot order: the options come over the control socket; the application is imported and checked; a
+hello goes back; the supervisor registers the process and says go; only then is anything claimed.
+It ends when told to drain, when its work is done, or when the supervisor is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import signal
+import socket
+import sys
+import threading
+from types import FrameType
+
+from longshore.context import RunState
+from longshore.core.model import Ending
+from longshore.errors import (
+    ApplicationError,
+    ConfigurationError,
+    DeclarationError,
+    LongshoreError,
+    SchemaMismatch,
+    StoreError,
+)
+from longshore.middleware import Event
+from longshore.programs.boot import load
+from longshore.worker.beacon import Beacon
+from longshore.worker.control import (
+    Boot,
+    Cancel,
+    Channel,
+    Drain,
+    Finished,
+    Go,
+    Hello,
+    Lost,
+    ParkedKinds,
+    Quiet,
+    Refused,
+    Stuck,
+    ToChild,
+    child_channel,
+)
+from longshore.worker.embedded import Host
+from longshore.worker.engine import Engine
+from longshore.worker.isolated import IsolatedJobs
+from longshore.worker.journal import Journal, set_up_logging
+from longshore.worker.location import own_files
+from longshore.worker.options import WorkerOptions, lines_of
+from longshore.worker.perform import Performer
+from longshore.worker.plan import Plan
+
+_EXIT_CODES: tuple[tuple[type[LongshoreError], int], ...] = (
+    (ApplicationError, 3),
+    (SchemaMismatch, 5),
+    (StoreError, 4),
+    (ConfigurationError, 5),
+    (DeclarationError, 5),
+)
+
+
+def main(control: int, shared: int) -> None:
+    """The life of a child; the descriptors are its socket and its page of shared memory."""
+    # Ctrl-C reaches the whole group: the supervisor decides, and tells.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
+    channel = child_channel(socket.socket(fileno=control))
+    messages = channel.messages()
+    boot = next(messages, None)
+    if not isinstance(boot, Boot):
+        return
+    options = boot.options
+    set_up_logging(options.verbosity)
+    try:
+        app = load(options)
+        engine, isolated = build(app, options, Beacon(shared))
+    except LongshoreError as error:
+        code = next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), 1)
+        channel.send(Refused(code, str(error)))
+        return
+    channel.send(_hello(app, options))
+    order = next(messages, None)
+    if not isinstance(order, Go):
+        return
+    work(app, engine, channel, order.process_id, options)
+    isolated.close()
+    # Threads of the application, or bodies that were given up, must not keep the process alive.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def work(
+    app: Host, engine: Engine, channel: Channel[ToChild], process_id: str, options: WorkerOptions
+) -> None:
+    """Run the engine in this thread; a second one listens to the supervisor."""
+    timeout = app.settings.shutdown_timeout
+    if options.shutdown_timeout is not None:
+        timeout = options.shutdown_timeout
+
+    def lost() -> None:
+        channel.send(Lost())
+
+    def stuck(_run: RunState, ending: Ending) -> bool:
+        channel.send(Stuck(ending))
+        return True
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        engine.drain(timeout)
+
+    engine.on_lost = lost
+    engine.on_stuck = stuck
+    signal.signal(signal.SIGTERM, stop)
+    threading.Thread(
+        target=_listen, args=(engine, channel, timeout), name="longshore-control", daemon=True
+    ).start()
+    app.around.publish(Event(name="worker.started"))
+    engine.run(process_id)
+    app.around.publish(Event(name="worker.stopped"))
+    channel.send(Finished(engine.jobs_ended, engine.jobs_returned))
+
+
+def build(app: Host, options: WorkerOptions, beacon: Beacon) -> tuple[Engine, IsolatedJobs]:
+    """Check the application and put its engine together; nothing is claimed yet."""
+    for declaration in app.registry:
+        declaration.signature.resolve()
+    store = app.client.store
+    if not store.shared:
+        raise ConfigurationError(
+            f"the {store.name} store lives in one process only; run the worker inside it "
+            "(jobs.worker().run()), or choose another store, for example sqlite:///jobs.db"
+        )
+    performer = Performer(app.registry.by_kind(), app.registry.digest(), app.around)
+    isolated = IsolatedJobs(options.app or "", options.cwd)
+    performer.isolated = isolated.perform
+    plan = Plan(
+        lines=lines_of(options.queues),
+        slots=options.threads,
+        poll_interval=app.settings.poll_interval,
+        kinds_digest=app.registry.digest(),
+        until_empty=options.until_empty,
+        max_jobs=options.max_jobs,
+        idle_timeout=options.idle_timeout,
+    )
+    return Engine(store, plan, performer, Journal(app.around, performer), beacon), isolated
+
+
+def _listen(engine: Engine, channel: Channel[ToChild], timeout: float) -> None:
+    for message in channel.messages():
+        match message:
+            case Drain(timeout=seconds):
+                engine.drain(seconds)
+            case Quiet(on=on):
+                engine.quiet(on=on)
+            case Cancel(leases=leases):
+                engine.cancel(leases)
+            case ParkedKinds(kinds=kinds):
+                engine.serve_parked(kinds)
+            case _:
+                pass
+    # The supervisor is gone and with it the beats: finish what fits into the lease.
+    engine.drain(timeout)
+
+
+def _hello(app: Host, options: WorkerOptions) -> Hello:
+    settings = app.settings
+    return Hello(
+        app=app.module,
+        where=options.app or app.module,
+        store=settings.store.reveal(),
+        address=app.client.store.address,
+        retention=settings.retention,
+        prefix=settings.prefix,
+        durability=settings.durability,
+        lease=settings.lease,
+        shutdown_timeout=settings.shutdown_timeout,
+        kinds=app.registry.names(),
+        files=own_files(options.cwd) if options.reload else (),
+    )
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        main(int(sys.argv[1]), int(sys.argv[2]))

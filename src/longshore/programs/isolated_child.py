@@ -1,0 +1,67 @@
+"""The fresh interpreter of one job with ``isolation="process"``: boot, run it, exit."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+from types import FrameType
+
+from longshore.context import RunState
+from longshore.core.model import Lease, Progress
+from longshore.errors import Interrupted, LongshoreError
+from longshore.programs.boot import load
+from longshore.worker.control import Boot, Done, Perform, Refused, Said, child_channel
+from longshore.worker.perform import Performer
+
+
+def main(descriptor: int) -> None:
+    """Boot, run one job, exit."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sock = socket.socket(fileno=descriptor)
+    channel = child_channel(sock)
+    messages = channel.messages()
+    boot = next(messages, None)
+    if not isinstance(boot, Boot):
+        return
+    try:
+        app = load(boot.options)
+    except LongshoreError as error:
+        channel.send(Refused(3, str(error)))
+        return
+    order = next(messages, None)
+    if not isinstance(order, Perform):
+        return
+    # The parent's end closing is the only order that may still come, and it means: end.
+    threading.Thread(target=_die_with_parent, args=(sock,), daemon=True).start()
+    signal.signal(signal.SIGTERM, _stop)
+    performer = Performer(app.registry.by_kind(), app.registry.digest(), app.around)
+
+    def report(_lease: Lease, progress: Progress) -> None:
+        channel.send(Said(progress))
+
+    run = RunState(order.job, order.lease, 0, report)
+    declaration = performer.declaration(order.job.kind)
+    if declaration is not None and declaration.coroutine:
+        import asyncio  # noqa: PLC0415 - only for coroutine jobs
+
+        ending = asyncio.run(performer.aperform(run))
+    else:
+        ending = performer.perform(run)
+    channel.send(Done(ending, run.started_at, run.ended_at))
+
+
+def _die_with_parent(sock: socket.socket) -> None:
+    select.select([sock], [], [])
+    os._exit(1)
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise Interrupted("the worker ends this job")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

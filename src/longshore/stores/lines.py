@@ -1,0 +1,35 @@
+"""Which queues a line serves: names, beginnings that end in ``*``, and what it leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from longshore.core.store import Line
+
+
+def serves(line: Line, queue: str) -> bool:
+    """Whether this line takes jobs of this queue."""
+    return any(_fits(pattern, queue) for pattern in line.queues) and not any(
+        _fits(pattern, queue) for pattern in line.excludes
+    )
+
+
+def names(line: Line) -> tuple[str, ...] | None:
+    """The queues of a line that names each of them, or ``None`` if one has to look what exists."""
+    if any(pattern.endswith("*") for pattern in line.queues):
+        return None
+    return tuple(dict.fromkeys(name for name in line.queues if serves(line, name)))
+
+
+def everything(line: Line) -> bool:
+    """Whether this line serves every queue there is."""
+    return "*" in line.queues and not line.excludes
+
+
+def chosen(line: Line, existing: Iterable[str]) -> list[str]:
+    """Those of the existing queues that the line serves."""
+    return [queue for queue in existing if serves(line, queue)]
+
+
+def _fits(pattern: str, queue: str) -> bool:
+    return queue.startswith(pattern[:-1]) if pattern.endswith("*") else queue == pattern

@@ -1,0 +1,275 @@
+"""The store that lives in this process: jobs of its threads, gone when it ends.
+
+For tests, for ``longshore dev`` and for applications that can lose their jobs. Every operation is
+one statement: a call on :class:`~longshore.stores.memory_state.State` under one lock, so that it
+happens wholly or not at all.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from longshore.core.model import Ending, Inserted, JobRecord, Lease, NewJob, Patch
+from longshore.core.store import (
+    Beat,
+    Changed,
+    Claim,
+    ClaimRequest,
+    Counted,
+    Exchanged,
+    Filter,
+    NewProcess,
+    Operation,
+    Orders,
+    Page,
+    ProcessRecord,
+    QueueRecord,
+    Rescue,
+    Rescued,
+    Retention,
+    SchemaStatus,
+    SetQueue,
+    Watch,
+    drive,
+    operation,
+)
+from longshore.errors import ClientClosed
+from longshore.stores.clock import Clock, SystemClock
+from longshore.stores.memory_state import State
+
+T = TypeVar("T")
+
+#: One statement, sent back what the call returns.
+Steps = Generator[Callable[[], T], T, T]
+
+
+class MemoryStore:
+    """Jobs in this process; see :class:`longshore.core.store.Store`.
+
+    Args:
+        retention: how long ended jobs stay.
+        clock: what decides leases and what is due.
+        on_statement: called before each statement with the operation's name and the statement's
+            number from 1, and before the commit of a write with 0; what it raises undoes the
+            operation. For tests.
+    """
+
+    name = "memory"
+    address = "memory://"
+    shared = False
+
+    def __init__(
+        self,
+        *,
+        retention: Retention | None = None,
+        clock: Clock | None = None,
+        on_statement: Callable[[str, int], None] | None = None,
+    ) -> None:
+        self._lock = threading.Lock()
+        self._state = State(retention or Retention(), clock or SystemClock())
+        self._watches: tuple[_MemoryWatch, ...] = ()
+        self._on_statement = on_statement
+        self._closed = False
+
+    # --- driving ---
+
+    def run(self, op: Operation[T], /) -> T:
+        """Drive an operation and block until it is done."""
+        with self._lock:
+            if self._closed:
+                raise ClientClosed("This Longshore object was closed; make a new one to go on.")
+            execute = _call if self._on_statement is None else partial(self._hooked, op)
+            answer = drive(op, execute)
+            stirred, self._state.stirred = self._state.stirred, False
+        if stirred:
+            for watch in self._watches:
+                watch.hint()
+        return answer
+
+    async def arun(self, op: Operation[T], /) -> T:
+        """Drive an operation; a thread would cost more than the microseconds it takes."""
+        return self.run(op)
+
+    def watch(self) -> Watch:
+        """A watch that hears of every job that becomes available or due."""
+        watch = _MemoryWatch(self._forget)
+        with self._lock:
+            self._watches = (*self._watches, watch)
+        return watch
+
+    def schema(self) -> SchemaStatus:
+        """Nothing to migrate."""
+        return SchemaStatus((), (), ())
+
+    def migrate(self) -> tuple[str, ...]:
+        """Nothing to migrate."""
+        return ()
+
+    def close(self) -> None:
+        """Refuse every later operation and end every wait."""
+        with self._lock:
+            self._closed = True
+            watches, self._watches = self._watches, ()
+        for watch in watches:
+            watch.wake()
+
+    def _hooked(self, op: Operation[Any], statement: Callable[[], Any]) -> Any:
+        # Before the call, for after it there is nothing left that could fail.
+        assert self._on_statement is not None  # noqa: S101 - chosen by the only caller
+        self._on_statement(op.name, 1)
+        if op.writes:
+            self._on_statement(op.name, 0)
+        return statement()
+
+    def _forget(self, watch: _MemoryWatch) -> None:
+        with self._lock:
+            self._watches = tuple(other for other in self._watches if other is not watch)
+
+    # --- producing ---
+
+    @operation(writes=True)
+    def insert(self, jobs: Sequence[NewJob]) -> Steps[Sequence[Inserted]]:
+        """Store jobs, all or none."""
+        return (yield partial(self._state.insert, jobs))
+
+    # --- consuming ---
+
+    @operation(writes=True)
+    def register(self, process: NewProcess) -> Steps[None]:
+        """Create a process's record and lease."""
+        return (yield partial(self._state.register, process))
+
+    @operation(writes=True)
+    def claim(self, request: ClaimRequest) -> Steps[Claim]:
+        """Promote what is due, then take jobs."""
+        return (yield partial(self._state.claim, request))
+
+    @operation(writes=True)
+    def finish(self, endings: Sequence[Ending]) -> Steps[frozenset[Lease]]:
+        """Report ends, in any mixture."""
+        return (yield partial(self._state.finish, endings))
+
+    @operation(writes=True)
+    def exchange(self, endings: Sequence[Ending], request: ClaimRequest) -> Steps[Exchanged]:
+        """Finish, then claim, as one statement."""
+        return (yield partial(self._state.exchange, endings, request))
+
+    @operation(writes=True)
+    def save(self, patches: Sequence[Patch]) -> Steps[frozenset[Lease]]:
+        """Write progress of running jobs."""
+        return (yield partial(self._state.save, patches))
+
+    @operation(writes=True)
+    def beat(self, beat: Beat) -> Steps[Orders]:
+        """Renew leases, give back claims that never arrived, fetch orders."""
+        return (yield partial(self._state.beat, beat))
+
+    # --- maintaining ---
+
+    @operation(writes=True)
+    def elect(self, process_id: str, lease: int) -> Steps[bool]:
+        """Become or stay the one that prunes."""
+        return (yield partial(self._state.elect, process_id, lease))
+
+    @operation(writes=True)
+    def promote(self, limit: int) -> Steps[int]:
+        """Make due jobs available; cancel those that have expired."""
+        return (yield partial(self._state.promote, limit))
+
+    @operation(writes=True)
+    def rescue(self, request: Rescue) -> Steps[Rescued]:
+        """Give back running jobs whose process is gone."""
+        return (yield partial(self._state.rescue, request))
+
+    @operation(writes=True)
+    def prune(self, limit: int) -> Steps[int]:
+        """Delete ended jobs past their retention."""
+        return (yield partial(self._state.prune, limit))
+
+    # --- inspecting ---
+
+    @operation(writes=False)
+    def get(self, ids: Sequence[str]) -> Steps[Mapping[str, JobRecord]]:
+        """Records by id; unknown ids are left out."""
+        return (yield partial(self._state.get, ids))
+
+    @operation(writes=False)
+    def find(
+        self, where: Filter, *, limit: int, cursor: str | None = None, oldest_first: bool = False
+    ) -> Steps[Page]:
+        """Records by id, newest created first."""
+        return (yield partial(self._state.find, where, limit, cursor, oldest_first))
+
+    @operation(writes=False)
+    def count(self, where: Filter) -> Steps[tuple[Counted, ...]]:
+        """Exact counts by queue, kind and state."""
+        return (yield partial(self._state.count, where))
+
+    @operation(writes=True)
+    def cancel(self, ids: Sequence[str], reason: str | None) -> Steps[Changed]:
+        """End live jobs; a running one is asked to."""
+        return (yield partial(self._state.cancel, ids, reason))
+
+    @operation(writes=True)
+    def retry(self, ids: Sequence[str]) -> Steps[Changed]:
+        """Make ended, retrying and scheduled jobs available now."""
+        return (yield partial(self._state.retry, ids))
+
+    @operation(writes=True)
+    def delete(self, ids: Sequence[str]) -> Steps[Changed]:
+        """Remove jobs that do not run."""
+        return (yield partial(self._state.delete, ids))
+
+    @operation(writes=True)
+    def move(self, ids: Sequence[str], queue: str) -> Steps[Changed]:
+        """Put jobs that wait into another queue."""
+        return (yield partial(self._state.move, ids, queue))
+
+    @operation(writes=True)
+    def set_queue(self, request: SetQueue) -> Steps[None]:
+        """Pause or resume a queue."""
+        return (yield partial(self._state.set_queue, request))
+
+    @operation(writes=False)
+    def queues(self) -> Steps[tuple[QueueRecord, ...]]:
+        """Every queue that holds jobs or is paused."""
+        return (yield self._state.queue_records)
+
+    @operation(writes=False)
+    def processes(self) -> Steps[tuple[ProcessRecord, ...]]:
+        """Every registered process."""
+        return (yield self._state.process_records)
+
+
+class _MemoryWatch:
+    """An event, and whether the store set it."""
+
+    def __init__(self, forget: Callable[[_MemoryWatch], None]) -> None:
+        self._event = threading.Event()
+        self._hinted = False
+        self._forget = forget
+
+    def wait(self, timeout: float) -> bool:
+        self._event.wait(timeout)
+        # Cleared before the hint is read: a hint in between ends the next wait, none is lost.
+        self._event.clear()
+        hinted, self._hinted = self._hinted, False
+        return hinted
+
+    def wake(self) -> None:
+        self._event.set()
+
+    def hint(self) -> None:
+        self._hinted = True
+        self._event.set()
+
+    def close(self) -> None:
+        self._forget(self)
+        self.wake()
+
+
+def _call(statement: Callable[[], Any]) -> Any:
+    return statement()

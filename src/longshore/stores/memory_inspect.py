@@ -1,0 +1,198 @@
+"""What people ask of the memory store and order it to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from heapq import nlargest, nsmallest
+
+from longshore.core.model import ENDED, JobRecord, JobState
+from longshore.core.store import (
+    Changed,
+    Counted,
+    Filter,
+    Page,
+    ProcessRecord,
+    QueueRecord,
+    SetQueue,
+)
+from longshore.stores.memory_rows import AVAILABLE, RETRYING, RUNNING, SCHEDULED, Row, Rows
+
+
+class Inspecting(Rows):
+    """Records, counts, verbs, queues and processes."""
+
+    def get(self, ids: Sequence[str]) -> Mapping[str, JobRecord]:
+        return {id_: self.rows[id_].record() for id_ in ids if id_ in self.rows}
+
+    def find(self, where: Filter, limit: int, cursor: str | None, oldest_first: bool) -> Page:  # noqa: FBT001
+        found = (
+            job_id
+            for job_id, row in self._candidates(where)
+            if (cursor is None or (job_id > cursor if oldest_first else job_id < cursor))
+            and (not where.states or row.state in where.states)
+            and (not where.queues or row.queue in where.queues)
+            and (not where.kinds or row.new.kind in where.kinds)
+        )
+        # One more than asked for tells whether there is another page.
+        pick = nsmallest if oldest_first else nlargest
+        ids = pick(limit + 1, found)
+        records = tuple(self.rows[job_id].record() for job_id in ids[:limit])
+        return Page(records, records[-1].id if records and len(ids) > limit else None)
+
+    def count(self, where: Filter) -> tuple[Counted, ...]:
+        return tuple(
+            Counted(queue, kind, state, jobs)
+            for (queue, kind), tally in sorted(self.tallies.items())
+            if (not where.queues or queue in where.queues)
+            and (not where.kinds or kind in where.kinds)
+            for state, jobs in sorted(tally.items())
+            if jobs and (not where.states or state in where.states)
+        )
+
+    def cancel(self, ids: Sequence[str], reason: str | None) -> Changed:
+        now = self.clock.wall_us()
+        requested: list[str] = []
+
+        def apply(row: Row) -> bool:
+            if row.state in ENDED:
+                return False
+            if row.state is RUNNING:
+                row.cancel_requested = True
+                row.reason = reason or row.reason
+                requested.append(row.new.id)
+            else:
+                self.cancel_row(row, reason or "cancelled", now)
+            return True
+
+        changed = self._each(ids, apply)
+        asked = frozenset(requested)
+        return Changed(
+            tuple(job_id for job_id in changed.changed if job_id not in asked),
+            tuple(requested),
+            changed.skipped,
+        )
+
+    def retry(self, ids: Sequence[str]) -> Changed:
+        now = self.clock.wall_us()
+
+        def apply(row: Row) -> bool:
+            if row.state in ENDED:
+                row.failures = row.interruptions = 0
+                row.kept_until = row.finalized_at = None
+                row.result = row.result_error = row.reason = None
+                if row.expires_at is not None and row.expires_at <= now:
+                    row.expires_at = None  # a person wants it to run all the same
+            elif row.state is SCHEDULED or row.state is RETRYING:
+                self.withdraw(row)
+            else:
+                return False
+            row.scheduled_at = now
+            self.step(row, AVAILABLE)
+            self.place(row)
+            return True
+
+        return self._each(ids, apply)
+
+    def delete(self, ids: Sequence[str]) -> Changed:
+        def apply(row: Row) -> bool:
+            if row.state is RUNNING:
+                return False
+            self.withdraw(row)
+            self.forget(row)
+            return True
+
+        return self._each(ids, apply)
+
+    def move(self, ids: Sequence[str], queue: str) -> Changed:
+        def apply(row: Row) -> bool:
+            if row.state in ENDED or row.state is RUNNING:
+                return False
+            self.withdraw(row)
+            self.change_queue(row, queue)
+            self.place(row)
+            return True
+
+        return self._each(ids, apply)
+
+    def set_queue(self, request: SetQueue) -> None:
+        if request.paused:
+            pause = request.pause_for
+            until = None if pause is None else self.clock.wall_us() + pause
+            self.paused[request.name] = (request, until)
+        elif self.paused.pop(request.name, None) is not None:
+            self.stirred = True
+
+    def queue_records(self) -> tuple[QueueRecord, ...]:
+        now = self.clock.wall_us()
+        totals: dict[str, dict[JobState, int]] = {}
+        for (queue, _), tally in self.tallies.items():
+            if any(tally.values()):
+                total = totals.setdefault(queue, dict.fromkeys(JobState, 0))
+                for state, jobs in tally.items():
+                    total[state] += jobs
+        held = [queue for queue in self.paused if self.is_paused(queue, now)]
+        for queue in held:
+            totals.setdefault(queue, dict.fromkeys(JobState, 0))
+        return tuple(self._queue_record(queue, totals[queue], now) for queue in sorted(totals))
+
+    def process_records(self) -> tuple[ProcessRecord, ...]:
+        boot_now = self.clock.boot_us()
+        return tuple(
+            ProcessRecord(
+                id=process.new.id,
+                app=process.new.app,
+                name=process.new.name,
+                host=process.new.host,
+                pid=process.new.pid,
+                queues=process.new.queues,
+                kinds=process.new.kinds,
+                slots=process.new.slots,
+                embedded=process.new.embedded,
+                started_at=process.started_at,
+                seen_at=process.seen_at,
+                lease_left=process.expires_at - boot_now,
+                running=len(self.running[process.new.id]),
+            )
+            for _, process in sorted(self.known.items())
+        )
+
+    def change_queue(self, row: Row, queue: str) -> None:
+        """Count a row that stands in no line for another queue."""
+        row.tally[row.state] -= 1
+        row.queue = queue
+        row.tally = self.tally(queue, row.new.kind)
+        row.tally[row.state] += 1
+
+    def _candidates(self, where: Filter) -> Iterator[tuple[str, Row]]:
+        if not where.ids:
+            yield from self.rows.items()
+            return
+        for job_id in dict.fromkeys(where.ids):
+            if job_id in self.rows:
+                yield job_id, self.rows[job_id]
+
+    def _each(self, ids: Sequence[str], apply: Callable[[Row], bool]) -> Changed:
+        """Apply a verb to each job, an id given twice once."""
+        changed: list[str] = []
+        skipped: list[str] = []
+        for job_id in dict.fromkeys(ids):
+            row = self.rows.get(job_id)
+            done = row is not None and apply(row)
+            (changed if done else skipped).append(job_id)
+        return Changed(changed=tuple(changed), skipped=tuple(skipped))
+
+    def _queue_record(self, name: str, total: Mapping[JobState, int], now: int) -> QueueRecord:
+        paused = self.is_paused(name, now)
+        request, until = self.paused[name] if paused else (None, None)
+        lane = self.lanes.get(name)
+        head = lane.head() if lane is not None else None
+        return QueueRecord(
+            name=name,
+            paused=paused,
+            reason=request.reason if request is not None else None,
+            resumes_at=until,
+            depth=total[AVAILABLE],
+            scheduled=total[SCHEDULED] + total[RETRYING],
+            running=total[RUNNING],
+            latency=max(0, now - head[1]) if head is not None else 0,
+        )

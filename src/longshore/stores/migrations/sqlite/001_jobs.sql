@@ -1,0 +1,123 @@
+-- Jobs, hot and ended apart; processes and their leases; counts kept in the same write.
+
+-- A job that waits or runs. Without a rowid: the id is the only way to a row, so it is the tree.
+create table longshore_job (
+    id               text primary key,
+    state            text not null,
+    queue            text not null,
+    priority         integer not null,
+    scheduled_at     integer not null,
+    run              integer not null default 0,
+    claimed_by       text,
+    claim_id         integer,
+    claimed_at       integer,
+    attempted_at     integer,
+    cancel_requested integer not null default 0,
+    failures         integer not null default 0,
+    interruptions    integer not null default 0,
+    max_attempts     integer not null,
+    created_at       integer not null,
+    expires_at       integer,
+    timeout          integer,
+    keep_result      integer,
+    kind             text not null,
+    parked           text,
+    parked_by        text,
+    reason           text,
+    tags             text,
+    budgets          blob,
+    meta             blob,
+    progress         blob,
+    runs             blob,
+    payload          blob not null
+) strict, without rowid;
+
+-- What a claim reads, in a claim's order; the id is the last column of each by itself.
+create index longshore_job_ready on longshore_job (priority, scheduled_at)
+    where state = 'available' and parked is null;
+create index longshore_job_line on longshore_job (queue, priority, scheduled_at)
+    where state = 'available' and parked is null;
+create index longshore_job_due on longshore_job (scheduled_at)
+    where state in ('scheduled', 'retrying');
+create index longshore_job_running on longshore_job (claimed_by, claim_id)
+    where state = 'running';
+create index longshore_job_parked on longshore_job (kind)
+    where parked is not null;
+create index longshore_job_expires on longshore_job (expires_at)
+    where expires_at is not null and attempted_at is null;
+
+-- A job that has ended. With a rowid: rows are added at the end and pruned from the beginning.
+create table longshore_ended (
+    id            text not null unique,
+    state         text not null,
+    queue         text not null,
+    kind          text not null,
+    kept_until    integer,
+    finalized_at  integer not null,
+    run           integer not null,
+    claimed_by    text,
+    claimed_at    integer,
+    attempted_at  integer,
+    failures      integer not null,
+    interruptions integer not null,
+    max_attempts  integer not null,
+    priority      integer not null,
+    scheduled_at  integer not null,
+    created_at    integer not null,
+    expires_at    integer,
+    timeout       integer,
+    keep_result   integer,
+    reason        text,
+    result_error  text,
+    tags          text,
+    result        blob,
+    meta          blob,
+    progress      blob,
+    runs          blob,
+    payload       blob not null
+) strict;
+
+create index longshore_ended_kept on longshore_ended (kept_until) where kept_until is not null;
+create index longshore_ended_state on longshore_ended (state) where state <> 'succeeded';
+create index longshore_ended_queue on longshore_ended (queue);
+create index longshore_ended_kind on longshore_ended (kind);
+
+create table longshore_count (
+    queue text not null,
+    kind  text not null,
+    state text not null,
+    jobs  integer not null,
+    primary key (queue, kind, state)
+) strict, without rowid;
+
+-- A paused queue; a queue that is not here is served.
+create table longshore_queue (
+    name         text primary key,
+    reason       text,
+    paused_until integer
+) strict, without rowid;
+
+-- A process and its lease, which counts in the time since this boot of the machine.
+create table longshore_process (
+    id         text primary key,
+    app        text not null,
+    name       text not null,
+    host       text not null,
+    pid        integer not null,
+    queues     text not null,
+    kinds      text not null,
+    slots      integer not null,
+    embedded   integer not null,
+    started_at integer not null,
+    seen_at    integer not null,
+    boot_id    text not null,
+    expires_at integer not null
+) strict, without rowid;
+
+-- The one process that prunes.
+create table longshore_leader (
+    one        integer primary key check (one = 1),
+    process_id text not null,
+    boot_id    text not null,
+    expires_at integer not null
+) strict;

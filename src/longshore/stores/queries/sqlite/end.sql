@@ -1,0 +1,11 @@
+-- Copy one job to those that have ended, with what its last run has to tell.
+insert into longshore_ended (
+    id, state, queue, kind, kept_until, finalized_at, run, claimed_by, claimed_at, attempted_at,
+    failures, interruptions, max_attempts, priority, scheduled_at, created_at, expires_at, timeout,
+    keep_result, reason, result_error, tags, result, meta, progress, runs, payload
+)
+select
+    id, ?2, queue, kind, ?3, ?4, run, claimed_by, claimed_at, attempted_at,
+    failures + ?5, interruptions, max_attempts, priority, scheduled_at, created_at, expires_at,
+    timeout, keep_result, ?6, ?7, tags, ?8, meta, progress, ?9, payload
+from longshore_job where id = ?1;

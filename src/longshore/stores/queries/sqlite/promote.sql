@@ -1,0 +1,3 @@
+-- Make timed jobs available; they keep the time at which they were due.
+update longshore_job set state = 'available'
+where id in (select value from json_each(:ids));

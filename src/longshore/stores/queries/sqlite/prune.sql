@@ -1,0 +1,2 @@
+-- Delete ended jobs.
+delete from longshore_ended where rowid in (select value from json_each(:rowids));

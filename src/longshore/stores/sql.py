@@ -1,0 +1,129 @@
+"""What SQL stores share: statements, the files they are read from, and the history of a job.
+
+SQL lives in ``queries/<database>/<name>.sql`` and ``migrations/<database>/NNN_<name>.sql``, written
+for tables named ``longshore_...``; a store with another prefix has it put in as the file is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import json
+
+from longshore.core.model import Run
+from longshore.errors import ConfigurationError
+
+T = TypeVar("T")
+
+#: The body of an operation: it yields statements and is sent their rows, or for a statement
+#: without rows the number of rows that it wrote.
+Steps: TypeAlias = "Generator[Statement, Any, T]"
+
+Row: TypeAlias = tuple[Any, ...]
+
+FIRST_RUNS = 20
+LAST_RUNS = 80
+
+_HERE = Path(__file__).parent
+_PREFIX = re.compile(r"[a-z_][a-z0-9_]{0,47}")
+_WRITTEN_FOR = "longshore_"
+_READS = re.compile(r"\s*(select|with)\b", re.IGNORECASE)
+
+
+class Statement:
+    """One query with its values. ``many``: once for each of ``params``."""
+
+    __slots__ = ("many", "params", "query")
+
+    def __init__(self, query: Query, params: Any = (), *, many: bool = False) -> None:
+        self.query = query
+        self.params = params
+        self.many = many
+
+
+class Query:
+    """The text of one query file; calling it gives a statement."""
+
+    __slots__ = ("name", "text", "writes")
+
+    def __init__(self, name: str, text: str) -> None:
+        self.name = name
+        self.text = text
+        self.writes = _READS.match(text) is None
+
+    def __call__(self, **params: Any) -> Statement:
+        """Run once with named values."""
+        return Statement(self, params)
+
+    def many(self, rows: Sequence[Row]) -> Statement:
+        """Run once for each row of values."""
+        return Statement(self, rows, many=True)
+
+
+#: Not a query: undo what this operation has written so far, and go on.
+UNDO = Statement(Query("undo", ""))
+
+
+class Queries:
+    """Every query of one database, by the name of its file."""
+
+    def __init__(self, database: str, prefix: str) -> None:
+        self._queries = {
+            path.stem: Query(path.stem, _without_comments(with_prefix(path.read_text(), prefix)))
+            for path in sorted((_HERE / "queries" / database).glob("*.sql"))
+        }
+
+    def __getitem__(self, name: str) -> Query:
+        return self._queries[name]
+
+    def __iter__(self) -> Generator[Query]:
+        yield from self._queries.values()
+
+
+def migrations(database: str, prefix: str) -> Mapping[str, str]:
+    """The text of each migration by its name, in the order in which they must run."""
+    return {
+        path.stem: with_prefix(path.read_text(), prefix)
+        for path in sorted((_HERE / "migrations" / database).glob("[0-9][0-9][0-9]_*.sql"))
+    }
+
+
+def with_prefix(text: str, prefix: str) -> str:
+    """Put the prefix of this store's tables into SQL.
+
+    Raises:
+        ConfigurationError: not lower-case letters, digits and ``_`` beginning with no digit: it
+            becomes part of SQL, where nothing else may.
+    """
+    if _PREFIX.fullmatch(prefix) is None:
+        raise ConfigurationError(
+            f"prefix={prefix!r} cannot begin the names of tables. Use 1 to 48 lower-case letters,"
+            " digits or _, and do not begin with a digit."
+        )
+    return text.replace(_WRITTEN_FOR, prefix)
+
+
+def with_run(runs: bytes | None, run: Run) -> bytes:
+    """A stored history with a line added, of which the first and the last are kept."""
+    lines = [] if runs is None else _LINES.decode(runs)
+    lines.append(msgspec.Raw(json.encode(run)))
+    if len(lines) > FIRST_RUNS + LAST_RUNS:
+        lines = lines[:FIRST_RUNS] + lines[-LAST_RUNS:]
+    return json.encode(lines)
+
+
+def as_json(values: Any) -> str:
+    """Values as a query takes a list of them."""
+    return json.encode(values).decode()
+
+
+# Lines are moved as they are: a history is read only by people.
+_LINES = json.Decoder(list[msgspec.Raw])
+
+
+def _without_comments(text: str) -> str:
+    return "\n".join(line for line in text.splitlines() if not line.startswith("--")).rstrip("; \n")

@@ -1,0 +1,253 @@
+"""The store in one SQLite file: how operations are driven over it.
+
+Every operation that writes is one ``BEGIN IMMEDIATE`` transaction. Whoever finds the file held by
+another process tries again after a random moment, for seconds; only then does it say so. A
+connection serves one thread at a time and is kept for the next; none is carried over a fork.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from longshore.core.store import Operation, Retention, SchemaStatus, Watch, drive
+from longshore.core.store_url import StoreURL
+from longshore.core.wording import did_you_mean
+from longshore.errors import ConfigurationError
+from longshore.stores.clock import Clock, SystemClock
+from longshore.stores.sql import UNDO, Statement, migrations
+from longshore.stores.sqlite_file import (
+    checked,
+    explained,
+    is_busy,
+    migrate_next,
+    open_file,
+    refuse_network,
+    schema_of,
+)
+from longshore.stores.sqlite_inspect import Inspecting
+from longshore.stores.sqlite_operations import Consuming, Maintaining, Producing
+from longshore.stores.sqlite_pool import Pool, SQLiteWatch
+
+T = TypeVar("T")
+
+#: Operations that often find nothing to write: they read first and take the write lock, starting
+#: anew, when they come to a statement that writes.
+READ_FIRST = frozenset({"claim", "beat", "elect", "promote", "rescue", "prune"})
+
+#: How long others may hold the file, seconds; and the longest pause between two tries.
+PATIENCE = 5.0
+LONGEST_PAUSE = 0.02
+
+_SYNCHRONOUS = ("full", "normal")
+
+
+def open_sqlite(
+    address: StoreURL,
+    *,
+    retention: Retention,
+    prefix: str,
+    durability: str,
+    clock: Clock | None = None,
+) -> SQLiteStore:
+    """Make the store for ``sqlite:///path[?synchronous=full|normal]``.
+
+    Raises:
+        ConfigurationError: an option or a durability that SQLite does not have.
+    """
+    for option in address.query:
+        if option != "synchronous":
+            raise ConfigurationError(
+                f"store: {address} has the option {option}, which SQLite does not."
+                f"{did_you_mean(option, ('synchronous',))} Options: synchronous."
+            )
+    synchronous = address.query.get("synchronous", durability)
+    if synchronous not in _SYNCHRONOUS:
+        raise ConfigurationError(
+            f"store: SQLite has no durability {synchronous!r}. Use full, or normal, with which a"
+            " power cut may lose the last moments."
+        )
+    return SQLiteStore(
+        address.path, retention=retention, prefix=prefix, synchronous=synchronous, clock=clock
+    )
+
+
+class SQLiteStore(Producing, Consuming, Maintaining, Inspecting):
+    """Jobs in one SQLite file; see :class:`longshore.core.store.Store`.
+
+    Args:
+        path: the file; made at the first operation if it is not there.
+        retention: how long ended jobs stay.
+        prefix: what the names of tables begin with.
+        synchronous: ``full``, or ``normal``, with which a power cut may lose the last moments.
+        clock: what decides leases and what is due.
+        patience: how long to wait for others that hold the file, seconds.
+        on_statement: called before each statement with the operation's name and the statement's
+            number from 1, and before the commit of a write with 0; what it raises undoes the
+            operation. For tests.
+    """
+
+    name = "sqlite"
+    shared = True
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        retention: Retention | None = None,
+        prefix: str = "longshore_",
+        synchronous: str = "full",
+        clock: Clock | None = None,
+        patience: float = PATIENCE,
+        on_statement: Callable[[str, int], None] | None = None,
+    ) -> None:
+        super().__init__(retention or Retention(), clock or SystemClock(), prefix)
+        self.address = os.path.abspath(path)  # noqa: PTH100 - a string, and no link followed
+        self._synchronous = synchronous
+        self._patience = patience
+        self._on_statement = on_statement
+        self._migrations = migrations("sqlite", prefix)
+        self._pool = Pool(self._open)
+        self._ready = False
+
+    # --- driving ---
+
+    def run(self, op: Operation[T], /) -> T:
+        """Drive an operation and block until it is committed."""
+        if not self._ready:
+            self._prepare()
+        write = op.writes and op.name not in READ_FIRST
+        try:
+            return self._patiently(lambda connection: self._attempt(connection, op, write=write))
+        except _Upgrade:
+            return self._patiently(lambda connection: self._attempt(connection, op, write=True))
+
+    async def arun(self, op: Operation[T], /) -> T:
+        """Drive an operation in a thread."""
+        import asyncio  # noqa: PLC0415 - blocking programs need not load it
+
+        return await asyncio.to_thread(self.run, op)
+
+    def watch(self) -> Watch:
+        """A watch that hears of every commit to the file, whoever made it."""
+        return SQLiteWatch(self._pool)
+
+    def schema(self) -> SchemaStatus:
+        """Which migrations the file has had."""
+        return self._patiently(
+            lambda connection: _transaction(
+                connection, lambda: schema_of(connection, self.sql, self._migrations), "begin"
+            )
+        )
+
+    def migrate(self) -> tuple[str, ...]:
+        """Bring tables up to date, each migration in a transaction of its own."""
+        done: list[str] = []
+        while True:
+            name = self._patiently(
+                lambda connection: _transaction(
+                    connection,
+                    lambda: migrate_next(
+                        connection, self.sql, self._migrations, self.clock.wall_us()
+                    ),
+                )
+            )
+            if name is None:
+                return tuple(done)
+            done.append(name)
+
+    def close(self) -> None:
+        """Close the connections; later operations are refused."""
+        self._pool.close()
+
+    # --- helpers ---
+
+    def _open(self) -> sqlite3.Connection:
+        refuse_network(self.address)
+        return open_file(self.address, synchronous=self._synchronous)
+
+    def _prepare(self) -> None:
+        """Look at the tables once, and make them in a file that has none of ours."""
+        status = self.schema()
+        if not status.applied:
+            self.migrate()
+            status = self.schema()
+        checked(status, self.address)
+        self._ready = True
+
+    def _patiently(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run work on a connection, again while others hold the file."""
+        give_up = 0.0
+        pause = 0.0005
+        while True:
+            try:
+                return self._once(work)
+            except sqlite3.Error as error:
+                now = time.monotonic()
+                give_up = give_up or now + self._patience
+                if not is_busy(error) or now >= give_up:
+                    raise explained(error, self.address) from error
+            # Random, so that many who wait do not come back at the same moment for ever.
+            time.sleep(random.uniform(pause / 4, pause))  # noqa: S311
+            pause = min(pause * 1.5, LONGEST_PAUSE)
+
+    def _once(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        connection = self._pool.take()
+        healthy = True
+        try:
+            return work(connection)
+        except sqlite3.Error as error:
+            healthy = is_busy(error)
+            raise
+        finally:
+            self._pool.give_back(connection, healthy=healthy and not connection.in_transaction)
+
+    def _attempt(self, connection: sqlite3.Connection, op: Operation[T], *, write: bool) -> T:
+        hook = self._on_statement
+        number = 0
+
+        def execute(statement: Statement) -> Any:
+            nonlocal number
+            query = statement.query
+            if query.writes and not write:
+                raise _Upgrade
+            if hook is not None:
+                number += 1
+                hook(op.name, number)
+            if statement.many:
+                return connection.executemany(query.text, statement.params).rowcount
+            if statement is UNDO:
+                connection.execute("rollback")
+                return connection.execute("begin immediate")
+            cursor = connection.execute(query.text, statement.params)
+            return cursor.rowcount if query.writes else cursor.fetchall()
+
+        def body() -> T:
+            answer = drive(op, execute)
+            if hook is not None and write:
+                hook(op.name, 0)
+            return answer
+
+        return _transaction(connection, body, "begin immediate" if write else "begin")
+
+
+def _transaction(
+    connection: sqlite3.Connection, body: Callable[[], T], begin: str = "begin immediate"
+) -> T:
+    connection.execute(begin)
+    try:
+        answer = body()
+        connection.execute("commit")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("rollback")
+        raise
+    return answer
+
+
+class _Upgrade(Exception):
+    """Not an error: the operation has found something to write and begins again, to write."""

@@ -1,0 +1,225 @@
+"""Opening a SQLite file for jobs, bringing its tables up to date, and what its errors mean."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Mapping
+
+from longshore.core.store import SchemaStatus
+from longshore.errors import (
+    SchemaMismatch,
+    StoreBusy,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+    StoreUnwritable,
+)
+from longshore.stores.sql import Queries
+
+OLDEST = (3, 38, 0)
+
+#: File systems on which locks do not hold between machines, or shared memory does not work.
+_NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ncpfs"})
+
+_SYNCHRONOUS: Mapping[str, str] = {
+    "full": "pragma synchronous = full",
+    "normal": "pragma synchronous = normal",
+}
+
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_KNOWN: Mapping[int, tuple[type[StoreError], str]] = {
+    sqlite3.SQLITE_FULL: (
+        StoreFull,
+        "there is no room left on its disk; nothing was written. Make room and try again.",
+    ),
+    sqlite3.SQLITE_READONLY: (
+        StoreUnwritable,
+        "it is read-only or was removed. This user must be able to write to it and its folder.",
+    ),
+    sqlite3.SQLITE_IOERR: (
+        StoreUnwritable,
+        "reading or writing it failed; nothing was written. Look at the disk and its limits.",
+    ),
+    sqlite3.SQLITE_PERM: (StoreUnwritable, "access to it was denied."),
+    sqlite3.SQLITE_CANTOPEN: (
+        StoreUnavailable,
+        "it cannot be opened. Its folder must exist, and this user must be able to write to it.",
+    ),
+    sqlite3.SQLITE_NOTADB: (
+        StoreError,
+        "it is not a SQLite database. Name another file; this one was left as it is.",
+    ),
+    sqlite3.SQLITE_CORRUPT: (
+        StoreError,
+        "it is damaged. Restore it, or recover what can be read with the sqlite3 shell.",
+    ),
+}
+
+
+def open_file(path: str, *, synchronous: str) -> sqlite3.Connection:
+    """Open a file, made if it is not there, readable by its owner alone.
+
+    Raises:
+        StoreError: SQLite is too old, the file is on a network file system or refuses WAL.
+        sqlite3.Error: see :func:`explained`.
+    """
+    if sqlite3.sqlite_version_info < OLDEST:
+        needed = ".".join(map(str, OLDEST))
+        raise StoreError(
+            f"SQLite {sqlite3.sqlite_version} is too old: Longshore needs {needed} or newer. Use"
+            " a Python that is built with it."
+        )
+    _create(path)
+    connection = sqlite3.connect(
+        path, timeout=0, isolation_level=None, cached_statements=256, check_same_thread=False
+    )
+    try:
+        _use_wal(connection, path)
+        connection.execute(_SYNCHRONOUS[synchronous])
+        connection.execute("pragma cache_size = -16384")
+        connection.execute("pragma wal_autocheckpoint = 4000")
+        # Deleted pages are zeroed only where they are written anyway.
+        connection.execute("pragma secure_delete = fast")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def schema_of(
+    connection: sqlite3.Connection, queries: Queries, known: Mapping[str, str]
+) -> SchemaStatus:
+    """Which migrations a file has had. The caller is in a transaction."""
+    there = connection.execute(queries["migration_table_there"].text).fetchall()
+    rows = connection.execute(queries["migrations"].text).fetchall() if there else []
+    applied = tuple(name for (name,) in rows)
+    return SchemaStatus(
+        applied=applied,
+        pending=tuple(name for name in known if name not in applied),
+        unknown=tuple(name for name in applied if name not in known),
+    )
+
+
+def checked(status: SchemaStatus, path: str) -> None:
+    """Refuse a file whose tables are not those of this release.
+
+    Raises:
+        SchemaMismatch: they are older or newer.
+    """
+    if status.unknown:
+        raise SchemaMismatch(
+            f"{path}: a newer release of Longshore has changed its tables"
+            f" ({', '.join(status.unknown)}). Use that release or a newer one here too."
+        )
+    if status.pending:
+        raise SchemaMismatch(
+            f"{path}: its tables are older than this release; missing:"
+            f" {', '.join(status.pending)}. Run `longshore db up`."
+        )
+
+
+def migrate_next(
+    connection: sqlite3.Connection, queries: Queries, known: Mapping[str, str], now: int
+) -> str | None:
+    """Run the first pending migration, if there is one; the caller is in a write transaction."""
+    status = schema_of(connection, queries, known)
+    if not status.pending:
+        return None
+    name = status.pending[0]
+    connection.execute(queries["migration_table"].text)
+    for statement in _split(known[name]):
+        connection.execute(statement)
+    connection.execute(queries["migrated"].text, {"name": name, "now": now})
+    return name
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether somebody else holds the file just now."""
+    return _primary(error) in _BUSY
+
+
+def explained(error: sqlite3.Error, path: str) -> StoreError:
+    """The error to raise for one of SQLite's."""
+    if is_busy(error):
+        return StoreBusy(
+            f"{path}: other processes held it for too long; nothing was written. Try again."
+        )
+    kind, meaning = _KNOWN.get(_primary(error), (StoreError, "SQLite refused it."))
+    return kind(f"{path}: {meaning} ({error})")
+
+
+def _use_wal(connection: sqlite3.Connection, path: str) -> None:
+    mode = connection.execute("pragma journal_mode = wal").fetchone()[0]
+    if mode != "wal":
+        raise StoreError(
+            f"{path}: this file system cannot keep a SQLite database for several processes"
+            f" (journal mode {mode}). Put the file on a local disk."
+        )
+
+
+def _primary(error: sqlite3.Error) -> int:
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return 0 if code is None else code & 0xFF
+
+
+def _create(path: str) -> None:
+    try:
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return
+    except OSError as error:
+        kind = StoreUnwritable if isinstance(error, PermissionError) else StoreUnavailable
+        raise kind(
+            f"{path}: it cannot be created ({error.strerror}). Its folder must exist, and this"
+            " user must be able to write to it."
+        ) from error
+    try:
+        # Whatever the umask says: payloads are nobody else's business.
+        os.fchmod(handle, 0o600)
+    finally:
+        os.close(handle)
+
+
+def refuse_network(path: str) -> None:
+    """Refuse a file whose locks would not hold.
+
+    Raises:
+        StoreError: the file is on a network file system.
+    """
+    kind = _file_system(os.path.realpath(path))
+    if kind in _NETWORK:
+        raise StoreError(
+            f"{path}: it is on a network file system ({kind}), on which SQLite loses data. Put"
+            " the file on a local disk, or use a database server."
+        )
+
+
+def _file_system(path: str) -> str:
+    """The type of the file system of a path; empty where the system does not tell."""
+    best, kind = "", ""
+    try:
+        with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as mounts:  # noqa: PTH123
+            for line in mounts:
+                place, found = line.split(" ", 3)[1:3]
+                place = place.replace("\\040", " ")
+                below = path == place or path.startswith(place.rstrip("/") + "/")
+                if below and len(place) >= len(best):
+                    best, kind = place, found
+    except OSError:
+        return ""
+    return kind
+
+
+def _split(script: str) -> list[str]:
+    """The statements of a script; ``executescript`` would end our transaction."""
+    statements: list[str] = []
+    text = ""
+    for line in script.splitlines():
+        if line.startswith("--"):
+            continue
+        text += line + "\n"
+        if sqlite3.complete_statement(text):
+            statements.append(text)
+            text = ""
+    return statements

@@ -1,0 +1,263 @@
+"""What applications and workers ask of a SQLite file: each operation written once, without I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import json
+
+from longshore.core.model import Ending, Inserted, Lease, NewJob, Patch, Why
+from longshore.core.store import (
+    Beat,
+    Claim,
+    ClaimRequest,
+    Exchanged,
+    NewProcess,
+    Orders,
+    Rescue,
+    Rescued,
+    operation,
+)
+from longshore.stores.sql import UNDO, Row, Steps, as_json
+from longshore.stores.sqlite_claim import Claiming
+from longshore.stores.sqlite_core import TEXT, Core, Deltas, add
+from longshore.stores.sqlite_finish import Finishing
+
+
+class Producing(Core):
+    """Storing jobs."""
+
+    @operation(writes=True)
+    def insert(self, jobs: Sequence[NewJob]) -> Steps[Sequence[Inserted]]:
+        """Store jobs, all or none."""
+        if not jobs:
+            return []
+        ids = [job.id for job in jobs]
+        rows: list[Row] = yield self.sql["ended_between"](low=min(ids), high=max(ids))
+        if not rows[0][0]:
+            written = yield from self._insert(jobs)
+            if written == len(jobs):
+                return [Inserted(job_id) for job_id in ids]
+            # Which of them were there cannot be told from those just written: look, then write.
+            yield UNDO
+        there: dict[str, tuple[str, bytes]] = {}
+        rows = yield self.sql["existing"](ids=as_json(ids))
+        for job_id, kind, payload in rows:
+            there[job_id] = (kind, payload)
+        fresh: list[NewJob] = []
+        answers: list[Inserted] = []
+        for job in jobs:
+            first = there.get(job.id)
+            if first is None:
+                there[job.id] = (job.kind, job.payload)
+                fresh.append(job)
+                answers.append(Inserted(job.id))
+            else:
+                same = first == (job.kind, job.payload)
+                answers.append(Inserted(job.id, duplicate=same, conflict=not same))
+        if fresh and not any(answer.conflict for answer in answers):
+            yield from self._insert(fresh)
+        return answers
+
+    def _insert(self, jobs: Sequence[NewJob]) -> Steps[int]:
+        plain: list[Row] = []
+        rich: list[Row] = []
+        deltas: Deltas = {}
+        for job in jobs:
+            state = TEXT[job.state]
+            row = (
+                job.id,
+                state,
+                job.queue,
+                job.priority,
+                job.scheduled_at,
+                job.max_attempts,
+                job.created_at,
+                job.keep_result,
+                job.kind,
+                job.payload,
+            )
+            if job.expires_at is None and job.timeout is None and not job.tags and not job.meta:
+                plain.append(row)
+            else:
+                tags = as_json(job.tags) if job.tags else None
+                meta = json.encode(job.meta) if job.meta else None
+                rich.append((*row, job.expires_at, job.timeout, tags, meta))
+            key = (job.queue, job.kind, state)
+            deltas[key] = deltas.get(key, 0) + 1
+        written = 0
+        if plain:
+            written += yield self.sql["insert_plain"].many(plain)
+        if rich:
+            written += yield self.sql["insert"].many(rich)
+        if written == len(jobs):
+            yield from self.counted(deltas)
+        return written
+
+
+class Consuming(Claiming, Finishing):
+    """Claims, endings and leases."""
+
+    @operation(writes=True)
+    def register(self, process: NewProcess) -> Steps[None]:
+        """Create a process's record and lease."""
+        yield self.sql["register"](
+            id=process.id,
+            app=process.app,
+            name=process.name,
+            host=process.host,
+            pid=process.pid,
+            queues=as_json(process.queues),
+            kinds=as_json(process.kinds),
+            slots=process.slots,
+            embedded=int(process.embedded),
+            now=self.clock.wall_us(),
+            boot_id=self.clock.boot_id(),
+            expires_at=self.clock.boot_us() + process.lease,
+        )
+
+    @operation(writes=True)
+    def claim(self, request: ClaimRequest) -> Steps[Claim]:
+        """Promote what is due, then take jobs."""
+        deltas: Deltas = {}
+        claim = yield from self.claimed(request, self.clock.wall_us(), deltas)
+        yield from self.counted(deltas)
+        return claim
+
+    @operation(writes=True)
+    def finish(self, endings: Sequence[Ending]) -> Steps[frozenset[Lease]]:
+        """Report ends, in any mixture."""
+        deltas: Deltas = {}
+        held = yield from self.finished(endings, self.clock.wall_us(), deltas)
+        yield from self.counted(deltas)
+        return held
+
+    @operation(writes=True)
+    def exchange(self, endings: Sequence[Ending], request: ClaimRequest) -> Steps[Exchanged]:
+        """Finish, then claim, in one commit."""
+        deltas: Deltas = {}
+        now = self.clock.wall_us()
+        held = yield from self.finished(endings, now, deltas)
+        claim = yield from self.claimed(request, now, deltas)
+        yield from self.counted(deltas)
+        return Exchanged(held, claim)
+
+    @operation(writes=True)
+    def save(self, patches: Sequence[Patch]) -> Steps[frozenset[Lease]]:
+        """Write progress of running jobs."""
+        rows: list[Row] = yield self.sql["leased"](
+            ids=as_json([patch.lease.job_id for patch in patches])
+        )
+        running = {
+            (job_id, process, run) for job_id, state, process, run, *_ in rows if state == "running"
+        }
+        held = [
+            patch
+            for patch in patches
+            if (patch.lease.job_id, patch.lease.process_id, patch.lease.run) in running
+        ]
+        if held:
+            yield self.sql["save"].many(
+                [(patch.lease.job_id, json.encode(patch.progress)) for patch in held]
+            )
+        return frozenset(patch.lease for patch in held)
+
+    @operation(writes=True)
+    def beat(self, beat: Beat) -> Steps[Orders]:
+        """Renew leases, give back claims that never arrived, fetch orders."""
+        now, boot_now = self.clock.wall_us(), self.clock.boot_us()
+        ids = [child.id for child in beat.processes]
+        rows: list[Row] = yield self.sql["live_processes"](
+            ids=as_json(ids), boot_id=self.clock.boot_id(), boot_now=boot_now
+        )
+        live = [process_id for (process_id,) in rows]
+        lost = frozenset(ids).difference(live)
+        if beat.lease is not None and live:
+            yield self.sql["renew"].many(
+                [(process_id, boot_now + beat.lease, now) for process_id in live]
+            )
+        deltas: Deltas = {}
+        for child in beat.processes:
+            if child.id not in lost:
+                rows = yield self.sql["unreached"](
+                    process_id=child.id, oldest_claim=child.oldest_claim, limit=1000
+                )
+                yield from self.given_back(rows, [Why.RELEASED] * len(rows), now, deltas)
+        yield from self.counted(deltas)
+        cancels: list[Row] = yield self.sql["cancels"](ids=as_json(live))
+        kinds: list[Row] = yield self.sql["parked_kinds"]()
+        return Orders(
+            lost=lost,
+            cancels=tuple(Lease(*row) for row in cancels),
+            parked_kinds=frozenset(kind for (kind,) in kinds),
+        )
+
+
+class Maintaining(Claiming):
+    """Bounded and idempotent; any process may call these at any time."""
+
+    @operation(writes=True)
+    def elect(self, process_id: str, lease: int) -> Steps[bool]:
+        """Become or stay the one that prunes."""
+        boot_id, boot_now = self.clock.boot_id(), self.clock.boot_us()
+        rows: list[Row] = yield self.sql["leader"](boot_id=boot_id, boot_now=boot_now)
+        if rows and rows[0][0] != process_id:
+            return False
+        yield self.sql["elect"](process_id=process_id, boot_id=boot_id, expires_at=boot_now + lease)
+        return True
+
+    @operation(writes=True)
+    def promote(self, limit: int) -> Steps[int]:
+        """Make due jobs available; cancel those that have expired."""
+        now = self.clock.wall_us()
+        deltas: Deltas = {}
+        expired = yield from self.expired(limit, now, deltas)
+        promoted = yield from self.promoted(limit, now, deltas)
+        yield from self.counted(deltas)
+        return expired + promoted
+
+    @operation(writes=True)
+    def rescue(self, request: Rescue) -> Steps[Rescued]:
+        """Give back running jobs whose process is gone."""
+        boot_id, boot_now = self.clock.boot_id(), self.clock.boot_us()
+        rows: list[Row] = []
+        if request.dead is None:
+            gone: list[Row] = yield self.sql["dead_processes"](boot_id=boot_id, boot_now=boot_now)
+            for (process_id,) in gone:
+                if len(rows) < request.limit:
+                    rows += yield self.sql["running"](
+                        process_id=process_id, limit=request.limit - len(rows)
+                    )
+        else:
+            rows = yield self.sql["running"](process_id=request.dead, limit=request.limit)
+        started = [request.started is None or (row[0], row[1]) in request.started for row in rows]
+        whys = [Why.INTERRUPTED if begun else Why.RELEASED for begun in started]
+        deltas: Deltas = {}
+        yield from self.given_back(rows, whys, self.clock.wall_us(), deltas)
+        yield from self.counted(deltas)
+        # A record goes after its rows, never before: without it nobody would look for them.
+        if request.dead is not None:
+            # Nobody can renew it now, so that what is left is found by every later call.
+            known: list[Row] = yield self.sql["process_known"](id=request.dead)
+            if known:
+                yield self.sql["process_expire"](id=request.dead)
+        idle: list[Row] = yield self.sql["idle_processes"](boot_id=boot_id, boot_now=boot_now)
+        if request.dead is not None:
+            idle = [row for row in idle if row[0] == request.dead]
+        if idle:
+            yield self.sql["process_remove"](ids=as_json([process_id for (process_id,) in idle]))
+        leases = tuple(Lease(row[0], row[2], row[1]) for row in rows)
+        return Rescued(leases, tuple(started))
+
+    @operation(writes=True)
+    def prune(self, limit: int) -> Steps[int]:
+        """Delete ended jobs past their retention, the oldest first."""
+        rows: list[Row] = yield self.sql["prunable"](now=self.clock.wall_us(), limit=limit)
+        if rows:
+            deltas: Deltas = {}
+            for _, queue, kind, state in rows:
+                add(deltas, queue, kind, state, -1)
+            yield self.sql["prune"](rowids=as_json([row[0] for row in rows]))
+            yield from self.counted(deltas)
+            yield self.sql["prune_counts"]()
+        return len(rows)

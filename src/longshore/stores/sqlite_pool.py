@@ -1,0 +1,191 @@
+"""Open connections to one SQLite file, what a fork does to them, and the watch over the file."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Callable
+
+from longshore.errors import ClientClosed, StoreError
+
+#: How often a watch looks whether another connection has written, seconds; and how long it leaves
+#: a file alone that could not be opened.
+LOOK_EVERY = 0.005
+LEAVE_ALONE = 0.5
+
+#: How long a fork waits for operations of other threads, seconds.
+BEFORE_FORK = 2.0
+
+
+class Pool:
+    """Connections that nobody uses just now; each serves one thread at a time.
+
+    SQLite's locks do not survive a fork, and a child that inherits a connection shares its
+    parent's bookkeeping of the file: what the child then writes can be lost. So all connections
+    are closed before a fork and none is opened until it is over.
+    """
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+        self.connect = connect
+        self._idle: list[sqlite3.Connection] = []
+        self._lent = 0
+        self._closed = False
+        # Held over a fork; reentrant, for a signal handler may use the store.
+        self.gate = threading.RLock()
+        self.watches = weakref.WeakSet[SQLiteWatch]()
+        _pools.add(self)
+
+    def take(self) -> sqlite3.Connection:
+        """A connection for this thread.
+
+        Raises:
+            ClientClosed: after :meth:`close`.
+        """
+        with self.gate:
+            if self._closed:
+                raise ClientClosed("This Longshore object was closed; make a new one to go on.")
+            connection = self._idle.pop() if self._idle else self.connect()
+            self._lent += 1
+            return connection
+
+    def give_back(self, connection: sqlite3.Connection, *, healthy: bool) -> None:
+        """Keep a connection for the next, or close one that failed."""
+        with self.gate:
+            self._lent -= 1
+            if healthy and not self._closed:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def close(self) -> None:
+        """Close what is idle; what is lent is closed when it comes back."""
+        with self.gate:
+            self._closed = True
+            self._close_idle()
+            watches = tuple(self.watches)
+        for watch in watches:
+            watch.close()
+
+    def before_fork(self) -> None:
+        """Close everything and let nobody in."""
+        give_up = time.monotonic() + BEFORE_FORK
+        self.gate.acquire()
+        # Somebody who forks from within an operation of his own would wait for himself.
+        while self._lent and time.monotonic() < give_up:
+            self.gate.release()
+            time.sleep(0.001)
+            self.gate.acquire()
+        self._close_idle()
+
+    def after_fork(self) -> None:
+        """Go on, in the parent."""
+        self.gate.release()
+
+    def after_fork_in_child(self) -> None:
+        """Go on, in the child: threads that had borrowed something are not here."""
+        self._lent = 0
+        self.gate.release()
+
+    def _close_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+        for watch in tuple(self.watches):
+            watch.disconnect()
+
+    def __del__(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+
+class SQLiteWatch:
+    """Looks for commits of any connection by ``PRAGMA data_version``, some microseconds a look."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._woken = threading.Event()
+        self._connection: sqlite3.Connection | None = None
+        self._version: int | None = None
+        self._closed = False
+        self._next_try = 0.0
+        pool.watches.add(self)
+
+    def wait(self, timeout: float) -> bool:
+        """Block until somebody has written, or :meth:`wake`, or the time is over."""
+        end = time.monotonic() + timeout
+        while True:
+            if self._changed():
+                return True
+            left = end - time.monotonic()
+            if self._woken.wait(max(0.0, min(left, LOOK_EVERY))):
+                self._woken.clear()
+                return False
+            if left <= LOOK_EVERY:
+                return False
+
+    def wake(self) -> None:
+        """End the present or next wait."""
+        self._woken.set()
+
+    def close(self) -> None:
+        """Look no more; a wait ends at once."""
+        with self._pool.gate:
+            self._closed = True
+            self.disconnect()
+        self._woken.set()
+
+    def disconnect(self) -> None:
+        """Close the connection, with the pool's gate held; the next look counts as a change."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+        self._version = None
+
+    def _changed(self) -> bool:
+        with self._pool.gate:
+            if self._closed or (self._connection is None and time.monotonic() < self._next_try):
+                return False
+            try:
+                if self._connection is None:
+                    self._connection = self._pool.connect()
+                row = self._connection.execute("pragma data_version").fetchone()
+            except (sqlite3.Error, StoreError):
+                # Only a hint is lost: whoever waits looks by itself from time to time.
+                self.disconnect()
+                self._next_try = time.monotonic() + LEAVE_ALONE
+                return False
+            version: int = row[0]
+            changed = version != self._version
+            self._version = version
+            return changed
+
+    def __del__(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+
+_pools = weakref.WeakSet[Pool]()
+_forking: list[Pool] = []
+
+
+def _before_fork() -> None:
+    _forking[:] = _pools
+    for pool in _forking:
+        pool.before_fork()
+
+
+def _after_fork() -> None:
+    while _forking:
+        _forking.pop().after_fork()
+
+
+def _after_fork_in_child() -> None:
+    while _forking:
+        _forking.pop().after_fork_in_child()
+
+
+os.register_at_fork(
+    before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child
+)

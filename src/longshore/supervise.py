@@ -1,0 +1,57 @@
+"""``longshore worker``: a supervisor and its children, never the application itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from longshore import stores
+from longshore.core.store import Store
+from longshore.core.store_url import parse_url
+from longshore.version import __version__
+from longshore.worker.control import Hello
+from longshore.worker.journal import set_up_logging, tell
+from longshore.worker.options import WorkerOptions
+from longshore.worker.supervisor import Supervisor
+
+
+def run(options: WorkerOptions) -> int:
+    """Run a worker in the foreground; returns its exit code."""
+    set_up_logging(options.verbosity)
+    options = options.checked()
+    return Supervisor(options, _connect, _Banner(options)).run()
+
+
+def _connect(hello: Hello) -> Store:
+    return stores.connect(
+        parse_url(hello.store),
+        retention=hello.retention,
+        prefix=hello.prefix,
+        durability=hello.durability,
+    )
+
+
+class _Banner:
+    """What will run, because "did it see my job?" is the commonest first question."""
+
+    def __init__(self, options: WorkerOptions) -> None:
+        self._options = options
+
+    def __call__(self, hello: Hello, pids: Sequence[int]) -> None:
+        options = self._options
+        slots = options.processes * options.threads
+        rows = (
+            ("app", hello.where),
+            ("store", hello.address),
+            ("queues", ", ".join(options.queues)),
+            ("slots", f"{slots} ({options.processes} processes x {options.threads} threads)"),
+            ("jobs", f"{len(hello.kinds)} registered: {_some(hello.kinds)}"),
+            ("pid", f"{os.getpid()} (children {', '.join(map(str, pids))})"),
+        )
+        lines = [f"longshore {__version__} worker", *(f"  {n:7} {v}" for n, v in rows)]
+        tell("\n".join(lines))
+
+
+def _some(kinds: Sequence[str], most: int = 6) -> str:
+    names = ", ".join(kinds[:most]) or "none"
+    return names if len(kinds) <= most else f"{names}, …"

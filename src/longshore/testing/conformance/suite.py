@@ -1,0 +1,56 @@
+"""The suite put together: the class that a store's author subclasses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from longshore.testing.conformance.bench import Bench, OpenStore
+from longshore.testing.conformance.claiming import ClaimConformance, OrderConformance
+from longshore.testing.conformance.faults import FaultConformance
+from longshore.testing.conformance.finishing import EndingConformance, FenceConformance
+from longshore.testing.conformance.inspecting import FindConformance, QueueConformance
+from longshore.testing.conformance.leasing import BeatConformance, RescueConformance
+from longshore.testing.conformance.maintaining import (
+    ElectConformance,
+    ParkedConformance,
+    PromoteConformance,
+    PruneConformance,
+)
+from longshore.testing.conformance.ordering import VerbConformance
+from longshore.testing.conformance.producing import ProducingConformance
+from longshore.testing.conformance.scripts import ScriptConformance
+
+
+class StoreConformance(
+    ProducingConformance,
+    OrderConformance,
+    ClaimConformance,
+    EndingConformance,
+    FenceConformance,
+    BeatConformance,
+    RescueConformance,
+    PromoteConformance,
+    ParkedConformance,
+    PruneConformance,
+    ElectConformance,
+    FindConformance,
+    QueueConformance,
+    VerbConformance,
+    FaultConformance,
+    ScriptConformance,
+):
+    """Every behaviour of a store; see the package for what a subclass gives."""
+
+    @pytest.fixture
+    def open_store(self) -> OpenStore:
+        """Opens stores; a subclass gives its own."""
+        raise NotImplementedError("Give a fixture `open_store` that opens an empty store.")
+
+    @pytest.fixture(params=["blocking", "awaiting"])
+    def bench(self, open_store: OpenStore, request: pytest.FixtureRequest) -> Iterator[Bench]:
+        """One empty store with its clock, closed after the test."""
+        bench = Bench(open_store, awaiting=request.param == "awaiting")
+        yield bench
+        bench.close()

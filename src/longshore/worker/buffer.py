@@ -1,0 +1,65 @@
+"""How many jobs a process should hold: measured durations decide, nobody configures it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from longshore.context import RunState
+
+#: The buffer holds at most this much work of one slot, in microseconds.
+AHEAD = 50_000
+#: Bodies shorter than this share one slot: waking another costs more than they take.
+TINY = 200
+#: A store is asked for at most so many jobs at once.
+CLAIM = 500
+#: A claimed job that has not started after this goes back, microseconds.
+STALE = 250_000
+
+_WEIGHT = 0.1
+
+
+class Durations:
+    """What bodies take, by kind and over all: moving averages in microseconds.
+
+    Fed by the store thread with ended runs, so slots never pay for it.
+    """
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, float] = {}
+        self._mean: float | None = None
+
+    def learn(self, runs: Iterable[RunState]) -> None:
+        """Take in ended runs."""
+        sums: dict[str, tuple[int, int]] = {}
+        for run in runs:
+            total, count = sums.get(run.claimed.kind, (0, 0))
+            sums[run.claimed.kind] = (total + run.ended_at - run.started_at, count + 1)
+        for kind, (total, count) in sums.items():
+            weight = 1 - (1 - _WEIGHT) ** count
+            mean = max(1.0, total / count)
+            known = self._kinds.get(kind, mean)
+            self._kinds[kind] = known + weight * (mean - known)
+            overall = mean if self._mean is None else self._mean
+            self._mean = overall + weight * (mean - overall)
+
+    def slots_for(self, runs: Iterable[RunState]) -> tuple[int, bool]:
+        """How many slots these jobs are worth: one each, and whether there are tiny ones beside.
+
+        Tiny jobs share one slot.
+        """
+        worth, tiny = 0, False
+        for run in runs:
+            if self._kinds.get(run.claimed.kind, AHEAD) < TINY:
+                tiny = True
+            else:
+                worth += 1
+        return worth, tiny
+
+    def room(self, slots: int) -> int:
+        """How many jobs the process should hold in all, running ones included."""
+        if self._mean is None:
+            return slots
+        if self._mean >= AHEAD * 1.2:
+            return slots
+        ahead = int(AHEAD / self._mean * (1 if self._mean < TINY else slots))
+        return slots + min(ahead, 2 * CLAIM)

@@ -1,0 +1,170 @@
+"""What a supervisor and its children say to each other: JSON lines over a socket pair."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+import msgspec
+
+from longshore.core.model import Claimed, Ending, Lease, Progress
+from longshore.core.store import Retention
+from longshore.worker.options import WorkerOptions
+
+
+class Boot(msgspec.Struct, frozen=True, tag="boot"):
+    """To a fresh child: load the application and introduce yourself."""
+
+    options: WorkerOptions
+
+
+class Go(msgspec.Struct, frozen=True, tag="go"):
+    """Your process is registered: claim."""
+
+    process_id: str
+
+
+class Drain(msgspec.Struct, frozen=True, tag="drain"):
+    """Stop claiming, finish within ``timeout`` seconds, give the rest back, exit."""
+
+    timeout: float
+
+
+class Quiet(msgspec.Struct, frozen=True, tag="quiet"):
+    """Stop (or start again) claiming; what was claimed goes on."""
+
+    on: bool
+
+
+class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
+    """People want these running jobs to end."""
+
+    leases: tuple[Lease, ...]
+
+
+class ParkedKinds(msgspec.Struct, frozen=True, tag="parked"):
+    """There are parked jobs of these kinds."""
+
+    kinds: tuple[str, ...]
+
+
+class Perform(msgspec.Struct, frozen=True, tag="perform"):
+    """To a child of ``isolation="process"``: run this one job."""
+
+    job: Claimed
+    lease: Lease
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
+    """From a child: the application is loaded. What the supervisor needs to know of it."""
+
+    app: str  # its module
+    where: str  # module:attribute, for people
+    store: str  # URL, password included: the pipe is private
+    address: str  # the same for people
+    retention: Retention
+    prefix: str
+    durability: str
+    lease: float
+    shutdown_timeout: float
+    kinds: tuple[str, ...]
+    files: tuple[str, ...]  # of the application, for reload
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """From a child: it cannot start, and with which exit code the worker should say so."""
+
+    exit_code: int
+    message: str
+
+
+class Stuck(msgspec.Struct, frozen=True, tag="stuck"):
+    """From a child: a body does not stop; when I am dead, this is how its run ended."""
+
+    ending: Ending
+
+
+class Lost(msgspec.Struct, frozen=True, tag="lost"):
+    """From a child: my lease is gone; replace me."""
+
+
+class Finished(msgspec.Struct, frozen=True, tag="finished"):
+    """From a child that is about to exit: how many jobs it ended and gave back."""
+
+    ended: int
+    returned: int
+
+
+class Said(msgspec.Struct, frozen=True, tag="said"):
+    """From an isolated job: its progress."""
+
+    progress: Progress
+
+
+class Done(msgspec.Struct, frozen=True, tag="done"):
+    """From an isolated job: its ending, and its body's times in microseconds."""
+
+    ending: Ending
+    started_at: int
+    ended_at: int
+
+
+ToChild = Boot | Go | Drain | Quiet | Cancel | ParkedKinds | Perform
+FromChild = Hello | Refused | Stuck | Lost | Finished | Said | Done
+M = TypeVar("M")
+
+_LARGEST = 64 * 1024 * 1024
+
+
+class Channel(Generic[M]):
+    """One end of a socket pair. It ends when either side closes or dies."""
+
+    def __init__(self, sock: socket.socket, decode: Callable[[bytes], M]) -> None:
+        self.socket = sock
+        self._decode = decode
+        self._buffer = bytearray()
+
+    def send(self, message: ToChild | FromChild) -> None:
+        """Send one message; a peer that is gone is no error, its end is seen elsewhere."""
+        try:
+            self.socket.sendall(msgspec.json.encode(message) + b"\n")
+        except OSError:
+            return
+
+    def receive(self) -> list[M] | None:
+        """The messages of one read; ``None`` once the peer is gone."""
+        try:
+            data = self.socket.recv(1 << 16)
+        except BlockingIOError:
+            return []
+        except OSError:
+            data = b""
+        if not data or len(self._buffer) > _LARGEST:
+            return None
+        self._buffer += data
+        *lines, rest = self._buffer.split(b"\n")
+        self._buffer = bytearray(rest)
+        return [self._decode(bytes(line)) for line in lines]
+
+    def messages(self) -> Iterator[M]:
+        """Every message until the peer is gone, blocking."""
+        while (batch := self.receive()) is not None:
+            yield from batch
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+_to_child: msgspec.json.Decoder[ToChild] = msgspec.json.Decoder(ToChild)
+_from_child: msgspec.json.Decoder[FromChild] = msgspec.json.Decoder(FromChild)
+
+
+def child_channel(sock: socket.socket) -> Channel[ToChild]:
+    """The child's end."""
+    return Channel(sock, _to_child.decode)
+
+
+def parent_channel(sock: socket.socket) -> Channel[FromChild]:
+    """The supervisor's end."""
+    return Channel(sock, _from_child.decode)

@@ -1,0 +1,181 @@
+"""A worker inside the calling process: for scripts, tests, and web processes.
+
+There is no supervisor here: the death of the process counts as the loss of its host, and a job
+that holds the interpreter's lock for longer than 0.8 of a lease loses it. Start-up says so.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Protocol
+
+from longshore.core.durations import Duration, seconds
+from longshore.core.store import Orders, ProcessBeat, Rescue
+from longshore.errors import ConfigurationError
+from longshore.handle import App
+from longshore.middleware import Event
+from longshore.worker.engine import Engine
+from longshore.worker.heart import Heart
+from longshore.worker.identity import embedded_process
+from longshore.worker.journal import Journal, log
+from longshore.worker.options import WorkerOptions, lines_of
+from longshore.worker.perform import Performer
+from longshore.worker.plan import Plan
+
+
+class Host(App, Protocol):
+    """An application that can run a worker."""
+
+    @property
+    def module(self) -> str: ...
+
+
+class Worker:
+    """A worker of one application; made by ``jobs.worker(...)``.
+
+    :meth:`run` blocks, :meth:`running` works in the background of a ``with`` block. Each may be
+    used once at a time.
+    """
+
+    def __init__(
+        self,
+        app: Host,
+        *,
+        queues: tuple[str, ...],
+        processes: int,
+        threads: int,
+        shutdown_timeout: Duration | None,
+        name: str | None,
+    ) -> None:
+        self._app = app
+        self._options = WorkerOptions(
+            queues=queues, processes=processes, threads=threads, name=name
+        ).checked()
+        self._shutdown = (
+            app.settings.shutdown_timeout
+            if shutdown_timeout is None
+            else seconds(shutdown_timeout, field="shutdown_timeout")
+        )
+        self._pid = os.getpid()
+
+    def run(self, *, until_empty: bool = False) -> None:
+        """Work in the calling thread until TERM or INT, or until nothing that is due is left.
+
+        Parameters: ``until_empty``, return once no job is available or running here; jobs that
+        are due later stay. In the main thread TERM and INT drain: running jobs get
+        ``shutdown_timeout``, a second INT ends at once.
+
+        Example: ``jobs.worker().run(until_empty=True)``
+        """
+        engine = self._engine(until_empty=until_empty)
+        with _signals(engine, self._shutdown), self._living(engine) as process_id:
+            engine.run(process_id)
+
+    @contextmanager
+    def running(self) -> Generator[None]:
+        """Work in the background while the block runs, then drain.
+
+        Example: ``with jobs.worker(threads=4).running(): ...``
+        """
+        engine = self._engine(until_empty=False)
+        with self._living(engine) as process_id:
+            thread = threading.Thread(
+                target=engine.run, args=(process_id,), name="longshore-store", daemon=True
+            )
+            thread.start()
+            try:
+                yield
+            finally:
+                engine.drain(self._shutdown)
+                thread.join()
+
+    def _engine(self, *, until_empty: bool) -> Engine:
+        app, options = self._app, self._options
+        if os.getpid() != self._pid:
+            raise ConfigurationError(
+                "this worker was made before a fork; make it in the child process, e.g. in a "
+                "post-fork hook of the web server"
+            )
+        for declaration in app.registry:
+            declaration.signature.resolve()
+        performer = Performer(app.registry.by_kind(), app.registry.digest(), app.around)
+        plan = Plan(
+            lines=lines_of(options.queues),
+            slots=options.threads,
+            poll_interval=app.settings.poll_interval,
+            kinds_digest=app.registry.digest(),
+            until_empty=until_empty,
+        )
+        return Engine(app.client.store, plan, performer, Journal(app.around, performer), None)
+
+    def _register(self) -> str:
+        app, options = self._app, self._options
+        process = embedded_process(app.module, app.registry, options, app.settings.lease)
+        app.client.store.run(app.client.store.register(process))
+        return process.id
+
+    @contextmanager
+    def _living(self, engine: Engine) -> Generator[str]:
+        """A registered process with a beating heart; afterwards its record is given up."""
+        app = self._app
+        store = app.client.store
+        process_id = self._register()
+        engine.process_id = process_id
+        engine.on_lost = self._register
+
+        def obey(orders: Orders) -> None:
+            if engine.process_id in orders.lost:
+                return  # the engine hears it from its next claim and registers afresh
+            engine.cancel(orders.cancels)
+            engine.serve_parked(sorted(orders.parked_kinds))
+
+        def members() -> tuple[ProcessBeat, ...]:
+            return (ProcessBeat(engine.process_id, engine.oldest_claim),)
+
+        heart = Heart(store, app.settings.lease, members, obey, self._told_of_rescue)
+        heart.start()
+        log.info(
+            "worker %s started inside this process: %d jobs, %d slots, queues %s; "
+            "the death of this process counts as the loss of its host",
+            process_id,
+            len(app.registry),
+            self._options.threads,
+            ",".join(self._options.queues),
+        )
+        app.around.publish(Event(name="worker.started"))
+        try:
+            yield process_id
+        finally:
+            heart.stop()
+            # What is left of it goes back now instead of waiting for the lease to run out.
+            store.run(store.rescue(Rescue(dead=engine.process_id, started=frozenset())))
+            app.around.publish(Event(name="worker.stopped"))
+
+    def _told_of_rescue(self, count: int) -> None:
+        self._app.around.publish(Event(name="job.rescued", reason=f"{count} jobs"))
+
+
+@contextmanager
+def _signals(engine: Engine, timeout: float) -> Generator[None]:
+    """TERM and INT drain, a second INT ends at once; only the main thread may set handlers."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        again = number == signal.SIGINT and stopping.is_set()
+        stopping.set()
+        engine.drain(0 if again else timeout)
+
+    stopping = threading.Event()
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,500 @@
+"""The store thread of one process: it claims, hands out, gathers endings and reports them.
+
+Duties: keep the lanes fed but never more than a little ahead, finish and claim in one exchange,
+flush endings at once when idle and else within 5 ms, give back what cannot start soon, drain on
+request. It owns no lease and no signal: the heart renews, the supervisor or the program stops it.
+It dies only with its process; an error of the store is waited out, not passed on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from random import uniform
+
+from longshore.context import RunState
+from longshore.core.model import Claimed, Ending, JobState, Lease, Patch, Progress
+from longshore.core.outcome import Attempt, released
+from longshore.core.registry import Isolation
+from longshore.core.store import Claim, ClaimRequest, Store, Watch
+from longshore.errors import AttemptTimeout, Cancelled, Interrupted, LongshoreError, StoreError
+from longshore.worker.buffer import CLAIM, STALE, Durations
+from longshore.worker.deadlines import Deadlines
+from longshore.worker.journal import Journal, log
+from longshore.worker.perform import Performer
+from longshore.worker.plan import Beacon, Mode, Plan
+from longshore.worker.slots import AsyncLane, ThreadLane
+
+GATHER = 0.005
+FLUSH = 500
+PROGRESS = 0.25
+GRACE = 1.0
+STUCK = 5.0
+
+
+class Engine:
+    """One process's share of a worker; see the module's text for what it does and how it ends."""
+
+    def __init__(
+        self,
+        store: Store,
+        plan: Plan,
+        performer: Performer,
+        journal: Journal,
+        beacon: Beacon | None,
+    ) -> None:
+        self._store = store
+        self._plan = plan
+        self._journal = journal
+        self._beacon = beacon
+        self._performer = performer
+        permits: list[None] = [None] * plan.slots
+        performer.begin = self._begin
+        self.threads = ThreadLane(plan.slots, permits, performer, self._done)
+        self.tasks = AsyncLane(permits, performer, self._done)
+        # A permit that one lane gives back may be what the other waits for.
+        self.threads.freed = self._free_for_tasks
+        self.tasks.freed = self._free_for_threads
+        self._deadlines = Deadlines()
+        self._durations = Durations()
+        self._watch: Watch = store.watch()
+        self.process_id = ""
+        self.mode = Mode.CLAIMING
+        #: Asked when the process's lease is gone: a new process id to go on with, or None to stop.
+        self.on_lost: Callable[[], str | None] = lambda: None
+        #: Told of a body that neither its end nor an exception could stop.
+        #: The answer says whether somebody will end this process and then report the ending.
+        self.on_stuck: Callable[[RunState, Ending], bool] = lambda _run, _ending: False
+        self.jobs_ended = 0
+        self.jobs_returned = 0
+
+        self._inflight: dict[str, RunState] = {}
+        self._ended: deque[tuple[RunState, Ending]] = deque()
+        self._held: list[tuple[RunState, Ending]] = []
+        self._held_since = 0.0
+        self._claims: dict[int, int] = {}  # open claims: how many of their jobs are not finished
+        self._arrived: dict[int, float] = {}
+        self._last_claim = 0
+        self._claimed_jobs = 0
+        self._progress: dict[Lease, Progress] = {}
+        self._progress_since = 0.0
+        self._parked_kinds: tuple[str, ...] = ()
+        self._more = True  # the store may have jobs for us
+        self._next_look = 0.0
+        self._last_job = time.monotonic()
+        self._retry_at = 0.0
+        self._trouble = 0
+        self._sleeping = False
+        self._low = 0  # wake the store thread when no more jobs than this are ready
+        self._deadline = 0.0
+        self._interrupted = False
+        self._left_behind: set[RunState] = set()  # the supervisor reports their ends
+
+    # --- what others ask of it ----------------------------------------------------------------
+
+    def run(self, process_id: str) -> None:
+        """Work until drained; the calling thread becomes the store thread."""
+        self.process_id = process_id
+        try:
+            while self.mode is not Mode.STOPPED:
+                self._turn()
+        finally:
+            self.threads.stop()
+            self.tasks.stop()
+            self._deadlines.stop()
+            self._watch.close()
+
+    def quiet(self, *, on: bool) -> None:
+        """Stop or start claiming; what was claimed goes on."""
+        if self.mode in (Mode.CLAIMING, Mode.QUIET):
+            self.mode = Mode.QUIET if on else Mode.CLAIMING
+            self._more = True
+            self._watch.wake()
+
+    def drain(self, timeout: float) -> None:
+        """Stop claiming, give back what has not started, and after ``timeout`` what still runs."""
+        self._deadline = min(self._deadline or float("inf"), time.monotonic() + timeout)
+        self.mode = Mode.DRAINING
+        self._watch.wake()
+
+    def cancel(self, leases: Sequence[Lease]) -> None:
+        """A person wants these running jobs to end."""
+        for lease in leases:
+            run = self._inflight.get(lease.job_id)
+            if run is None or run.lease != lease or run.cancelled:
+                continue
+            run.cancelled = True
+            self._stop_body(
+                run, Cancelled(f"job {lease.job_id} ({run.claimed.kind}) was cancelled")
+            )
+
+    def serve_parked(self, kinds: Sequence[str]) -> None:
+        """Parked jobs of these kinds exist; take those that this process can read."""
+        known = tuple(kind for kind in kinds if self._performer.declaration(kind) is not None)
+        if known and self.mode is Mode.CLAIMING:
+            self._parked_kinds = known
+            self._watch.wake()
+
+    @property
+    def oldest_claim(self) -> int:
+        """The oldest claim with unfinished jobs; what is older never arrived here."""
+        try:
+            return min(self._claims, default=self._last_claim + 1)
+        except RuntimeError:
+            # The store thread changed the table meanwhile; an old answer is always safe.
+            return 0
+
+    @property
+    def busy(self) -> int:
+        """How many bodies run now."""
+        return len(self.threads.running()) + len(self.tasks.running())
+
+    # --- called by slots ----------------------------------------------------------------------
+
+    def _free_for_tasks(self) -> None:
+        if self.tasks.ready:
+            self.tasks.wake(1)
+
+    def _free_for_threads(self) -> None:
+        if self.threads.ready:
+            self.threads.wake(1)
+
+    def _begin(self, run: RunState) -> None:
+        if self._beacon is not None:
+            self._beacon.started(run.claimed.id, run.lease.run)
+        if run.claimed.timeout is not None:
+            self._deadlines.add(run, run.claimed.timeout / 1e6, self._time_out)
+
+    def _done(self, run: RunState, ending: Ending) -> None:
+        self._ended.append((run, ending))
+        # Waking the store thread costs more than a tiny job, so only when it has something to do.
+        if self._sleeping and (
+            len(self.threads.ready) <= self._low
+            or len(self._ended) >= FLUSH
+            or (not self._held and len(self._ended) == 1)
+        ):
+            self._sleeping = False
+            self._watch.wake()
+
+    def _report(self, lease: Lease, progress: Progress) -> None:
+        if not self._progress:
+            self._progress_since = time.monotonic()
+            self._watch.wake()
+        self._progress[lease] = progress
+
+    # --- the store thread ---------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        now = time.monotonic()
+        self._gather(now)
+        if self.mode is Mode.DRAINING:
+            self._wind_down(now)
+        if now >= self._retry_at:
+            wanted = self._wanted(now)
+            if wanted or self._must_flush(now) or self._parked_kinds:
+                self._talk(now, wanted)
+                self._gather(time.monotonic())
+        self._tend(now)
+        if self._finished(now):
+            self.mode = Mode.STOPPED
+            return
+        pause = self._pause(time.monotonic())
+        if pause > 0:
+            self._sleeping = True
+            # Looked at again: a slot that came before the flag was up did not wake anybody.
+            if not self._ended or self._held:
+                self._more = self._watch.wait(pause) or self._more
+            self._sleeping = False
+
+    def _gather(self, now: float) -> None:
+        ended = self._ended
+        count = len(ended)
+        if count:
+            if not self._held:
+                self._held_since = now
+            self._held.extend(ended.popleft() for _ in range(count))
+
+    def _unfinished(self) -> int:
+        return len(self._inflight) - len(self._held) - len(self._ended)
+
+    def _wanted(self, now: float) -> int:
+        if self.mode is not Mode.CLAIMING or not (self._more or now >= self._next_look):
+            return 0
+        room = self._durations.room(self._plan.slots)
+        free = room - self._unfinished()
+        if self._plan.max_jobs is not None:
+            free = min(free, self._plan.max_jobs - self._claimed_jobs)
+        # Small claims cost as much as large ones: wait until the buffer is half empty, unless a
+        # slot has nothing to do.
+        self._low = max(0, room - self._plan.slots - CLAIM)
+        waiting = len(self.threads.ready) + len(self.tasks.ready)
+        if free <= 0 or (waiting > self._low and free < CLAIM):
+            return 0
+        return min(free, CLAIM)
+
+    def _must_flush(self, now: float) -> bool:
+        return bool(self._held) and (
+            len(self._held) >= FLUSH
+            or self._unfinished() == 0
+            or now - self._held_since >= GATHER
+            or self.mode is Mode.DRAINING
+        )
+
+    def _talk(self, now: float, wanted: int) -> None:
+        """Finish and claim in as few round trips as possible; a store's trouble is waited out."""
+        try:
+            self._save(now, force=bool(self._held))
+            if self._parked_kinds:
+                kinds, self._parked_kinds = self._parked_kinds, ()
+                self._take(now, *self._claim(CLAIM, kinds))
+            if wanted and self._held:
+                self._exchange(now, wanted)
+            elif wanted:
+                self._take(now, *self._claim(wanted, ()))
+            elif self._held:
+                batch = self._held
+                held = self._store.run(self._store.finish([ending for _, ending in batch]))
+                self._settle(batch, held)
+        except StoreError as error:
+            self._trouble += 1
+            wait = min(0.1 * 2**self._trouble, 5.0) * uniform(0.5, 1.0)  # noqa: S311 - jitter
+            self._retry_at = now + wait
+            log.warning("the store failed (%s); trying again in %.1f s", error, wait)
+        else:
+            self._trouble = 0
+
+    def _request(self, wanted: int, kinds: tuple[str, ...]) -> ClaimRequest:
+        self._last_claim += 1
+        # Entered before it is sent: the heart must not call it lost while it is under way.
+        self._claims[self._last_claim] = 0
+        plan = self._plan
+        lines = () if kinds else plan.lines
+        return ClaimRequest(
+            self.process_id, self._last_claim, wanted, lines, kinds, plan.kinds_digest
+        )
+
+    def _claim(self, wanted: int, kinds: tuple[str, ...]) -> tuple[ClaimRequest, Claim]:
+        request = self._request(wanted, kinds)
+        try:
+            return request, self._store.run(self._store.claim(request))
+        except StoreError:
+            del self._claims[request.claim_id]
+            raise
+
+    def _exchange(self, now: float, wanted: int) -> None:
+        request = self._request(wanted, ())
+        batch = self._held
+        try:
+            answer = self._store.run(self._store.exchange([ending for _, ending in batch], request))
+        except StoreError:
+            del self._claims[request.claim_id]
+            raise
+        self._settle(batch, answer.held)
+        self._take(now, request, answer.claim)
+
+    def _settle(self, batch: list[tuple[RunState, Ending]], held: frozenset[Lease]) -> None:
+        self._held = []
+        self._durations.learn(run for run, _ in batch if run.started_at)
+        claims, inflight = self._claims, self._inflight
+        for run, _ in batch:
+            if inflight.pop(run.claimed.id, None) is not None:
+                left = claims[run.claim_id] - 1
+                if left:
+                    claims[run.claim_id] = left
+                else:
+                    del claims[run.claim_id]
+                    self._arrived.pop(run.claim_id, None)
+        self.jobs_ended += len(batch)
+        if self.mode is Mode.DRAINING:
+            self.jobs_returned += sum(ending.to is JobState.AVAILABLE for _, ending in batch)
+        self._journal.finished(batch, held)
+
+    def _take(self, now: float, request: ClaimRequest, claim: Claim) -> None:
+        jobs = claim.jobs
+        if not jobs:
+            del self._claims[request.claim_id]
+        if not claim.live:
+            self._lose()
+            return
+        if not request.parked_kinds:
+            self._more = len(jobs) >= request.wanted
+            wait = self._plan.poll_interval * uniform(0.9, 1.0)  # noqa: S311 - spreads workers
+            if claim.due_in is not None:
+                wait = min(wait, claim.due_in / 1e6)
+            self._next_look = now + wait
+        if not jobs:
+            return
+        self._claims[request.claim_id] = len(jobs)
+        self._arrived[request.claim_id] = self._last_job = now
+        self._claimed_jobs += len(jobs)
+        self._hand_out([self._state(job, request.claim_id) for job in jobs])
+
+    def _state(self, job: Claimed, claim_id: int) -> RunState:
+        run = RunState(job, Lease(job.id, self.process_id, job.run), claim_id, self._report)
+        self._inflight[job.id] = run
+        return run
+
+    def _hand_out(self, runs: list[RunState]) -> None:
+        tasks = [run for run in runs if self._isolation(run) is Isolation.ASYNC]
+        if tasks:
+            self.tasks.ready.extend(tasks)
+            self.tasks.wake(len(tasks))
+            runs = [run for run in runs if self._isolation(run) is not Isolation.ASYNC]
+        if runs:
+            self.threads.ready.extend(runs)
+            worth, tiny = self._durations.slots_for(runs)
+            self.threads.wake(worth or (tiny and not self.threads.awake))
+
+    def _isolation(self, run: RunState) -> Isolation:
+        declaration = self._performer.declaration(run.claimed.kind)
+        return Isolation.THREAD if declaration is None else declaration.isolation
+
+    def _lose(self) -> None:
+        """The lease is gone: others have our jobs, so nothing we hold may be reported."""
+        log.error(
+            "process %s lost its lease; its %d jobs run elsewhere",
+            self.process_id,
+            len(self._inflight),
+        )
+        for run in self._inflight.values():
+            run.lost = True
+        self.threads.ready.clear()
+        self.tasks.ready.clear()
+        self._inflight.clear()
+        self._claims.clear()
+        self._held.clear()
+        fresh = self.on_lost()
+        if fresh is None:
+            self.drain(0)
+        else:
+            self.process_id = fresh
+            self._more = True
+
+    # --- between exchanges --------------------------------------------------------------------
+
+    def _tend(self, now: float) -> None:
+        self._save(now, force=False)
+        if self._beacon is not None:
+            self._beacon.tend(self.oldest_claim, len(self._inflight), self.jobs_ended)
+        for lane in (self.threads, self.tasks):
+            ready = lane.ready
+            try:
+                head = ready[0] if ready else None
+            except IndexError:
+                head = None
+            if head is None:
+                continue
+            if head is lane.head:
+                # Nobody took it since the last look: the awake slots are busy with something long.
+                lane.wake(1)
+            lane.head = head
+            if now - self._arrived.get(head.claim_id, now) > STALE / 1e6:
+                self._give_back(ready, now, stale_only=True)
+
+    def _give_back(self, ready: deque[RunState], now: float, *, stale_only: bool) -> None:
+        while True:
+            try:
+                run = ready.popleft()
+            except IndexError:
+                return
+            if stale_only and now - self._arrived.get(run.claim_id, now) <= STALE / 1e6:
+                ready.appendleft(run)
+                return
+            self._held_since = self._held_since if self._held else now
+            self._held.append((run, self._released(run)))
+
+    def _released(self, run: RunState) -> Ending:
+        ended = time.time_ns() // 1000
+        run.ended_at = ended
+        started = run.started_at or run.claimed.claimed_at
+        return released(Attempt(run.claimed, run.lease, started, ended))
+
+    def _save(self, now: float, *, force: bool) -> None:
+        if not self._progress or not (force or now - self._progress_since >= PROGRESS):
+            return
+        said, self._progress = self._progress, {}
+        self._progress_since = now
+        try:
+            self._store.run(
+                self._store.save([Patch(lease, progress) for lease, progress in said.items()])
+            )
+        except StoreError as error:
+            # Progress is worth less than the loop: the next word replaces it.
+            log.warning("progress of %d jobs was not saved: %s", len(said), error)
+
+    def _pause(self, now: float) -> float:
+        if now < self._retry_at:
+            return self._retry_at - now
+        if self._must_flush(now):
+            return 0
+        wait = self._plan.poll_interval
+        if self.mode is Mode.CLAIMING and self._unfinished() < self._plan.slots:
+            wait = 0 if self._more else max(0.0, self._next_look - now)
+        if self._held or self.threads.ready or self.tasks.ready:
+            wait = min(wait or GATHER, GATHER)
+        if self._progress:
+            wait = min(wait, PROGRESS)
+        if self.mode is Mode.DRAINING:
+            wait = min(wait, 0.05)
+        if self._plan.idle_timeout is not None:
+            wait = min(wait, 0.1)
+        return wait
+
+    def _finished(self, now: float) -> bool:
+        if self._inflight or self._held or self._ended:
+            return False
+        plan = self._plan
+        if self.mode is Mode.DRAINING:
+            return True
+        if plan.until_empty and not self._more and self._last_claim > 0:
+            return True
+        if plan.max_jobs is not None and self._claimed_jobs >= plan.max_jobs:
+            return True
+        return plan.idle_timeout is not None and now - self._last_job >= plan.idle_timeout
+
+    # --- stopping -----------------------------------------------------------------------------
+
+    def _wind_down(self, now: float) -> None:
+        self._give_back(self.threads.ready, now, stale_only=False)
+        self._give_back(self.tasks.ready, now, stale_only=False)
+        running = [*self.threads.running(), *self.tasks.running()]
+        for run in running:
+            run.stopping = True
+        if now < self._deadline:
+            return
+        if not self._interrupted:
+            self._interrupted = True
+            for run in running:
+                self._interrupt(run, Interrupted("the worker is stopping; the job goes back"))
+        if now >= self._deadline + GRACE:
+            ended = {run.claimed.id for run, _ in [*self._held, *self._ended]}
+            for run in list(self._inflight.values()):
+                if run in self._left_behind:
+                    del self._inflight[run.claimed.id]
+                elif run.claimed.id not in ended:
+                    run.lost = True
+                    self._held.append((run, self._released(run)))
+
+    def _time_out(self, run: RunState) -> None:
+        if self._inflight.get(run.claimed.id) is run and not run.ended_at:
+            limit = (run.claimed.timeout or 0) / 1e6
+            text = f"job {run.claimed.id} ({run.claimed.kind}) took longer than {limit:g} s"
+            self._stop_body(run, AttemptTimeout(text))
+
+    def _stop_body(self, run: RunState, verdict: LongshoreError) -> None:
+        if self._interrupt(run, verdict):
+            self._deadlines.add(run, STUCK, self._stuck)
+
+    def _interrupt(self, run: RunState, verdict: LongshoreError) -> bool:
+        return self.threads.interrupt(run, verdict) or self.tasks.interrupt(run, verdict)
+
+    def _stuck(self, run: RunState) -> None:
+        if self._inflight.get(run.claimed.id) is run and not run.ended_at and run.verdict:
+            log.error(
+                "job %s (%s) does not stop: %s", run.claimed.id, run.claimed.kind, run.verdict
+            )
+            ending = self._performer.raised(run, run.verdict)
+            run.ended_at = 0
+            if self.on_stuck(run, ending):
+                self._left_behind.add(run)

@@ -1,0 +1,87 @@
+"""One child of a supervisor, seen from outside: its process, its socket, its shared memory."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from enum import Enum
+
+from longshore.core.model import Ending
+from longshore.core.store import ProcessBeat
+from longshore.worker.beacon import Beacon
+from longshore.worker.control import Boot, Hello, parent_channel
+from longshore.worker.options import WorkerOptions
+
+
+class Stage(Enum):
+    """How far a child has come."""
+
+    BOOTING = "booting"
+    JOINING = "joining"  # said hello; its process record is being made
+    WORKING = "working"
+    DRAINING = "draining"
+
+
+class Child:
+    """A child from its start to its burial; the supervisor never repairs one, it replaces it."""
+
+    def __init__(self, number: int, options: WorkerOptions) -> None:
+        self.number = number
+        self.stage = Stage.BOOTING
+        self.process_id: str | None = None
+        self.hello: Hello | None = None
+        self.stuck: list[Ending] = []
+        self.finished = False
+        self.refused = False
+        self.deaf = False  # its socket is closed
+        self.started_at = time.monotonic()
+        self.kill_at: float | None = None
+        ours, theirs = socket.socketpair()
+        memory = Beacon.create()
+        self.beacon = Beacon(memory)
+        with theirs:
+            fds = (theirs.fileno(), memory)
+            self.popen = subprocess.Popen(
+                [sys.executable, "-m", "longshore.programs.child", *map(str, fds)],
+                pass_fds=fds,
+                stdin=subprocess.DEVNULL,
+            )
+        os.close(memory)
+        # A stopped child must not stop its supervisor once their socket is full.
+        ours.settimeout(1.0)
+        self.channel = parent_channel(ours)
+        self.channel.send(Boot(options))
+        self.pidfd = os.pidfd_open(self.popen.pid) if hasattr(os, "pidfd_open") else None
+
+    @property
+    def pid(self) -> int:
+        return self.popen.pid
+
+    def beat(self) -> ProcessBeat | None:
+        """Its part of a beat; ``None`` while it has no process record."""
+        if self.process_id is None:
+            return None
+        oldest, _, _, _ = self.beacon.read_head()
+        return ProcessBeat(self.process_id, oldest)
+
+    def how_it_ended(self) -> str:
+        """For people, once it is reaped."""
+        code = self.popen.returncode or 0
+        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+    def kill(self) -> None:
+        """SIGKILL; its end is seen like any other."""
+        if self.popen.poll() is None:
+            self.popen.kill()
+
+    def bury(self) -> None:
+        """Free what it held here."""
+        self.channel.close()
+        self.beacon.close()
+        if self.pidfd is not None:
+            os.close(self.pidfd)
+            self.pidfd = None

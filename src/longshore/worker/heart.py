@@ -1,0 +1,113 @@
+"""Keeps leases alive and the store tidy: beats, rescue, and, where elected, pruning.
+
+It runs in a thread of its own, in the supervisor for all children or in an embedded worker for
+itself, so that no job can delay it. It ends with :meth:`Heart.stop`; leases that it leaves behind
+run out by themselves.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from random import uniform
+
+from longshore.core.store import Beat, Orders, ProcessBeat, Rescue, Store
+from longshore.errors import StoreError
+from longshore.worker.journal import log
+
+BEAT = 1.0
+RESCUE = 2.0
+TIDY = 10.0
+BATCH = 1000
+
+
+class Heart:
+    """Beats for some processes.
+
+    Parameters: ``lease``, seconds; ``members``, asked at every beat; ``obey``, told what each
+    beat brought; ``own_id``, the process that stands for election.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        lease: float,
+        members: Callable[[], Sequence[ProcessBeat]],
+        obey: Callable[[Orders], None],
+        rescued: Callable[[int], None] = lambda _count: None,
+    ) -> None:
+        self._store = store
+        self._lease = lease
+        self._members = members
+        self._obey = obey
+        self._rescued = rescued
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._live, name="longshore-heart", daemon=True)
+        self._renewed = 0.0
+        self._next_rescue = 0.0
+        self._next_tidy = time.monotonic() + uniform(0, TIDY)  # noqa: S311 - spreads workers
+
+    def start(self) -> None:
+        """Begin to beat; the processes were just registered, so their leases are fresh."""
+        self._renewed = time.monotonic()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop beating and wait for a beat under way."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join(timeout=6)
+
+    def renew_now(self) -> None:
+        """Let the next beat renew, whatever the time: a process has just joined."""
+        self._renewed = 0.0
+
+    def _live(self) -> None:
+        while not self._stop.wait(BEAT * uniform(0.9, 1.0)):  # noqa: S311 - spreads workers
+            try:
+                self.beat()
+                self._maintain()
+            except StoreError as error:
+                log.warning("a beat failed: %s", error)
+            except Exception:  # noqa: BLE001 - see below
+                # A heart that stops over a fault of ours would cost every lease it keeps.
+                log.exception("a beat failed")
+
+    def beat(self) -> None:
+        """One beat: always listens, and renews when a third of the lease has passed."""
+        members = tuple(self._members())
+        if not members:
+            return
+        now = time.monotonic()
+        renew = now - self._renewed >= self._lease / 3
+        lease = int(self._lease * 1_000_000) if renew else None
+        orders = self._store.run(self._store.beat(Beat(members, lease)))
+        if renew:
+            self._renewed = now
+        self._obey(orders)
+
+    def _maintain(self) -> None:
+        now = time.monotonic()
+        if now >= self._next_rescue:
+            self._next_rescue = now + RESCUE
+            self._rescue()
+        if now >= self._next_tidy:
+            self._next_tidy = now + TIDY
+            self._tidy()
+
+    def _rescue(self) -> None:
+        given = self._store.run(self._store.rescue(Rescue(limit=BATCH)))
+        if given.leases:
+            log.warning("rescued %d jobs of processes that are gone", len(given.leases))
+            self._rescued(len(given.leases))
+
+    def _tidy(self) -> None:
+        members = self._members()
+        if not members:
+            return
+        lease = int(3 * TIDY * 1_000_000)
+        if self._store.run(self._store.elect(members[0].id, lease)):
+            while not self._stop.is_set() and self._store.run(self._store.prune(BATCH)) >= BATCH:
+                # Each call is a transaction of its own: others get their turn in between.
+                pass

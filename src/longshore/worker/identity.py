@@ -1,0 +1,57 @@
+"""Who a process is: ids that are never used twice, whatever the host or the name."""
+
+from __future__ import annotations
+
+import os
+import socket
+from uuid import uuid4
+
+from longshore.core.registry import Registry
+from longshore.core.store import NewProcess
+from longshore.worker.control import Hello
+from longshore.worker.options import WorkerOptions
+
+
+def boot_id() -> str:
+    """What tells one boot of this machine from the next, shortened."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:  # noqa: PTH123 - one line, no pathlib
+            return file.read(8)
+    except OSError:
+        return "00000000"
+
+
+def embedded_process(
+    app: str, registry: Registry, options: WorkerOptions, lease: float
+) -> NewProcess:
+    """The record of a worker inside the calling process."""
+    return _process(app, registry.names(), options, lease, os.getpid(), embedded=True)
+
+
+def child_process(hello: Hello, options: WorkerOptions, pid: int) -> NewProcess:
+    """The record of a supervisor's child that has introduced itself."""
+    return _process(hello.app, hello.kinds, options, hello.lease, pid, embedded=False)
+
+
+def _process(
+    app: str,
+    kinds: tuple[str, ...],
+    options: WorkerOptions,
+    lease: float,
+    pid: int,
+    *,
+    embedded: bool,
+) -> NewProcess:
+    host = socket.gethostname()
+    return NewProcess(
+        id=f"{boot_id()}-{uuid4().hex[:16]}",
+        app=app,
+        name=f"{options.name or host}:{pid}",
+        host=host,
+        pid=pid,
+        lease=int(lease * 1_000_000),
+        queues=options.queues,
+        kinds=kinds,
+        slots=options.threads,
+        embedded=embedded,
+    )

@@ -1,0 +1,147 @@
+"""What a worker tells: log lines, events for the application, and hooks of job classes.
+
+All of it happens after the store has it, in the process that did it, best effort.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Collection, Sequence
+
+from longshore.context import RunState
+from longshore.core.model import Ending, JobState, Lease, Why
+from longshore.middleware import Around, Event, EventName
+from longshore.worker.perform import Performer
+
+log = logging.getLogger("longshore.worker")
+
+_FORMAT = "%(asctime)s %(levelname)-7s %(name)s  %(message)s"
+
+
+def set_up_logging(verbosity: int) -> None:
+    """Log to stderr, as a program of its own does; a library leaves logging to its host.
+
+    Parameters: ``verbosity``: -1 errors only, 0 warnings, 1 every job, 2 and more everything.
+    """
+    levels = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}
+    level = levels.get(verbosity, logging.DEBUG)
+    logging.basicConfig(level=level, format=_FORMAT)
+    # A full disk or a closed pipe behind stderr must not fail a job or flood what is left of it.
+    logging.raiseExceptions = False
+
+
+def tell(text: str) -> None:
+    """Say something to the person at the terminal; a closed stderr is no reason to stop."""
+    try:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        return
+
+
+_ENDED: dict[JobState, EventName] = {
+    JobState.SUCCEEDED: "job.succeeded",
+    JobState.RETRYING: "job.retrying",
+    JobState.CANCELLED: "job.cancelled",
+    JobState.DEAD: "job.dead",
+}
+_EVENTS: tuple[EventName, ...] = (*_ENDED.values(), "job.failed", "job.parked")
+
+
+class Journal:
+    """Tells what became of runs. Silent and almost free when nobody listens."""
+
+    def __init__(self, around: Around, performer: Performer) -> None:
+        self._around = around
+        self._performer = performer
+        self._loud = any(map(around.wants, _EVENTS))
+
+    def finished(self, batch: Sequence[tuple[RunState, Ending]], held: Collection[Lease]) -> None:
+        """Endings were reported; those not in ``held`` belong to somebody else now."""
+        if len(held) != len(batch):
+            for run, ending in batch:
+                if ending.lease not in held:
+                    log.warning(
+                        "run %d of job %s (%s) was refused: its lease was lost, the job belongs to "
+                        "another process; nothing was changed",
+                        run.lease.run,
+                        run.claimed.id,
+                        run.claimed.kind,
+                    )
+        talk = log.isEnabledFor(logging.INFO)
+        for run, ending in batch:
+            if ending.entry is None and not self._loud and not talk:
+                continue
+            if ending.lease in held:
+                self._tell(run, ending, talk=talk)
+
+    def _tell(self, run: RunState, ending: Ending, *, talk: bool) -> None:
+        job = run.claimed
+        took = max(0, run.ended_at - run.started_at) / 1e6 if run.started_at else 0.0
+        if talk or (ending.failed and log.isEnabledFor(logging.WARNING)):
+            _log(run, ending, took)
+        if self._loud:
+            for name in _names(ending):
+                self._around.publish(
+                    Event(
+                        name=name,
+                        job_id=job.id,
+                        kind=job.kind,
+                        queue=job.queue,
+                        reason=_reason(ending),
+                        duration=took,
+                    )
+                )
+        if ending.to in (JobState.DEAD, JobState.CANCELLED):
+            self._hook(run, ending)
+
+    def _hook(self, run: RunState, ending: Ending) -> None:
+        declaration = self._performer.declaration(run.claimed.kind)
+        if declaration is None or declaration.job_class is None:
+            return
+        name = "after_death" if ending.to is JobState.DEAD else "after_discard"
+        hook = getattr(declaration.job_class, name, None)
+        if hook is None:
+            return
+        try:
+            instance = declaration.job_class()
+            hook(instance, run.error)
+        except Exception:
+            log.exception("%s of job %s (%s) raised", name, run.claimed.id, run.claimed.kind)
+
+
+def _reason(ending: Ending) -> str | None:
+    return ending.reason or (None if ending.entry is None else ending.entry.error)
+
+
+def _names(ending: Ending) -> list[EventName]:
+    names: list[EventName] = ["job.failed"] if ending.failed else []
+    if ending.parked is not None:
+        names.append("job.parked")
+    if ending.to in _ENDED:
+        names.append(_ENDED[ending.to])
+    return names
+
+
+def _log(run: RunState, ending: Ending, took: float) -> None:
+    job = run.claimed
+    entry = ending.entry
+    if entry is None:
+        log.info("%s %s succeeded in %.3f s", job.kind, job.id, took)
+        return
+    level = logging.WARNING if ending.failed or entry.why is Why.PARKED else logging.INFO
+    error = f": {entry.error}: {entry.message}" if entry.error else ""
+    outcome = str(ending.to)
+    if ending.to is JobState.RETRYING and ending.at is not None:
+        outcome = f"retrying in {(ending.at - run.ended_at) / 1e6:.1f} s"
+    log.log(
+        level,
+        "%s %s attempt %d %s, %s%s",
+        job.kind,
+        job.id,
+        job.attempt,
+        entry.why,
+        ending.reason or outcome,
+        error,
+    )

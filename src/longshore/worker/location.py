@@ -1,0 +1,41 @@
+"""How another process can find an application object, and which files are its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import ModuleType
+
+from longshore.errors import AppNotFound
+from longshore.worker.embedded import Host
+
+
+def spec_of(app: Host) -> str:
+    """How another process can find this application object: ``module:attribute``.
+
+    A script is named by its file, because there it is not ``__main__``.
+    """
+    module = sys.modules.get(app.module)
+    for name, value in vars(module).items() if isinstance(module, ModuleType) else ():
+        if value is app:
+            place = app.module
+            if place == "__main__":
+                place = getattr(module, "__file__", None) or ""
+            if place:
+                return f"{place}:{name}"
+    raise AppNotFound(
+        f"other processes cannot find this application: no name in module {app.module} holds it; "
+        "assign it to a variable at the top of an importable module"
+    )
+
+
+def own_files(cwd: str) -> tuple[str, ...]:
+    """The loaded source files below the working folder: what a reload watches."""
+    root = os.path.realpath(cwd) + os.sep
+    files = {
+        os.path.realpath(file)
+        for module in list(sys.modules.values())
+        if (file := getattr(module, "__file__", None))
+    }
+    # Virtual environments often lie in the working folder; packages do not change under it.
+    return tuple(sorted(f for f in files if f.startswith(root) and "site-packages" not in f))

@@ -1,0 +1,168 @@
+"""One claimed job from its payload to its ending: resolve, decode, middleware, perform, decide."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from longshore.context import JobContext, RunState, reset_current, set_current
+from longshore.core.backoff import polynomial
+from longshore.core.model import Ending, JobRecord, JobState
+from longshore.core.outcome import Attempt, Policies, decide, succeeded
+from longshore.core.registry import Declaration, Isolation
+from longshore.errors import UnknownJob, UnstorableResult
+from longshore.middleware import Around
+from longshore.worker.report import describe
+
+_NO_POLICIES = Policies(polynomial())
+
+
+class Performer:
+    """Runs bodies and turns what they did into endings; shared by every slot of a process.
+
+    It keeps nothing of a job. A body may raise anything, ``SystemExit`` included: all of it is the
+    job's outcome, never the worker's.
+    """
+
+    def __init__(self, kinds: Mapping[str, Declaration], digest: str, around: Around) -> None:
+        self._kinds = kinds
+        self._digest = digest
+        self._around = around
+        #: Called just before a body starts, in its own slot.
+        self.begin: Callable[[RunState], None] = lambda _run: None
+        #: Runs a job in a process of its own; absent inside such a process.
+        self.isolated: Callable[[RunState], Ending] | None = None
+
+    def declaration(self, kind: str) -> Declaration | None:
+        """How this process would run a kind; ``None`` if it does not know it."""
+        return self._kinds.get(kind)
+
+    def perform(self, run: RunState) -> Ending:
+        """Run the body of a job here, to its end."""
+        job = run.claimed
+        context = JobContext(run)
+        token = set_current(context)
+        run.started_at = time.time_ns() // 1000
+        try:
+            if run.cancelled:
+                context.checkpoint()
+            self.begin(run)
+            declaration = self._kinds.get(job.kind)
+            if declaration is None:
+                return self.raised(run, _unknown(job.kind))
+            if declaration.isolation is Isolation.PROCESS and self.isolated is not None:
+                return self.isolated(run)
+            args, kwargs = declaration.signature.decode(job.payload)
+            call, place = declaration.call, declaration.context
+            if place is not None:
+                if place:
+                    kwargs = {**kwargs, place: context}
+                else:
+                    args = (context, *args)
+            if self._around.layers:
+                with self._around.wrap(as_record(run)):
+                    value = call(*args, **kwargs)
+            else:
+                value = call(*args, **kwargs)
+            return self.returned(run, declaration, value)
+        except BaseException as error:  # noqa: BLE001 - whatever it raised is the job's outcome
+            return self.raised(run, run.verdict or error)
+        finally:
+            reset_current(token)
+
+    async def aperform(self, run: RunState) -> Ending:
+        """Await the body of a job; cancellation comes back as the reason that the run carries."""
+        job = run.claimed
+        context = JobContext(run)
+        # Each job is a task with a context of its own, so there is nothing to reset.
+        set_current(context)
+        run.started_at = time.time_ns() // 1000
+        try:
+            if run.cancelled:
+                context.checkpoint()
+            self.begin(run)
+            declaration = self._kinds[job.kind]
+            args, kwargs = declaration.signature.decode(job.payload)
+            place = declaration.context
+            if place is not None:
+                if place:
+                    kwargs = {**kwargs, place: context}
+                else:
+                    args = (context, *args)
+            if self._around.layers:
+                with self._around.wrap(as_record(run)):
+                    value = await declaration.call(*args, **kwargs)
+            else:
+                value = await declaration.call(*args, **kwargs)
+            return self.returned(run, declaration, value)
+        except BaseException as error:  # noqa: BLE001 - whatever it raised is the job's outcome
+            return self.raised(run, run.verdict or error)
+
+    def returned(self, run: RunState, declaration: Declaration, value: Any) -> Ending:
+        """The ending of a body that returned."""
+        run.ended_at = time.time_ns() // 1000
+        try:
+            return succeeded(run.lease, declaration.signature.encode_result(value))
+        except UnstorableResult as error:
+            return succeeded(run.lease, None, f"its result could not be stored: {error}")
+
+    def raised(self, run: RunState, error: BaseException) -> Ending:
+        """The ending of a run that raised; an error in here must not lose the job."""
+        run.ended_at = time.time_ns() // 1000
+        run.error = error
+        declaration = self._kinds.get(run.claimed.kind)
+        attempt = Attempt(run.claimed, run.lease, run.started_at or run.ended_at, run.ended_at)
+        return decide(
+            attempt,
+            error,
+            describe(error),
+            declaration.policies if declaration is not None else _NO_POLICIES,
+            kinds_digest=self._digest,
+            random=random.random,
+        )
+
+
+def as_record(run: RunState) -> JobRecord:
+    """A claimed job as middleware sees it."""
+    job = run.claimed
+    return JobRecord(
+        id=job.id,
+        kind=job.kind,
+        queue=job.queue,
+        state=JobState.RUNNING,
+        payload=job.payload,
+        priority=job.priority,
+        run=job.run,
+        failures=job.failures,
+        interruptions=job.interruptions,
+        max_attempts=job.max_attempts,
+        scheduled_at=job.scheduled_at,
+        created_at=job.created_at,
+        attempted_at=None,
+        claimed_at=job.claimed_at,
+        finalized_at=None,
+        expires_at=None,
+        timeout=job.timeout,
+        keep_result=job.keep_result,
+        claimed_by=run.lease.process_id,
+        cancel_requested=run.cancelled,
+        parked=None,
+        reason=None,
+        result=None,
+        result_error=None,
+        progress=None,
+        tags=job.tags,
+        meta={} if job.meta is None else msgspec.json.decode(job.meta),
+        runs=(),
+    )
+
+
+def _unknown(kind: str) -> UnknownJob:
+    return UnknownJob(
+        f"no job of kind {kind!r} is declared in this application; "
+        "it waits for a worker that knows it"
+    )

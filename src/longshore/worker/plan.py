@@ -1,0 +1,38 @@
+"""What one process of a worker is to do, and how far it is with stopping."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Protocol
+
+import msgspec
+
+from longshore.core.store import Line
+
+
+class Beacon(Protocol):
+    """Where a process writes down that a body is about to start, for whoever outlives it."""
+
+    def started(self, job_id: str, run: int) -> None: ...
+    def tend(self, oldest_claim: int, busy: int, ended: int) -> None: ...
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What one process is to do; durations in seconds."""
+
+    lines: tuple[Line, ...]
+    slots: int
+    poll_interval: float
+    kinds_digest: str
+    until_empty: bool = False
+    max_jobs: int | None = None
+    idle_timeout: float | None = None
+
+
+class Mode(Enum):
+    """How far a process is with stopping."""
+
+    CLAIMING = "claiming"
+    QUIET = "quiet"
+    DRAINING = "draining"
+    STOPPED = "stopped"

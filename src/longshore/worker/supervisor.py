@@ -1,0 +1,388 @@
+"""The parent of a worker: starts, watches, replaces and stops child processes.
+
+Duties: give each child a process record before it may claim; beat for all of them, so that a child
+busy in C code loses no lease; see a child die and give its jobs back at once; hand signals down
+with one deadline. It does not import the application and holds no token. How it dies: by a signal,
+after its children have drained; killed outright, its children see their socket close and drain.
+
+The main thread never talks to the store: what must be done there is an errand for a second thread,
+so that a store that hangs delays no signal.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+
+from longshore.core.store import Orders, ProcessBeat, Rescue, Store
+from longshore.errors import StoreError
+from longshore.worker.control import (
+    Cancel,
+    Drain,
+    Finished,
+    FromChild,
+    Go,
+    Hello,
+    Lost,
+    ParkedKinds,
+    Quiet,
+    Refused,
+    Stuck,
+)
+from longshore.worker.family import Child, Stage
+from longshore.worker.heart import Heart
+from longshore.worker.identity import child_process
+from longshore.worker.journal import log, tell
+from longshore.worker.options import WorkerOptions
+from longshore.worker.signals import Signals
+
+BOOT_LIMIT = 120.0
+GRACE = 2.0
+FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
+
+Connect = Callable[[Hello], Store]
+Banner = Callable[[Hello, Sequence[int]], None]
+
+
+class Supervisor:
+    """One worker program. :meth:`run` returns its exit code."""
+
+    def __init__(self, options: WorkerOptions, connect: Connect, banner: Banner) -> None:
+        self._options = options
+        self._connect = connect
+        self._banner = banner
+        self._selector = selectors.DefaultSelector()
+        self._children: list[Child] = []
+        self._store: Store | None = None
+        self._heart: Heart | None = None
+        self._errands = Errands()
+        self._waits: dict[int, tuple[float, float]] = {}  # child number: respawn at, wait then
+        self._stopping = False
+        self._quiet = False
+        self._again = False  # re-exec when all children are gone
+        self._exit_code = 0
+        self._returned = 0
+        self._ended = 0
+        self._restarts = 0
+        self._files: dict[str, float] = {}
+        self._next_look = 0.0
+
+    # --- life ---------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Work until stopped; the calling thread must be the main one."""
+        with Signals() as signals:
+            self._selector.register(signals.descriptor, selectors.EVENT_READ, signals)
+            for number in range(self._options.processes):
+                self._spawn(number)
+            try:
+                while self._children or (self._waits and not self._stopping):
+                    self._turn(signals)
+            finally:
+                self._end()
+        if self._again:
+            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - itself
+        if self._exit_code == 0 and self._returned:
+            return 9
+        return self._exit_code
+
+    def _turn(self, signals: Signals) -> None:
+        for key, _ in self._selector.select(timeout=self._pause()):
+            match key.data:
+                case Signals():
+                    for number in signals.read():
+                        self._signalled(number)
+                case Child() as child if key.fd == child.pidfd:
+                    self._reap(child)
+                case Child() as child:
+                    self._hear(child)
+                case _:
+                    pass
+        self._watch_over()
+
+    def _pause(self) -> float:
+        now = time.monotonic()
+        times = [due for due, _ in self._waits.values()]
+        times += [child.kill_at for child in self._children if child.kill_at is not None]
+        # Without pidfd (not Linux) the end of a child is looked for.
+        ceiling = 0.5 if hasattr(os, "pidfd_open") else 0.05
+        return max(0.0, min([ceiling, *(due - now for due in times)]))
+
+    def _end(self) -> None:
+        for child in self._children:
+            child.kill()
+            child.popen.wait()
+            child.bury()
+        self._errands.finish()
+        if self._heart is not None:
+            self._heart.stop()
+        if self._store is not None:
+            self._store.close()
+        self._selector.close()
+
+    # --- children -----------------------------------------------------------------------------
+
+    def _spawn(self, number: int) -> None:
+        child = Child(number, self._options)
+        self._children.append(child)
+        self._selector.register(child.channel.socket, selectors.EVENT_READ, child)
+        if child.pidfd is not None:
+            self._selector.register(child.pidfd, selectors.EVENT_READ, child)
+
+    def _hear(self, child: Child) -> None:
+        messages = child.channel.receive()
+        if messages is None:
+            # Its socket closed; its end itself is seen by the process descriptor.
+            self._selector.unregister(child.channel.socket)
+            child.deaf = True
+            return
+        for message in messages:
+            self._heard(child, message)
+
+    def _heard(self, child: Child, message: FromChild) -> None:
+        match message:
+            case Hello():
+                self._greet(child, message)
+            case Refused(exit_code=code, message=text):
+                child.refused = True
+                tell(text)
+                if self._store is None:
+                    # The very first start failed: nothing was running, so say so and end.
+                    self._exit_code = code
+                    self._stop(0)
+            case Stuck(ending=ending):
+                child.stuck.append(ending)
+                self._drain_one(child, GRACE)
+            case Lost():
+                self._drain_one(child, self._timeout(child))
+            case Finished(ended=ended, returned=returned):
+                child.finished = True
+                self._ended += ended
+                self._returned += returned
+            case _:
+                log.warning("child %d said something unexpected: %r", child.pid, message)
+
+    def _greet(self, child: Child, hello: Hello) -> None:
+        child.hello = hello
+        child.stage = Stage.JOINING
+        if self._store is None:
+            self._store = self._connect(hello)
+            self._heart = Heart(self._store, hello.lease, self._members, self._obey)
+            self._heart.start()
+            self._banner(hello, [each.pid for each in self._children])
+        self._files = {file: _modified(file) for file in hello.files} or self._files
+        process = child_process(hello, self._options, child.pid)
+        store = self._store
+
+        def join() -> None:
+            store.run(store.register(process))
+            # Only now may it claim: a claim reads the record that was just written.
+            child.process_id = process.id
+            child.stage = Stage.WORKING
+            child.channel.send(Go(process.id))
+            if self._quiet:
+                child.channel.send(Quiet(on=True))
+            if self._stopping:
+                child.channel.send(Drain(0))
+
+        self._errands.add(f"register child {child.pid}", join)
+        self._replace_others(child)
+
+    def _replace_others(self, child: Child) -> None:
+        """After a reload: the new child is up, so its predecessor may go."""
+        for other in self._children:
+            if other is not child and other.number == child.number and not self._stopping:
+                self._drain_one(other, self._timeout(other))
+
+    def _reap(self, child: Child) -> None:
+        if child.popen.poll() is None:
+            return
+        for what in (child.pidfd, None if child.deaf else child.channel.socket):
+            if what is not None:
+                self._selector.unregister(what)
+        # What it said last may still lie in the socket.
+        if not child.deaf:
+            while messages := child.channel.receive():
+                for message in messages:
+                    self._heard(child, message)
+        self._children.remove(child)
+        self._give_back(child)
+        if not child.finished and not child.refused and not self._stopping:
+            log.error("child %d died: %s", child.pid, child.how_it_ended())
+        replaced = any(other.number == child.number for other in self._children)
+        done = child.finished and child.stage is not Stage.DRAINING
+        if not (self._stopping or replaced or done):
+            self._respawn_later(child)
+
+    def _give_back(self, child: Child) -> None:
+        """Its jobs run again at once; which had started is read from its memory."""
+        store, process_id = self._store, child.process_id
+        started = child.beacon.read_started()
+        child.process_id = None
+        child.bury()
+        if store is None or process_id is None:
+            return
+        stuck = tuple(child.stuck)
+
+        def give_back() -> None:
+            if stuck:
+                store.run(store.finish(stuck))
+            request = Rescue(process_id, started)
+            rescued = store.run(store.rescue(request))
+            while len(rescued.leases) >= request.limit:
+                rescued = store.run(store.rescue(request))
+            if not child.finished and rescued.leases:
+                log.warning(
+                    "gave back %d jobs of child %d, %d of them had started",
+                    len(rescued.leases),
+                    child.pid,
+                    sum(rescued.interrupted),
+                )
+
+        self._errands.add(f"give back the jobs of child {child.pid}", give_back)
+
+    def _respawn_later(self, child: Child) -> None:
+        """At once after honest work; slower and slower when it cannot even boot."""
+        worked = child.hello is not None
+        _, last = self._waits.get(child.number, (0.0, FIRST_WAIT / 2))
+        wait = 0.0 if worked else min(last * 2, LONGEST_WAIT)
+        self._restarts += 1
+        self._waits[child.number] = (time.monotonic() + wait, wait or FIRST_WAIT / 2)
+
+    def _watch_over(self) -> None:
+        now = time.monotonic()
+        if not self._stopping:
+            for number, (due, _) in list(self._waits.items()):
+                alive = any(child.number == number for child in self._children)
+                if now >= due and not alive:
+                    self._spawn(number)
+        for child in list(self._children):
+            if child.pidfd is None:
+                self._reap(child)
+            if child.kill_at is not None and now >= child.kill_at:
+                child.kill_at = now + GRACE
+                child.kill()
+            if child.stage is Stage.BOOTING and now - child.started_at > BOOT_LIMIT:
+                log.error("child %d did not boot within %d s", child.pid, BOOT_LIMIT)
+                child.kill()
+            if child.stage is Stage.WORKING:
+                self._waits.pop(child.number, None)
+        if self._options.reload and now >= self._next_look and not self._stopping:
+            self._next_look = now + 0.5
+            self._look_for_changes()
+
+    def _look_for_changes(self) -> None:
+        changed = [file for file, seen in self._files.items() if _modified(file) != seen]
+        if changed:
+            tell(f"reloading: {changed[0]} changed")
+            self._files = {file: _modified(file) for file in self._files}
+            # The old children go on until the new code is up: a syntax error stops nothing.
+            for number in {child.number for child in self._children}:
+                self._spawn(number)
+
+    # --- the heart's questions (another thread) -----------------------------------------------
+
+    def _members(self) -> list[ProcessBeat]:
+        return [beat for child in list(self._children) if (beat := child.beat()) is not None]
+
+    def _obey(self, orders: Orders) -> None:
+        for child in list(self._children):
+            if child.process_id in orders.lost:
+                log.error("child %d lost its lease and is replaced", child.pid)
+                self._drain_one(child, 0)
+                continue
+            mine = tuple(lease for lease in orders.cancels if lease.process_id == child.process_id)
+            if mine:
+                child.channel.send(Cancel(mine))
+            if orders.parked_kinds:
+                child.channel.send(ParkedKinds(tuple(sorted(orders.parked_kinds))))
+
+    # --- stopping -----------------------------------------------------------------------------
+
+    def _signalled(self, number: int) -> None:
+        match number:
+            case signal.SIGINT if self._stopping:
+                self._exit_code = 130
+                self._stop(0)
+            case signal.SIGTERM | signal.SIGINT:
+                self._stop(None)
+            case signal.SIGQUIT:
+                self._stop(0)
+            case signal.SIGHUP:
+                self._again = True
+                self._stop(None)
+            case signal.SIGTSTP | signal.SIGCONT:
+                self._quiet = number == signal.SIGTSTP
+                for child in self._children:
+                    child.channel.send(Quiet(on=self._quiet))
+            case signal.SIGUSR1 | signal.SIGTTIN:
+                for child in self._children:
+                    child.popen.send_signal(signal.SIGUSR1)
+            case _:
+                pass
+
+    def _stop(self, timeout: float | None) -> None:
+        self._stopping = True
+        for child in self._children:
+            self._drain_one(child, self._timeout(child) if timeout is None else timeout)
+
+    def _drain_one(self, child: Child, timeout: float) -> None:
+        """Ask a child to end; killed if it is still there some time after its deadline."""
+        if child.stage is Stage.BOOTING:
+            timeout = 0.0
+            child.popen.terminate()
+        child.stage = Stage.DRAINING
+        child.channel.send(Drain(timeout))
+        deadline = time.monotonic() + timeout + GRACE
+        child.kill_at = min(child.kill_at or deadline, deadline)
+
+    def _timeout(self, child: Child) -> float:
+        if self._options.shutdown_timeout is not None:
+            return self._options.shutdown_timeout
+        return child.hello.shutdown_timeout if child.hello else 0.0
+
+
+class Errands:
+    """What has to be done in the store, one thing after the other, each until it succeeds."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[tuple[str, Callable[[], None]] | None] = SimpleQueue()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="longshore-errands", daemon=True)
+        self._thread.start()
+
+    def add(self, what: str, errand: Callable[[], None]) -> None:
+        """Have this done; it must be safe to repeat."""
+        self._queue.put((what, errand))
+
+    def finish(self) -> None:
+        """Do what is left, then end; a store that is down is not waited for very long."""
+        self._queue.put(None)
+        self._thread.join(timeout=5)
+        self._stop.set()
+
+    def _work(self) -> None:
+        while (job := self._queue.get()) is not None:
+            what, errand = job
+            wait = 0.1
+            while not self._stop.is_set():
+                try:
+                    errand()
+                    break
+                except StoreError as error:
+                    log.warning("could not %s (%s); trying again", what, error)
+                    self._stop.wait(wait)
+                    wait = min(wait * 2, 5.0)
+
+
+def _modified(file: str) -> float:
+    try:
+        return os.stat(file).st_mtime  # noqa: PTH116 - hundreds of files, twice a second
+    except OSError:
+        return 0.0

@@ -1,0 +1,93 @@
+"""An application for tests with real worker processes. The store comes from LONGSHORE_STORE.
+
+Bodies write to a ledger, a file that is only ever appended to by single writes: it survives any
+kill and shows the order in which things really happened.
+"""
+
+import asyncio
+import os
+import signal
+import threading
+import time
+
+from longshore import CONTEXT, JobContext, Longshore, constant
+
+jobs = Longshore(lease=float(os.environ.get("HARBOUR_LEASE", "15")))
+
+
+def note(*words: object) -> None:
+    line = " ".join(map(str, (time.monotonic(), os.getpid(), *words))) + "\n"
+    file = os.open(os.environ["HARBOUR_LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(file, line.encode())
+    os.close(file)
+
+
+def rest(seconds: float) -> None:
+    """Sleep in small steps, so that an exception raised into the thread arrives."""
+    deadline = time.monotonic() + seconds
+    pause = threading.Event()
+    while (left := deadline - time.monotonic()) > 0:
+        pause.wait(min(left, 0.02))
+
+
+@jobs.job(kind="count")
+def count(n: int, ctx: JobContext = CONTEXT) -> int:
+    note("count", n, ctx.run)
+    return n
+
+
+@jobs.job(kind="nap", max_attempts=3, backoff=constant("10ms", jitter=0))
+def nap(seconds: float, ctx: JobContext = CONTEXT) -> str:
+    note("start", ctx.id, ctx.run)
+    rest(seconds)
+    note("end", ctx.id, ctx.run)
+    return "rested"
+
+
+@jobs.job(kind="anap")
+async def anap(seconds: float, ctx: JobContext = CONTEXT) -> str:
+    note("start", ctx.id, ctx.run)
+    await asyncio.sleep(seconds)
+    note("end", ctx.id, ctx.run)
+    return "rested"
+
+
+@jobs.job(kind="stubborn", timeout="200ms", max_attempts=1)
+def stubborn(ctx: JobContext = CONTEXT) -> None:
+    """A body in one long call: no exception can be raised into it."""
+    note("start", ctx.id, ctx.run)
+    time.sleep(60)
+
+
+@jobs.job(kind="kill", backoff=constant("10ms", jitter=0))
+def kill(ctx: JobContext = CONTEXT) -> str:
+    """Ends its own process with SIGKILL in its first run."""
+    note("start", ctx.id, ctx.run)
+    if ctx.run == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "survived"
+
+
+@jobs.job(kind="isolated", isolation="process")
+def isolated(n: int, ctx: JobContext = CONTEXT) -> list[int]:
+    ctx.progress(1, 2, "half")
+    return [n + 1, os.getpid()]
+
+
+@jobs.job(kind="isolated-slow", isolation="process", timeout="500ms", max_attempts=1)
+def isolated_slow(ctx: JobContext = CONTEXT) -> None:
+    note("start", ctx.id, os.getpid())
+    time.sleep(60)
+
+
+@jobs.job(kind="isolated-kill", isolation="process")
+def isolated_kill(ctx: JobContext = CONTEXT) -> str:
+    note("start", ctx.id, ctx.run)
+    if ctx.run == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "survived"
+
+
+@jobs.job(kind="where")
+def where() -> int:
+    return os.getpid()

@@ -1,0 +1,86 @@
+"""What every test shares: random but repeatable examples, and nothing left running.
+
+The time limit of a test, random order and warnings as errors are set in `pyproject.toml`.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import hypothesis
+import hypothesis.core
+import psutil
+import pytest
+
+# Machines are shared and slow at times: how long an example takes is no verdict on the code.
+hypothesis.settings.register_profile(
+    "ci",
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.register_profile(
+    "thorough", hypothesis.settings.get_profile("ci"), max_examples=2_000
+)
+hypothesis.settings.load_profile("ci")
+
+GRACE = 5.0  # seconds in which what was told to end may end
+TRACKER = "multiprocessing.resource_tracker"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """One number repeats a run: the seed printed at its start orders the tests and the examples."""
+    seed = getattr(config.option, "randomly_seed", None)
+    if hypothesis.core.global_force_seed is None and isinstance(seed, int):
+        hypothesis.core.global_force_seed = seed
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_running() -> Iterator[None]:
+    """Fail the test that leaves a child process or a thread that keeps the interpreter alive.
+
+    What stood before it (fixtures of a module or session) is not its doing.
+    """
+    children_before, threads_before = set(children()), set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + GRACE
+    threads = [thread for thread in lasting_threads() if thread not in threads_before]
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    left = [f"thread {thread.name}" for thread in threads if thread.is_alive()]
+    processes = [child for child in children() if child not in children_before]
+    processes += [below for child in processes for below in descendants(child)]
+    _, alive = psutil.wait_procs(processes, timeout=max(0.0, deadline - time.monotonic()))
+    left += [f"process {process.pid}: {command(process)}" for process in alive]
+    for process in alive:  # not to be found again at every later test
+        process.kill()
+    psutil.wait_procs(alive, timeout=GRACE)
+    assert not left, f"the test left running: {'; '.join(left)}"
+
+
+def children() -> list[psutil.Process]:
+    """Our own children, without multiprocessing's tracker, which lives as long as we do."""
+    return [child for child in psutil.Process().children() if TRACKER not in command(child)]
+
+
+def descendants(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:  # it ended meanwhile
+        return ""
+
+
+def lasting_threads() -> list[threading.Thread]:
+    return [
+        thread
+        for thread in threading.enumerate()
+        if not thread.daemon and thread is not threading.main_thread()
+    ]

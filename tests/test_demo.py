@@ -1,0 +1,325 @@
+"""The demo: its jobs as plain functions, its services, its report, and that its check can fail."""
+
+import asyncio
+import hashlib
+import os
+import re
+import shutil
+import signal
+import smtplib
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image
+
+from demo import inputs, mishaps, orders
+from demo.app import (
+    Mail,
+    WrongChecksum,
+    download,
+    import_orders,
+    make_thumbnail,
+    send_mail,
+)
+from demo.diary import Diary
+from demo.fetch import HttpError, TryAgainLater
+from demo.services import Served, mail_server, web_server
+from longshore import Discard
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def run(*arguments: str | Path, seconds: float = 90) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name != "LONGSHORE_STORE"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+
+
+class TestThumbnail:
+    def test_it_fits_the_square_and_keeps_the_proportions(self, tmp_path: Path) -> None:
+        inputs.paint(2, (1000, 1600)).save(tmp_path / "tall.png")
+        assert make_thumbnail(tmp_path / "tall.png", tmp_path / "small.jpg") == (200, 320)
+        with Image.open(tmp_path / "small.jpg") as small:
+            assert (small.format, small.size) == ("JPEG", (200, 320))
+
+    def test_what_is_not_a_picture_is_discarded_and_leaves_no_file(self, tmp_path: Path) -> None:
+        (tmp_path / "notes.jpg").write_text("not a picture")
+        with pytest.raises(Discard, match=r"notes\.jpg is not a picture"):
+            make_thumbnail(tmp_path / "notes.jpg", tmp_path / "small.jpg")
+        assert [file.name for file in tmp_path.iterdir()] == ["notes.jpg"]
+
+
+class TestDownload:
+    def test_it_verifies_what_it_stores(self, tmp_path: Path) -> None:
+        source = tmp_path / "source"
+        source.write_bytes(bytes(range(256)) * 1000)
+        right = hashlib.sha256(source.read_bytes()).hexdigest()
+        with web_server({"file": Served(source, refusals=2)}) as web:
+            for _ in range(2):
+                with pytest.raises(TryAgainLater, match="503"):
+                    asyncio.run(download(web.url("file"), right, tmp_path / "copy"))
+            assert asyncio.run(download(web.url("file"), right, tmp_path / "copy")) == 256_000
+            with pytest.raises(WrongChecksum):
+                asyncio.run(download(web.url("file"), "0" * 64, tmp_path / "other"))
+            with pytest.raises(HttpError, match="404"):
+                asyncio.run(download(web.url("none"), right, tmp_path / "other"))
+        assert (tmp_path / "copy").read_bytes() == source.read_bytes()
+        assert not (tmp_path / "other").exists()
+
+
+class TestImport:
+    def test_it_loads_what_is_well_formed_and_reports_the_rest(self, tmp_path: Path) -> None:
+        database, file = tmp_path / "shop.db", tmp_path / "orders.csv"
+        orders.create_table(database)
+        file.write_text(
+            "id,placed,product,quantity,cents\n"
+            "1,2026-02-03,winch,2,995\n"
+            "2,2026-02-30,winch,2,995\n"
+            "3,2026-02-03,winch\n"
+            "4,2026-02-03,winch,0,995\n"
+            "5,2026-02-04,anchor,1,100000\n"
+        )
+        # Twice, as after an interruption.
+        for imported in (import_orders(file, database), import_orders(file, database)):
+            assert imported.rows == 2
+            assert list(imported.malformed) == [3, 4, 5]
+        assert orders.read_table(database) == [
+            orders.Order(1, "2026-02-03", "winch", 2, 995),
+            orders.Order(5, "2026-02-04", "anchor", 1, 100_000),
+        ]
+
+    def test_the_accident_kills_the_process_once(self, tmp_path: Path) -> None:
+        victim = tmp_path / "orders.csv"
+        mishaps.arrange(victim)
+        script = "import sys; from pathlib import Path; from demo import mishaps\n"
+        script += "mishaps.strike(Path(sys.argv[1]))"
+        assert run("-c", script, victim).returncode == -signal.SIGKILL
+        struck = mishaps.struck_at(victim)
+        assert struck is not None
+        assert run("-c", script, victim).returncode == 0
+        assert mishaps.struck_at(victim) == struck
+
+
+class TestMail:
+    def test_it_arrives_as_it_was_written(self) -> None:
+        mail = Mail("ada@port.example", "Über die Reling", "Dear Ada,\nit costs € 19.50.")
+        with mail_server() as mailbox:
+            send_mail(mail, mailbox.address)
+        (received,) = mailbox.mails.values()
+        assert received.sender == "shop@longshore.example"
+        assert (received.recipient, received.subject, received.text) == (
+            mail.recipient,
+            mail.subject,
+            mail.text,
+        )
+
+    def test_a_second_copy_is_dropped_and_counted(self) -> None:
+        with mail_server() as mailbox:
+            host, _, port = mailbox.address.rpartition(":")
+            for _ in range(2):
+                with smtplib.SMTP(host, int(port), local_hostname="localhost", timeout=5) as smtp:
+                    smtp.sendmail(
+                        "a@here.example", "b@there.example", "Message-ID: <1@here>\r\n\r\nhello"
+                    )
+        assert len(mailbox.mails) == 1
+        assert mailbox.copies == 1
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A folder in which the demo ran and was checked, and what it said."""
+    folder = tmp_path_factory.mktemp("demo") / "kept"
+    done = run("-m", "demo", "--check", "--keep", folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder, done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+class TestDemo:
+    def test_the_report_tells_what_happened(self, finished: tuple[Path, str]) -> None:
+        folder, said = finished
+        assert re.search(r"make_thumbnail +\W +24 +\W +24 +\W +0 ", said)
+        assert re.search(r"import_orders +\W +1 +\W +1 +\W +0 +\W +1 ", said)
+        assert re.search(r"download +\W +5 +\W +5 +\W +2 ", said)
+        assert re.search(r"send_mail +\W +8 +\W +8 +\W +0 ", said)
+        assert len(re.findall(r"run \d failed, ran again \d+ ms later: .*503", said)) == 2
+        assert len(re.findall(r"ran again \d{1,3} ms after SIGKILL", said)) == 1
+        assert "imported 39994 orders, 6 lines malformed" in said
+        assert "Dear Hiro, your winch is on board." in said
+        assert "ended with exit code 0" in said
+        assert "38 jobs read back, everything is as it should be" in said
+        assert str(folder) in said
+
+    def test_the_commands_it_proposes_work(self, finished: tuple[Path, str]) -> None:
+        folder, said = finished
+        proposed = said.partition("Where to look next")[2].splitlines()
+        commands = [line.strip() for line in proposed if line.startswith("  ")]
+        assert len(commands) == 5
+        for command in commands[1:]:
+            done = subprocess.run(
+                ["sh", "-c", f"{commands[0]} && {command}"],
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=False,
+            )
+            assert done.returncode == 0, (command, done.stdout, done.stderr)
+        listed = subprocess.run(
+            ["sh", "-c", f"{commands[0]} && {commands[1]}"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+        )
+        assert Diary.load(folder / "diary.json").imported in listed.stdout
+
+    def test_a_folder_that_is_in_use_is_refused(self, finished: tuple[Path, str]) -> None:
+        folder, _ = finished
+        done = run("-m", "demo", "--keep", folder)
+        assert done.returncode == 2
+        assert "is not empty" in done.stderr
+
+    def test_its_check_accepts_the_kept_run_in_a_fresh_process(
+        self, finished: tuple[Path, str]
+    ) -> None:
+        done = run("-m", "demo", "--only-check", finished[0])
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "38 jobs read back, everything is as it should be" in done.stdout
+
+    def test_what_is_no_finished_run_cannot_be_checked(self, tmp_path: Path) -> None:
+        done = run("-m", "demo", "--only-check", tmp_path)
+        assert done.returncode == 2
+        assert "does not hold a finished run" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_halfway_it_leaves_nothing_running(tmp_path: Path, number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "demo", "--keep", str(tmp_path / "kept")]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as demo:
+        assert demo.stdout is not None
+        # The first line of progress: the worker runs and so does a job.
+        assert any(re.match(r"  \w+ +\d+ %", line) for line in demo.stdout)
+        started = psutil.Process(demo.pid).children(recursive=True)
+        demo.send_signal(number)
+        said, _ = demo.communicate(timeout=40)
+    assert demo.returncode == 128 + number, said
+    assert len(started) >= 2
+    _, alive = psutil.wait_procs(started, timeout=1)
+    assert alive == []
+
+
+def remove_a_thumbnail(folder: Path) -> None:
+    (folder / "thumbnails" / "picture-03.jpg.jpg").unlink()
+
+
+def stretch_a_thumbnail(folder: Path) -> None:
+    file = folder / "thumbnails" / "picture-04.jpg.jpg"
+    with Image.open(file) as image:
+        wide = image.resize((320, 320))
+    wide.save(file)
+
+
+def lose_a_row(folder: Path) -> None:
+    with closing(sqlite3.connect(folder / "shop.db")) as shop, shop:
+        shop.execute("delete from orders where id = 77")
+
+
+def change_a_download(folder: Path) -> None:
+    with (folder / "downloads" / "catalogue-1.bin").open("r+b") as file:
+        file.write(b"?")
+
+
+def lose_a_mail(folder: Path) -> None:
+    diary = Diary.load(folder / "diary.json")
+    diary.received = [mail for mail in diary.received if "ada@" not in mail.recipient]
+    diary.save(folder / "diary.json")
+
+
+def forge_the_worker_exit(folder: Path) -> None:
+    diary = Diary.load(folder / "diary.json")
+    diary.worker_exit = 9
+    diary.save(folder / "diary.json")
+
+
+def blame_another_download(folder: Path) -> None:
+    diary = Diary.load(folder / "diary.json")
+    diary.unreliable = next(job_id for job_id in diary.downloads if job_id != diary.unreliable)
+    diary.save(folder / "diary.json")
+
+
+def kill_earlier(folder: Path) -> None:
+    file = folder / "downloads" / "orders.csv"
+    died = mishaps.struck_at(file)
+    assert died is not None
+    mishaps.struck(file).write_text(str(died - 2_000_000))
+
+
+def ask_the_store(folder: Path, code: str) -> None:
+    script = f"""
+from longshore import Longshore
+jobs = Longshore("sqlite:///{folder / "jobs.db"}")
+imported = jobs.get({Diary.load(folder / "diary.json").imported!r})
+{code}
+jobs.close()
+"""
+    done = run("-c", script)
+    assert done.returncode == 0, done.stderr
+
+
+def run_a_job_again(folder: Path) -> None:
+    ask_the_store(folder, "assert imported.retry()")
+
+
+def delete_a_job(folder: Path) -> None:
+    ask_the_store(folder, "assert jobs.query.filter(id=imported.id).delete().changed == 1")
+
+
+def slip_in_a_job(folder: Path) -> None:
+    ask_the_store(folder, 'jobs.push({"kind": "demo.app.send_mail", "args": []})')
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("tamper", "complaint"),
+    [
+        (remove_a_thumbnail, r"thumbnail of picture-03\.jpg cannot be read"),
+        (stretch_a_thumbnail, r"thumbnail of picture-04\.jpg is \(320, 320\), its job said"),
+        (lose_a_row, r"39993 rows, expected 39994; 1 missing, 0 unknown"),
+        (change_a_download, r"catalogue-1\.bin has the wrong checksum"),
+        (lose_a_mail, r"the mail to ada@port\.example did not arrive"),
+        (forge_the_worker_exit, r"the worker ended with exit code 9, expected 0"),
+        (blame_another_download, r"was to be refused twice, its history says \[\]"),
+        (kill_earlier, r"ran again 2\d{3} ms after the kill"),
+        (run_a_job_again, r"\(demo\.app\.import_orders\) is available, expected succeeded"),
+        (delete_a_job, r"there is no job"),
+        (slip_in_a_job, r"is in the store and nobody asked for it"),
+    ],
+)
+def test_the_check_notices(
+    finished: tuple[Path, str], tmp_path: Path, tamper: Callable[[Path], None], complaint: str
+) -> None:
+    folder = tmp_path / "tampered"
+    shutil.copytree(finished[0], folder)
+    tamper(folder)
+    done = run("-m", "demo", "--only-check", folder)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert re.search(complaint, done.stdout), done.stdout

@@ -1,0 +1,188 @@
+"""Break the stores one line at a time; the tests must notice every time.
+
+    python tools/mutants.py                     # all of them
+    python tools/mutants.py memory sqlite/beat  # those whose name begins so
+    python tools/mutants.py --list              # what each one breaks, and where that was seen
+
+A mutant is a file `mutants/<store>/<name>.toml`: `file` and `old` name the text that is replaced by
+`new` (it stands there exactly once), `breaks` the invariant, `origin` where somebody had this bug.
+Each is put into a copy of the tree in a temporary directory, never into the tree itself. The
+conformance suite runs first, the state machine if that noticed nothing.
+
+Exit code 1 if a mutant lives or does not fit the sources any more; 2 if the tests fail without one.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+COPIED = ("src", "tests", "pyproject.toml")
+SUITES = ("tests/test_conformance.py", "tests/test_machine.py")
+FAILED = re.compile(r"^(?:FAILED|ERROR) \S+?::(?:\w+::)?(\S+)", re.MULTILINE)
+LIMIT = 300  # seconds for one suite; an endless loop is a noticed mutant too
+
+
+class Mutant(NamedTuple):
+    """One line of a store, broken."""
+
+    name: str  # memory/finish-any-run
+    file: str
+    old: str
+    new: str
+    breaks: str
+    origin: str
+
+    @property
+    def store(self) -> str:
+        return self.name.partition("/")[0]
+
+
+class DoesNotFit(Exception):
+    """The text to be replaced does not stand in the file exactly once."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*", help="what the names of mutants begin with")
+    parser.add_argument("--list", action="store_true", help="only say what there is")
+    chosen = parser.parse_args()
+    mutants = [
+        mutant
+        for mutant in read_mutants(ROOT)
+        if not chosen.names or mutant.name.startswith(tuple(chosen.names))
+    ]
+    if not mutants:
+        print("mutants: no mutant has such a name")
+        return 2
+    if chosen.list:
+        for mutant in mutants:
+            print(f"{mutant.name:44} {mutant.breaks:12} {mutant.origin}")
+        return 0
+    stores = sorted({mutant.store for mutant in mutants})
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for store, (noticed, said) in zip(stores, pool.map(run_unchanged, stores), strict=True):
+            if noticed is not None:
+                print(f"mutants: the tests of the {store} store fail without any mutant\n{said}")
+                return 2
+        alive = 0
+        for mutant, (verdict, text) in zip(mutants, pool.map(judge, mutants), strict=True):
+            print(f"{verdict:8} {mutant.name:44} {mutant.breaks:12} {text}", flush=True)
+            alive += verdict != "killed"
+    print(f"{len(mutants) - alive} of {len(mutants)} killed")
+    return 1 if alive else 0
+
+
+def read_mutants(root: Path) -> list[Mutant]:
+    """Every mutant kept in the repository, by name."""
+    folder = root / "mutants"
+    return [
+        Mutant(
+            name=path.relative_to(folder).with_suffix("").as_posix(),
+            **tomllib.loads(path.read_text("utf-8")),
+        )
+        for path in sorted(folder.glob("*/*.toml"))
+    ]
+
+
+def apply(mutant: Mutant, root: Path) -> None:
+    """Break one line below ``root``."""
+    path = root / mutant.file
+    text = path.read_text("utf-8") if path.is_file() else ""
+    found = text.count(mutant.old)
+    if found != 1:
+        raise DoesNotFit(f"{mutant.file} has the text to replace {found} times, not once")
+    path.write_text(text.replace(mutant.old, mutant.new), "utf-8")
+
+
+def judge(mutant: Mutant) -> tuple[str, str]:
+    """``killed`` and by which test, or what is wrong."""
+    began = time.monotonic()
+    with copy() as root:
+        try:
+            apply(mutant, root)
+        except DoesNotFit as error:
+            return "NO FIT", str(error)
+        noticed, said = run(root, mutant.store)
+    if noticed is None:
+        return "ALIVE", mutant.origin
+    if not noticed:
+        return "NO TEST", said
+    return "killed", f"by {noticed} in {time.monotonic() - began:.0f} s"
+
+
+def run_unchanged(store: str) -> tuple[str | None, str]:
+    """The negative control: without a mutant nothing fails, and it is the copy that is tested."""
+    with copy() as root:
+        where = subprocess.run(
+            [sys.executable, "-c", "import longshore; print(longshore.__file__)"],
+            cwd=root,
+            env=environment(root),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if not Path(where.stdout.strip() or "/").is_relative_to(root):
+            return "", f"longshore was imported from elsewhere: {where.stdout}{where.stderr}"
+        return run(root, store)
+
+
+def run(root: Path, store: str) -> tuple[str | None, str]:
+    """The first test that failed, ``None`` if all passed, empty if they could not be run."""
+    for suite in SUITES:
+        command = [sys.executable, "-m", "pytest", suite, "-k", f"{store} and not awaiting"]
+        # The order is kept and examples begin with one seed: the same mutant, the same killer.
+        command += ["-x", "-q", "--tb=line", "-p", "no:randomly", "-p", "no:cacheprovider"]
+        command += ["--hypothesis-seed=0"]
+        try:
+            done = subprocess.run(
+                command,
+                cwd=root,
+                env=environment(root),
+                capture_output=True,
+                text=True,
+                timeout=LIMIT,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return "the time limit", ""
+        failed = FAILED.search(done.stdout)
+        if done.returncode == 1 and failed:
+            return failed[1], done.stdout
+        if done.returncode:
+            return "", done.stdout[-2000:] + done.stderr[-2000:]
+    return None, ""
+
+
+def environment(root: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(root / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+@contextmanager
+def copy() -> Iterator[Path]:
+    """The tree to be broken, in a temporary directory."""
+    with tempfile.TemporaryDirectory(prefix="longshore-mutant-") as name:
+        root = Path(name).resolve()
+        for part in COPIED:
+            source = ROOT / part
+            if source.is_dir():
+                leave = shutil.ignore_patterns("__pycache__", ".*")
+                shutil.copytree(source, root / part, ignore=leave)
+            else:
+                shutil.copy(source, root / part)
+        yield root
+
+
+if __name__ == "__main__":
+    sys.exit(main())

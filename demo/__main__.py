@@ -17,6 +17,15 @@ def main() -> int:
     options = parse()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, leave)
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    try:
+        return run(console, options)
+    except KeyboardInterrupt:
+        console.print("Stopped. Nothing is left running.")
+        return 130
+
+
+def run(console: Console, options: argparse.Namespace) -> int:
     folder = options.only_check or options.keep or tempfile.mkdtemp(prefix="longshore-demo-")
     place = Place(Path(folder).resolve())
     os.environ["LONGSHORE_STORE"] = place.store
@@ -25,16 +34,11 @@ def main() -> int:
     from demo.worker import WorkerDied  # noqa: PLC0415
     from longshore import LongshoreError  # noqa: PLC0415
 
-    console = Console(width=None if sys.stdout.isatty() else 110)
     try:
         if options.only_check:
             return verdict(console, place)
-        return tour(
-            console, place, options.images and options.images.resolve(), check=options.check
-        )
-    except KeyboardInterrupt:
-        console.print("Stopped. Nothing is left running.")
-        return 130
+        images = options.images and options.images.resolve()
+        return tour(console, place, images, check=options.check)
     except (WorkerDied, LongshoreError) as error:
         console.print(f"demo: {error}", markup=False, soft_wrap=True)
         return 1

@@ -83,7 +83,7 @@ def pictures(kept: Kept) -> Iterator[str]:
         reported = kept.handles[job_id].result(timeout=1)
         if thumbnail.size != reported:
             yield f"the thumbnail of {picture.name} is {thumbnail.size}, its job said {reported}"
-        if not fits(thumbnail.size, picture):
+        elif not fits(thumbnail.size, picture):
             yield f"the thumbnail of {picture.name} has the wrong size {thumbnail.size}"
 
 

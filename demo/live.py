@@ -65,7 +65,7 @@ def show_bars(jobs: Longshore, console: Console, stop: threading.Event) -> None:
         BarColumn(30),
         TextColumn("{task.fields[ended]:>3}/{task.total:.0f}"),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[message]}", style="dim"),
+        TextColumn("{task.fields[message]}", style="dim", markup=False),
     )
     with Progress(*columns, console=console) as progress:
         tasks: dict[str, TaskID] = {}
@@ -98,6 +98,7 @@ def show_lines(jobs: Longshore, console: Console, stop: threading.Event) -> None
                     f"  {kind:15} {25 * quarter:3} %  {tally.ended:2}/{tally.jobs} jobs"
                     f"  {tally.message}".rstrip(),
                     soft_wrap=True,
+                    markup=False,
                 )
 
     look_until(stop, jobs, show)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,7 @@ class Place:
     @property
     def store(self) -> str:
         """The address of the jobs' store."""
-        return f"sqlite:///{self.folder / 'jobs.db'}"
+        return f"sqlite:///{quote(str(self.folder / 'jobs.db'))}"
 
     @property
     def shop(self) -> Path:

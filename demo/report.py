@@ -84,7 +84,7 @@ def killed(console: Console, place: Place, diary: Diary) -> None:
         if other.id != job.id and entries(other.record, "interrupted")
     }
     if others:
-        console.print(f"  {len(others)} more ran in that process and ran again")
+        console.print(f"  killed with it and run again: {len(others)} more")
 
 
 def imported(console: Console, diary: Diary) -> None:
@@ -97,9 +97,15 @@ def imported(console: Console, diary: Diary) -> None:
 
 
 def discarded(console: Console, diary: Diary, records: list[JobRecord]) -> None:
-    for job in records:
-        if job.state is JobState.CANCELLED and job.id in diary.pictures:
-            console.print(f"  no thumbnail: {escape(job.reason or '')}", soft_wrap=True)
+    reasons = [
+        job.reason or ""
+        for job in records
+        if job.state is JobState.CANCELLED and job.id in diary.pictures
+    ]
+    if reasons:
+        console.print("\n[bold]The pictures that were none[/]")
+    for reason in reasons:
+        console.print(f"  {escape(reason)}", soft_wrap=True)
 
 
 def mail(diary: Diary) -> Table:

@@ -98,4 +98,4 @@ def wait_for(handle: JobHandle[Any], check: Check) -> None:
             check()
         else:
             return
-    handle.wait(timeout=0)
+    raise ResultTimeout(f"{handle.kind} {handle.id} was still {handle.state} after {PATIENCE} s")

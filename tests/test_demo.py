@@ -10,7 +10,6 @@ import smtplib
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -29,7 +28,9 @@ from demo.app import (
 )
 from demo.diary import Diary
 from demo.fetch import HttpError, TryAgainLater
+from demo.place import Place
 from demo.services import Served, mail_server, web_server
+from demo.worker import Worker, WorkerDied
 from longshore import Discard
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -138,10 +139,20 @@ class TestMail:
         assert mailbox.copies == 1
 
 
+class TestWorker:
+    def test_one_that_died_is_told_with_its_last_words(self, tmp_path: Path) -> None:
+        log = tmp_path / "worker.log"
+        log.write_text("starting\nno such store\n")
+        with subprocess.Popen([sys.executable, "-c", "raise SystemExit(4)"]) as process:
+            process.wait(timeout=30)
+        with pytest.raises(WorkerDied, match=r"exit code 4; it said:\nstarting\nno such store"):
+            Worker(process, log).check()
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A folder in which the demo ran and was checked, and what it said."""
-    folder = tmp_path_factory.mktemp("demo") / "kept"
+    folder = tmp_path_factory.mktemp("demo") / "my demo"
     done = run("-m", "demo", "--check", "--keep", folder)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder, done.stdout
@@ -215,8 +226,8 @@ def test_stopped_halfway_it_leaves_nothing_running(tmp_path: Path, number: signa
     command = [sys.executable, "-m", "demo", "--keep", str(tmp_path / "kept")]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as demo:
         assert demo.stdout is not None
-        # The first line of progress: the worker runs and so does a job.
-        assert any(re.match(r"  \w+ +\d+ %", line) for line in demo.stdout)
+        # The first progress: the worker runs and so do jobs.
+        assert any(re.match(r"  \w+ +[1-9]\d* %", line) for line in demo.stdout)
         started = psutil.Process(demo.pid).children(recursive=True)
         demo.send_signal(number)
         said, _ = demo.communicate(timeout=40)
@@ -259,12 +270,6 @@ def forge_the_worker_exit(folder: Path) -> None:
     diary.save(folder / "diary.json")
 
 
-def blame_another_download(folder: Path) -> None:
-    diary = Diary.load(folder / "diary.json")
-    diary.unreliable = next(job_id for job_id in diary.downloads if job_id != diary.unreliable)
-    diary.save(folder / "diary.json")
-
-
 def kill_earlier(folder: Path) -> None:
     file = folder / "downloads" / "orders.csv"
     died = mishaps.struck_at(file)
@@ -272,54 +277,67 @@ def kill_earlier(folder: Path) -> None:
     mishaps.struck(file).write_text(str(died - 2_000_000))
 
 
-def ask_the_store(folder: Path, code: str) -> None:
-    script = f"""
+TAMPERED_FILES = {
+    remove_a_thumbnail: r"thumbnail of picture-03\.jpg cannot be read",
+    stretch_a_thumbnail: r"thumbnail of picture-04\.jpg is \(320, 320\), its job said",
+    lose_a_row: r"39993 rows, expected 39994; 1 missing, 0 unknown",
+    change_a_download: r"catalogue-1\.bin has the wrong checksum",
+    lose_a_mail: r"the mail to ada@port\.example did not arrive",
+    forge_the_worker_exit: r"the worker ended with exit code 9, expected 0",
+    kill_earlier: r"ran again [23]\d{3} ms after the kill",
+}
+
+TAMPERED_STORE = """
 from longshore import Longshore
-jobs = Longshore("sqlite:///{folder / "jobs.db"}")
-imported = jobs.get({Diary.load(folder / "diary.json").imported!r})
-{code}
+
+jobs = Longshore({store!r})
+assert jobs.get({imported!r}).retry()
+assert jobs.query.filter(id={thumbnail!r}).delete().changed == 1
+jobs.push({{"kind": "demo.app.send_mail", "args": []}})
 jobs.close()
 """
-    done = run("-c", script)
-    assert done.returncode == 0, done.stderr
 
 
-def run_a_job_again(folder: Path) -> None:
-    ask_the_store(folder, "assert imported.retry()")
-
-
-def delete_a_job(folder: Path) -> None:
-    ask_the_store(folder, "assert jobs.query.filter(id=imported.id).delete().changed == 1")
-
-
-def slip_in_a_job(folder: Path) -> None:
-    ask_the_store(folder, 'jobs.push({"kind": "demo.app.send_mail", "args": []})')
+@pytest.fixture
+def tampered(finished: tuple[Path, str], tmp_path: Path) -> Path:
+    """A copy of the finished run, to be changed."""
+    folder = tmp_path / "tampered"
+    shutil.copytree(finished[0], folder)
+    return folder
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize(
-    ("tamper", "complaint"),
-    [
-        (remove_a_thumbnail, r"thumbnail of picture-03\.jpg cannot be read"),
-        (stretch_a_thumbnail, r"thumbnail of picture-04\.jpg is \(320, 320\), its job said"),
-        (lose_a_row, r"39993 rows, expected 39994; 1 missing, 0 unknown"),
-        (change_a_download, r"catalogue-1\.bin has the wrong checksum"),
-        (lose_a_mail, r"the mail to ada@port\.example did not arrive"),
-        (forge_the_worker_exit, r"the worker ended with exit code 9, expected 0"),
-        (blame_another_download, r"was to be refused twice, its history says \[\]"),
-        (kill_earlier, r"ran again 2\d{3} ms after the kill"),
-        (run_a_job_again, r"\(demo\.app\.import_orders\) is available, expected succeeded"),
-        (delete_a_job, r"there is no job"),
-        (slip_in_a_job, r"is in the store and nobody asked for it"),
-    ],
-)
-def test_the_check_notices(
-    finished: tuple[Path, str], tmp_path: Path, tamper: Callable[[Path], None], complaint: str
-) -> None:
-    folder = tmp_path / "tampered"
-    shutil.copytree(finished[0], folder)
-    tamper(folder)
-    done = run("-m", "demo", "--only-check", folder)
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert re.search(complaint, done.stdout), done.stdout
+class TestCheck:
+    def test_it_notices_each_wrong_thing_outside_the_store_and_nothing_else(
+        self, tampered: Path
+    ) -> None:
+        for tamper in TAMPERED_FILES:
+            tamper(tampered)
+        done = run("-m", "demo", "--only-check", tampered)
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert "7 things are wrong" in done.stdout
+        for complaint in TAMPERED_FILES.values():
+            assert re.search(complaint, done.stdout), (complaint, done.stdout)
+
+    def test_it_notices_jobs_that_are_not_as_they_were(self, tampered: Path) -> None:
+        diary = Diary.load(tampered / "diary.json")
+        thumbnail = next(iter(diary.pictures))
+        refused = diary.unreliable
+        diary.unreliable = next(job_id for job_id in diary.downloads if job_id != refused)
+        diary.save(tampered / "diary.json")
+        script = TAMPERED_STORE.format(
+            store=Place(tampered).store, imported=diary.imported, thumbnail=thumbnail
+        )
+        changed = run("-c", script)
+        assert changed.returncode == 0, changed.stderr
+        done = run("-m", "demo", "--only-check", tampered)
+        assert done.returncode == 1, done.stdout + done.stderr
+        for complaint in (
+            rf"job {diary.imported} \(demo\.app\.import_orders\) is available, expected succeeded",
+            rf"there is no job {thumbnail}",
+            r"is in the store and nobody asked for it",
+            rf"job {refused} \(demo\.app\.download\) failed 2 times",
+            rf"job {diary.unreliable} .* was to be refused twice, its history says \[\]",
+        ):
+            assert re.search(complaint, done.stdout), (complaint, done.stdout)

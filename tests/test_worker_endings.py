@@ -78,7 +78,7 @@ def test_a_job_that_fails_twice_succeeds_at_the_third_attempt(jobs: Longshore) -
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
 )
 @pytest.mark.parametrize("form", ["thread", "async"])
-def test_what_a_job_raises_decides_its_ending(
+def test_what_a_job_raises_decides_its_ending(  # noqa: PLR0917 - one per column
     jobs: Longshore, raised: BaseException, state: JobState, why: Why, failures: int, form: str
 ) -> None:
     rules = [retry_on(TimeoutError, wait="1h", attempts=5), discard_on(LookupError)]

@@ -121,6 +121,7 @@ __all__ = [
     "UnknownPayloadVersion",
     "UnresolvedAnnotation",
     "UnstorableArgument",
+    "__version__",
     "UnstorableResult",
     "constant",
     "current",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from longshore.query import JobQuery, Queues
     from longshore.worker.embedded import Worker
+    from longshore.worker.options import WorkerOptions
 
 R = TypeVar("R")
 
@@ -190,6 +191,7 @@ class Longshore:
             threads=threads,
             shutdown_timeout=shutdown_timeout,
             name=name,
+            supervise=_supervise,
         )
 
     @property
@@ -277,6 +279,12 @@ class Longshore:
             self._handle(declaration, job, answer)
             for (declaration, job), answer in zip(made, answers, strict=True)
         ]
+
+
+def _supervise(options: WorkerOptions) -> int:
+    from longshore.supervise import run  # noqa: PLC0415 - only for several processes
+
+    return run(options)
 
 
 def _conflict(job: NewJob) -> IdConflict:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
-from math import isfinite
 from typing import Any
 
 import msgspec
@@ -15,6 +14,7 @@ from longshore.core.wording import shown
 from longshore.errors import Cancelled, Interrupted, InvalidOption, LongshoreError, NotInAJob
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_HUGE = 1e300
 
 
 class RunState:
@@ -185,18 +185,19 @@ class JobContext:
             raise Interrupted(msg)
 
 
-def _number(field: str, value: float) -> float:
+def _number(field: str, value: Any) -> float:
     # JSON has no NaN: stored as null, it would make the whole record unreadable.
-    if isinstance(value, str) or not isfinite(value):
-        msg = f"progress: {field}={shown(value)} is not a number"
-        raise InvalidOption(msg)
-    return value
+    if isinstance(value, int | float) and -_HUGE < value < _HUGE:
+        return value
+    msg = f"progress: {field}={shown(value)} is not a number"
+    raise InvalidOption(msg)
 
 
 #: The default of a parameter that the worker fills with the running job's context.
 CONTEXT = JobContext()
 
-_current: ContextVar[JobContext | None] = ContextVar("longshore_current", default=None)
+# The run, not its context: most bodies never ask, so the context is made when one does.
+_current: ContextVar[RunState | None] = ContextVar("longshore_current", default=None)
 
 #: Called by the worker around each body.
 set_current = _current.set
@@ -211,8 +212,8 @@ def current() -> JobContext:
     Traceback (most recent call last):
     longshore.errors.NotInAJob: no job runs here; current() works inside a job's body only
     """
-    context = _current.get()
-    if context is None:
+    run = _current.get()
+    if run is None:
         msg = "no job runs here; current() works inside a job's body only"
         raise NotInAJob(msg)
-    return context
+    return JobContext(run)

@@ -182,6 +182,8 @@ def declare(
     check_callable(function, kind_given="kind" in options)
     kind = read_kind(function, options.get("kind"))
     filled = context_parameters(function)
+    if not context:
+        _refuse_unfilled(function, kind, filled)
     return register(
         app,
         options,
@@ -279,6 +281,22 @@ def context_parameters(function: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(name for name, value in defaults.items() if value is CONTEXT)
 
 
+def _refuse_unfilled(function: Callable[..., Any], kind: str, filled: tuple[str, ...]) -> None:
+    """A parameter that is annotated as the context, but that nobody would fill."""
+    try:
+        hints = cast("dict[str, object]", getattr(function, "__annotations__", {}))
+    except NameError:
+        return  # evaluated on demand since Python 3.14; one of another parameter names nothing yet
+    for name, hint in hints.items():
+        written = hint if isinstance(hint, str) else getattr(hint, "__name__", "")
+        if str(written).rpartition(".")[2] == "JobContext" and name not in {*filled, "return"}:
+            msg = (
+                f"job {kind}: nobody would fill `{name}: JobContext`. Give it the default CONTEXT, "
+                "or make it the first parameter and declare the job with context=True."
+            )
+            raise NotAJobFunction(msg)
+
+
 def _code(function: object) -> CodeType | None:
     """The code that runs when it is called; ``None`` for a class and for what is written in C."""
     found: Any = function
@@ -294,16 +312,17 @@ def _is_partial(function: object) -> bool:
     return isinstance(function, partial)
 
 
-def _kind(name: object) -> str:
+def _kind(name: object, field: str = "kind") -> str:
     if isinstance(name, str) and 0 < len(name) <= _MAX_KIND and name.isprintable():
         return name
-    msg = f"kind={shown(name)} is not a kind. Give 1 to {_MAX_KIND} printable characters."
+    msg = f"{field}={shown(name)} is not a kind. Give 1 to {_MAX_KIND} printable characters."
     raise InvalidOption(msg)
 
 
 def _aliases(given: object, kind: str) -> tuple[str, ...]:
     if isinstance(given, list | tuple | set | frozenset):
-        return tuple(_kind(alias) for alias in cast("Sequence[object]", given))
+        aliases = cast("Sequence[object]", given)
+        return tuple(_kind(alias, f"job {kind}: alias") for alias in aliases)
     msg = f"job {kind}: aliases={shown(given)} is not a list of kinds. Give a list of texts."
     raise InvalidOption(msg)
 

@@ -103,12 +103,12 @@ class Around:
 
     def wrap(self, job: JobRecord) -> AbstractContextManager[None]:
         """Run every middleware's first half, the body, then the second halves from the inside."""
-        return unhidden(_nest(self._middleware, 0, job))
+        return _nest(self._middleware, 0, job)
 
 
 @contextmanager
 def unhidden(around: AbstractContextManager[None]) -> Generator[None]:
-    """What is around a body may change its error, but not hide it: the job would seem to succeed."""
+    """What is around a body may change its error but not hide it: the job would seem done."""
     raised: BaseException | None = None
     with around:
         try:
@@ -125,7 +125,7 @@ def _nest(layers: list[_Layer], at: int, job: JobRecord) -> Generator[None]:
     if at == len(layers):
         yield
         return
-    with layers[at](job), _nest(layers, at + 1, job):
+    with unhidden(layers[at](job)), _nest(layers, at + 1, job):
         yield
 
 

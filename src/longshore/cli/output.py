@@ -187,7 +187,7 @@ def _fitting(cells: Mapping[str, Sequence[str]], width: int) -> dict[str, int]:
         name: min(wide, max(len(name), _CUT)) if name in _LONG else wide
         for name, wide in wanted.items()
     }
-    for name in (*_LESS, *reversed(cells)):
+    for name in (*_LESS, *reversed(list(cells))):
         if len(least) > 1 and _together(least) > width:
             least.pop(name, None)
     for name, wide in list(least.items()):

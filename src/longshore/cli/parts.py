@@ -28,6 +28,9 @@ SETTINGS: Final = {
     "max_content_width": 100,
     "show_default": True,
 }
+#: Set by the script of a shell that asks what may come next.
+COMPLETE: Final = "_LONGSHORE_COMPLETE"
+
 FORMATS: Final = ("auto", "table", "json", "jsonl", "plain")
 COLORS: Final = ("auto", "always", "never")
 

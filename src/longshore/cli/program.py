@@ -12,7 +12,7 @@ import click
 
 from longshore.cli.exit import PIPE, UNEXPECTED, USAGE, Exit, Kind, kind_of
 from longshore.cli.output import clean
-from longshore.cli.parts import SETTINGS, Globals, LazyGroup
+from longshore.cli.parts import COMPLETE, SETTINGS, Globals, LazyGroup
 from longshore.errors import LongshoreError, LongshoreWarning
 
 NAME: Final = "longshore"
@@ -72,9 +72,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _invoke(arguments: list[str], options: Globals) -> int:
     try:
-        answer: Any = program.main(
-            arguments or ["--help"], prog_name=NAME, standalone_mode=False, obj=options
-        )
+        if COMPLETE in os.environ:
+            program.main(arguments, prog_name=NAME)
+        with program.make_context(NAME, arguments or ["--help"], obj=options) as ctx:
+            answer: Any = program.invoke(ctx)
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except (click.Abort, KeyboardInterrupt):

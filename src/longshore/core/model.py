@@ -1,7 +1,8 @@
 """What a job is: its records, its states, and the only table of allowed transitions.
 
 Records are frozen ``msgspec.Struct``: they cross the seam between worker and store and are
-built by the hundred thousand. Times are whole microseconds since 1970 UTC; durations are whole
+built by the hundred thousand; they never form cycles, so the garbage collector need not look at
+them (``gc=False``). Times are whole microseconds since 1970 UTC; durations are whole
 microseconds; ``None`` in a retention means "for ever".
 """
 
@@ -69,7 +70,7 @@ class Why(StrEnum):
     PARKED = "parked"
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One run that did not succeed. The first 20 and the last 80 of a job are kept."""
 
     run: int
@@ -82,7 +83,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     traceback: str | None = None  # at most 64 KiB
 
 
-class Progress(msgspec.Struct, frozen=True):
+class Progress(msgspec.Struct, frozen=True, gc=False):
     """How far a running job says it is."""
 
     done: float
@@ -90,7 +91,7 @@ class Progress(msgspec.Struct, frozen=True):
     message: str | None = None
 
 
-class NewJob(msgspec.Struct, frozen=True):
+class NewJob(msgspec.Struct, frozen=True, gc=False):
     """A job not yet stored. ``state`` is available or scheduled (later: waiting)."""
 
     id: str
@@ -109,7 +110,7 @@ class NewJob(msgspec.Struct, frozen=True):
     meta: Mapping[str, Any] | None = None
 
 
-class Inserted(msgspec.Struct, frozen=True):
+class Inserted(msgspec.Struct, frozen=True, gc=False):
     """The outcome of storing one job; a conflict is a result here, not an error.
 
     ``duplicate``: the id was there already with the same kind and payload.
@@ -122,7 +123,7 @@ class Inserted(msgspec.Struct, frozen=True):
     conflict: bool = False
 
 
-class Lease(msgspec.Struct, frozen=True):
+class Lease(msgspec.Struct, frozen=True, gc=False):
     """The right to report on one run of one job: the fence of every write after a claim."""
 
     job_id: str
@@ -130,7 +131,7 @@ class Lease(msgspec.Struct, frozen=True):
     run: int
 
 
-class Claimed(msgspec.Struct, frozen=True):
+class Claimed(msgspec.Struct, frozen=True, gc=False):
     """A job as a worker gets it. The order of fields is the order of a claim's columns."""
 
     id: str
@@ -157,7 +158,7 @@ class Claimed(msgspec.Struct, frozen=True):
         return self.failures + 1
 
 
-class Ending(msgspec.Struct, frozen=True):
+class Ending(msgspec.Struct, frozen=True, gc=False):
     """How one run ended: the only record a worker reports with.
 
     ``to`` is succeeded, cancelled or dead (the job has ended), retrying or scheduled (due again
@@ -182,14 +183,14 @@ class Ending(msgspec.Struct, frozen=True):
     priority: int | None = None
 
 
-class Patch(msgspec.Struct, frozen=True):
+class Patch(msgspec.Struct, frozen=True, gc=False):
     """What a running job says of itself between claim and end; fenced like an ending."""
 
     lease: Lease
     progress: Progress
 
 
-class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
+class JobRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A stored job as people read it, live or ended."""
 
     id: str

@@ -20,6 +20,7 @@ from longshore.errors import (
     UnknownJob,
 )
 
+_SUCCEEDED: Final = JobState.SUCCEEDED
 MAX_MESSAGE: Final = 10_000
 MAX_TRACEBACK: Final = 65_536
 
@@ -159,7 +160,10 @@ class Attempt(msgspec.Struct, frozen=True):
 
 def succeeded(lease: Lease, result: bytes | None, result_error: str | None = None) -> Ending:
     """The job returned."""
-    return Ending(lease, JobState.SUCCEEDED, result=result, result_error=result_error)
+    if result_error is None:
+        # The way of most jobs: nothing by keyword.
+        return Ending(lease, _SUCCEEDED, None, False, False, None, result)  # noqa: FBT003
+    return Ending(lease, _SUCCEEDED, result_error=result_error)
 
 
 def released(attempt: Attempt) -> Ending:

@@ -116,7 +116,7 @@ async def adrive(op: Operation[T], execute: Callable[[Any], Awaitable[Any]]) -> 
 # --- requests and answers -------------------------------------------------------------------
 
 
-class Line(msgspec.Struct, frozen=True):
+class Line(msgspec.Struct, frozen=True, gc=False):
     """One or more queues that a worker serves as one line, in one common order.
 
     ``queues`` are names, or beginnings that end in ``*``; ``excludes`` are names or beginnings
@@ -127,7 +127,7 @@ class Line(msgspec.Struct, frozen=True):
     excludes: tuple[str, ...] = ()
 
 
-class ClaimRequest(msgspec.Struct, frozen=True):
+class ClaimRequest(msgspec.Struct, frozen=True, gc=False):
     """What one process asks for: up to ``wanted`` jobs, the lines strictly in the order given.
 
     ``claim_id`` grows by one with each claim of the process; repeating a request with the same
@@ -143,7 +143,7 @@ class ClaimRequest(msgspec.Struct, frozen=True):
     kinds_digest: str = ""
 
 
-class Claim(msgspec.Struct, frozen=True):
+class Claim(msgspec.Struct, frozen=True, gc=False):
     """The answer to a claim. ``live`` is false when the process has no lease any more.
 
     ``jobs`` are in the order in which they should start. ``due_in`` says in how many microseconds
@@ -155,14 +155,14 @@ class Claim(msgspec.Struct, frozen=True):
     due_in: int | None = None
 
 
-class Exchanged(msgspec.Struct, frozen=True):
+class Exchanged(msgspec.Struct, frozen=True, gc=False):
     """The answer to an exchange: the leases whose endings hold, and the claim."""
 
     held: frozenset[Lease]
     claim: Claim
 
 
-class NewProcess(msgspec.Struct, frozen=True, kw_only=True):
+class NewProcess(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One process of a worker as it registers; ``lease`` in microseconds from now."""
 
     id: str
@@ -177,7 +177,7 @@ class NewProcess(msgspec.Struct, frozen=True, kw_only=True):
     embedded: bool
 
 
-class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
+class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A registered process as people read it. ``lease_left`` may be negative."""
 
     id: str
@@ -195,21 +195,21 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
     running: int
 
 
-class ProcessBeat(msgspec.Struct, frozen=True):
+class ProcessBeat(msgspec.Struct, frozen=True, gc=False):
     """One child in a beat. Running jobs of claims older than ``oldest_claim`` never reached it."""
 
     id: str
     oldest_claim: int
 
 
-class Beat(msgspec.Struct, frozen=True):
+class Beat(msgspec.Struct, frozen=True, gc=False):
     """A supervisor's sign of life for its children; ``lease`` renews, ``None`` only listens."""
 
     processes: tuple[ProcessBeat, ...]
     lease: int | None = None
 
 
-class Orders(msgspec.Struct, frozen=True):
+class Orders(msgspec.Struct, frozen=True, gc=False):
     """What a beat brings back."""
 
     lost: frozenset[str]  # processes of the beat whose lease is gone
@@ -217,7 +217,7 @@ class Orders(msgspec.Struct, frozen=True):
     parked_kinds: frozenset[str]  # kinds of parked jobs: who knows one may claim it
 
 
-class Rescue(msgspec.Struct, frozen=True):
+class Rescue(msgspec.Struct, frozen=True, gc=False):
     """Give jobs back: those of one ``dead`` process, or of every process without a lease.
 
     ``started`` holds (job id, run) of jobs whose body had begun; ``None`` means nobody saw, and
@@ -229,14 +229,14 @@ class Rescue(msgspec.Struct, frozen=True):
     limit: int = 1000
 
 
-class Rescued(msgspec.Struct, frozen=True):
+class Rescued(msgspec.Struct, frozen=True, gc=False):
     """Jobs given back, and whether each was interrupted (else it had not started)."""
 
     leases: tuple[Lease, ...]
     interrupted: tuple[bool, ...]
 
 
-class Filter(msgspec.Struct, frozen=True):
+class Filter(msgspec.Struct, frozen=True, gc=False):
     """Which jobs a person asks for; an empty field does not restrict."""
 
     ids: tuple[str, ...] = ()
@@ -245,14 +245,14 @@ class Filter(msgspec.Struct, frozen=True):
     kinds: tuple[str, ...] = ()
 
 
-class Page(msgspec.Struct, frozen=True):
+class Page(msgspec.Struct, frozen=True, gc=False):
     """Some records and where to go on; ``cursor`` is ``None`` after the last page."""
 
     records: tuple[JobRecord, ...]
     cursor: str | None
 
 
-class Counted(msgspec.Struct, frozen=True):
+class Counted(msgspec.Struct, frozen=True, gc=False):
     """How many jobs of one queue, kind and state there are."""
 
     queue: str
@@ -261,7 +261,7 @@ class Counted(msgspec.Struct, frozen=True):
     jobs: int
 
 
-class Changed(msgspec.Struct, frozen=True):
+class Changed(msgspec.Struct, frozen=True, gc=False):
     """What a verb did to the jobs it was given; each id is in exactly one of the three.
 
     ``requested``: running jobs that were asked to end; they do within a second or so.
@@ -273,7 +273,7 @@ class Changed(msgspec.Struct, frozen=True):
     skipped: tuple[str, ...] = ()
 
 
-class SetQueue(msgspec.Struct, frozen=True):
+class SetQueue(msgspec.Struct, frozen=True, gc=False):
     """Pause or resume a queue; ``pause_for`` microseconds, ``None`` until resumed."""
 
     name: str
@@ -282,7 +282,7 @@ class SetQueue(msgspec.Struct, frozen=True):
     pause_for: int | None = None
 
 
-class QueueRecord(msgspec.Struct, frozen=True, kw_only=True):
+class QueueRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A queue as people read it. ``latency``: for how long its first job has been due, in µs."""
 
     name: str
@@ -295,7 +295,7 @@ class QueueRecord(msgspec.Struct, frozen=True, kw_only=True):
     latency: int
 
 
-class SchemaStatus(msgspec.Struct, frozen=True):
+class SchemaStatus(msgspec.Struct, frozen=True, gc=False):
     """Which migrations a store has had; ``pending`` in the order in which they must run."""
 
     applied: tuple[str, ...]
@@ -303,7 +303,7 @@ class SchemaStatus(msgspec.Struct, frozen=True):
     unknown: tuple[str, ...]  # applied by a newer release
 
 
-class Retention(msgspec.Struct, frozen=True):
+class Retention(msgspec.Struct, frozen=True, gc=False):
     """How long ended jobs stay, microseconds; ``None`` for ever. A job's ``keep_result`` may be longer."""
 
     succeeded: int | None = 86_400_000_000
@@ -409,7 +409,7 @@ class Inspecting(Protocol):
 
 
 class Watch(Protocol):
-    """Waits for a hint that work may have arrived, or for a word from this process."""
+    """Waits for a hint that work may have arrived or ended, or for a word from this process."""
 
     def wait(self, timeout: float) -> bool:
         """Block for at most ``timeout`` seconds; true after a hint from the store."""

@@ -45,11 +45,10 @@ from longshore.worker.control import (
     ToChild,
     child_channel,
 )
-from longshore.worker.embedded import Host
 from longshore.worker.engine import Engine
 from longshore.worker.isolated import IsolatedJobs
 from longshore.worker.journal import Journal, set_up_logging
-from longshore.worker.location import own_files
+from longshore.worker.location import Host, own_files
 from longshore.worker.options import WorkerOptions, lines_of
 from longshore.worker.perform import Performer
 from longshore.worker.plan import Plan

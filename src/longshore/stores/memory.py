@@ -94,7 +94,7 @@ class MemoryStore:
         return self.run(op)
 
     def watch(self) -> Watch:
-        """A watch that hears of every job that becomes available or due."""
+        """A watch that hears of every job that becomes available or due, or has ended."""
         watch = _MemoryWatch(self._forget)
         with self._lock:
             self._watches = (*self._watches, watch)

@@ -225,7 +225,7 @@ class Rows:
         self.known: dict[str, Process] = {}
         self.leader: tuple[str, int] | None = None
         self.serial = 0
-        #: Something became available or due, or a queue goes on: watches want to know.
+        #: Something became available or due, or has ended, or a queue goes on: watches want to know.
         self.stirred = False
 
     # --- steps of a row ---
@@ -289,6 +289,7 @@ class Rows:
 
     def end(self, row: Row, state: JobState, now: int) -> None:
         """A withdrawn row has ended: keep it for its time."""
+        self.stirred = True
         row.cancel_requested = False
         row.parked = row.parked_by = row.budgets = None
         kept, asked = self.kept[state], row.new.keep_result

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from operator import itemgetter
 
 from msgspec import json
 
@@ -16,6 +18,7 @@ from longshore.stores.sqlite_core import Core, Deltas, add
 STEP = 500
 ROUNDS = 4
 
+_QUEUE_AND_KIND = itemgetter(3, 2)
 _TAGS = json.Decoder(tuple[str, ...])
 
 
@@ -49,9 +52,9 @@ class Claiming(Core):
                 now=now,
                 ids=as_json([row[0] for row in rows]),
             )
-            for row in rows:
-                add(deltas, row[3], row[2], "available", -1)
-                add(deltas, row[3], row[2], "running", 1)
+            for (queue, kind), jobs in Counter(map(_QUEUE_AND_KIND, rows)).items():
+                add(deltas, queue, kind, "available", -jobs)
+                add(deltas, queue, kind, "running", jobs)
         due_in = None
         if len(rows) < request.wanted:
             due: list[Row] = yield self.sql["next_due"]()
@@ -139,9 +142,4 @@ class Claiming(Core):
 
 def _records(rows: list[Row]) -> tuple[Claimed, ...]:
     """Rows of the queries ``ready_...`` and ``claimed_again``: a record's fields in their order."""
-    records: list[Claimed] = []
-    for row in rows:
-        tags = () if row[15] is None else _TAGS.decode(row[15])
-        fields: Row = (*row[:15], tags, row[16])
-        records.append(Claimed(*fields))
-    return tuple(records)
+    return tuple([Claimed(*(row if row[15] is not None else row[:15]), meta=...)])

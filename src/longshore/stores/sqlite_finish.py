@@ -8,6 +8,8 @@ from longshore.core.model import ENDED, TRANSITIONS, Ending, JobState, Lease
 from longshore.stores.sql import Row, Steps, as_json, with_run
 from longshore.stores.sqlite_core import TEXT, Core, Deltas, add
 
+_SUCCEEDED = JobState.SUCCEEDED
+
 
 class Finishing(Core):
     """The steps of a report."""
@@ -21,11 +23,68 @@ class Finishing(Core):
         wrong = {ending.to for ending in endings} - TRANSITIONS[JobState.RUNNING]
         if wrong:
             raise ValueError(f"a run cannot end in the state {min(wrong)}")
+        held: list[Lease] = []
+        others = yield from self._successes(endings, held, now, deltas)
+        if others:
+            yield from self._others(others, held, now, deltas)
+        return frozenset(held)
+
+    def _successes(
+        self, endings: Sequence[Ending], held: list[Lease], now: int, deltas: Deltas
+    ) -> Steps[list[Ending]]:
+        """The many that just succeeded, by few and cheap steps; returns the others."""
+        plain = [e for e in endings if e.to is _SUCCEEDED and e.entry is None and not e.failed]
+        if not plain:
+            return list(endings)
+        process_id = plain[0].lease.process_id
+        rows: list[Row] = yield self.sql["leased_plain"](
+            ids=as_json([ending.lease.job_id for ending in plain]), process_id=process_id
+        )
+        running = {row[0]: row for row in rows}
+        # Taken out as they are met: the second report on a run is a repetition.
+        take = running.pop
+        others = [e for e in endings if e.to is not _SUCCEEDED or e.entry is not None or e.failed]
+        silent: dict[int | None, list[str]] = {}
+        told: list[Row] = []
+        gone: list[str] = []
+        counts: dict[tuple[str, str, int | None], int] = {}
+        for ending in plain:
+            lease = ending.lease
+            row = take(lease.job_id, None)
+            if row is None or row[1] != lease.run or lease.process_id != process_id:
+                others.append(ending)
+                continue
+            held.append(lease)
+            gone.append(lease.job_id)
+            key = row[2:]
+            counts[key] = counts.get(key, 0) + 1
+            keep_result = row[4]
+            if ending.result is None and ending.result_error is None and ending.reason is None:
+                silent.setdefault(keep_result, []).append(lease.job_id)
+                continue
+            until = self.kept_until("succeeded", keep_result, now)
+            why, error, result = ending.reason, ending.result_error, ending.result
+            if until != now:
+                told.append((lease.job_id, "succeeded", until, now, 0, why, error, result, None))
+        for (queue, kind, keep_result), jobs in counts.items():
+            add(deltas, queue, kind, "running", -jobs)
+            if self.kept_until("succeeded", keep_result, now) != now:
+                add(deltas, queue, kind, "succeeded", jobs)
+        for keep_result, ids in silent.items():
+            until = self.kept_until("succeeded", keep_result, now)
+            if until != now:
+                yield self.sql["end_plain"](ids=as_json(ids), now=now, until=until)
+        yield from self.ended(told, gone)
+        return others
+
+    def _others(
+        self, endings: Sequence[Ending], held: list[Lease], now: int, deltas: Deltas
+    ) -> Steps[None]:
+        """Whatever else may be: other endings, repetitions, leases that are lost."""
         rows: list[Row] = yield self.sql["leased"](
             ids=as_json([ending.lease.job_id for ending in endings])
         )
         standing = {row[0]: row for row in rows}
-        held: list[Lease] = []
         missing: list[Lease] = []
         work = _Work(self, now, deltas)
         for ending in endings:
@@ -45,7 +104,6 @@ class Finishing(Core):
             known = {Lease(*row) for row in past}
             held += [lease for lease in missing if lease in known]
         yield from work.written()
-        return frozenset(held)
 
 
 class _Work:
@@ -55,63 +113,43 @@ class _Work:
         self.core = core
         self.now = now
         self.deltas = deltas
-        self.plain: list[str] = []  # succeeded, kept, nothing to tell
-        self.told: list[Row] = []  # ended, kept
+        self.kept: list[Row] = []  # ended, and kept
         self.gone: list[str] = []  # all that ended
         self.requeued: list[Row] = []
 
     def add(self, ending: Ending, row: Row) -> None:
         """Sort one ending that holds; ``row`` as the query ``leased`` gives it."""
-        job_id, _, _, _, queue, kind, asked, keep_result, reason, runs = row
+        _, _, _, _, queue, kind, asked, keep_result, reason, runs = row
         if ending.entry is not None:
             runs = with_run(runs, ending.entry)
         add(self.deltas, queue, kind, "running", -1)
         to = ending.to
-        if to in ENDED:
-            why = ending.reason
-            if asked and to is JobState.CANCELLED:
-                # What the worker says is how it stopped; the person said why.
-                why = reason or ending.reason
-        elif asked:
+        why = ending.reason
+        if asked and to is JobState.CANCELLED:
+            # What the worker says is how it stopped; the person said why.
+            why = reason or why
+        elif asked and to not in ENDED:
             to = JobState.CANCELLED
-            why = reason or ending.reason or "cancelled"
+            why = reason or why or "cancelled"
+        if to in ENDED:
+            self._end(ending, TEXT[to], (queue, kind, keep_result, why, runs))
         else:
             self._requeue(ending, queue, kind, runs)
-            return
-        state = TEXT[to]
+
+    def _end(self, ending: Ending, state: str, row: Row) -> None:
+        queue, kind, keep_result, why, runs = row
+        job_id = ending.lease.job_id
         self.gone.append(job_id)
         until = self.core.kept_until(state, keep_result, self.now)
         if until == self.now:
             return
         add(self.deltas, queue, kind, state, 1)
-        if (
-            to is JobState.SUCCEEDED
-            and ending.entry is None
-            and ending.result is None
-            and why is None
-            and ending.result_error is None
-            and not ending.failed
-        ):
-            self.plain.append(job_id)
-        else:
-            failed = int(ending.failed)
-            self.told.append(
-                (
-                    job_id,
-                    state,
-                    until,
-                    self.now,
-                    failed,
-                    why,
-                    ending.result_error,
-                    ending.result,
-                    runs,
-                )
-            )
+        failed, error, result = int(ending.failed), ending.result_error, ending.result
+        self.kept.append((job_id, state, until, self.now, failed, why, error, result, runs))
 
     def _requeue(self, ending: Ending, queue: str, kind: str, runs: bytes | None) -> None:
-        state = TEXT[ending.to]
         again = ending.to is JobState.AVAILABLE
+        state = TEXT[ending.to]
         add(self.deltas, ending.queue or queue, kind, state, 1)
         self.requeued.append(
             (
@@ -131,10 +169,6 @@ class _Work:
 
     def written(self) -> Steps[None]:
         """Write them all."""
-        sql = self.core.sql
-        if self.plain:
-            kept = self.core.kept["succeeded"]
-            yield sql["end_plain"](ids=as_json(self.plain), now=self.now, kept=kept)
         if self.requeued:
-            yield sql["requeue"].many(self.requeued)
-        yield from self.core.ended(self.told, self.gone)
+            yield self.core.sql["requeue"].many(self.requeued)
+        yield from self.core.ended(self.kept, self.gone)

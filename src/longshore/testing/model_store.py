@@ -123,9 +123,8 @@ class ModelStore:
                 answers.append(Inserted(job.id, conflict=True))
         if not any(answer.conflict for answer in answers):
             for job in fresh.values():
-                self.jobs[job.id] = ModelJob(
-                    job, job.queue, job.priority, job.state, job.scheduled_at, job.expires_at
-                )
+                place = (job.queue, job.priority, job.state, job.scheduled_at)
+                self.jobs[job.id] = ModelJob(job, *place, job.expires_at)
         return tuple(answers)
 
     def register(self, process: NewProcess) -> None:
@@ -290,11 +289,13 @@ class ModelStore:
         return job is not None and (self._held(lease) is not None or job.told == lease)
 
     def follow(self, seen: Mapping[str, JobRecord]) -> None:
-        """Take over what the seam leaves to the store: see the module's docstring."""
+        """Take over what the seam leaves to the store."""
         gone: list[str] = []
         for job in self.jobs.values():
             record = seen.get(job.new.id)
             if record is None:
+                if self.expired(job):
+                    self._expire(job)
                 gone += [job.new.id] if self._kept_for(job) == 0 else []
                 continue
             if record.state is JobState.AVAILABLE and self.due(job):
@@ -302,8 +303,10 @@ class ModelStore:
             elif record.state is JobState.CANCELLED and self.expired(job):
                 self._expire(job)
             if len(record.runs) < len(job.runs):
-                kept = {entry.run for entry in record.runs}
-                job.runs = tuple(e for e in job.runs if e.run in kept or not _uncounted(e))
+                told = {line.run for line in record.runs}
+                job.runs = tuple(
+                    line for line in job.runs if line.run in told or line.why is not Why.RELEASED
+                )
         for job_id in gone:
             del self.jobs[job_id]
 
@@ -333,7 +336,7 @@ class ModelStore:
             job.claim_id = request.claim_id
             job.claimed_at = self.now
             job.attempted_at = job.attempted_at or self.now
-            job.parked = job.parked_by = None
+            job.parked = job.parked_by = job.told = None
         return taken
 
     def _lines(self, request: ClaimRequest) -> Iterable[list[ModelJob]]:
@@ -483,10 +486,6 @@ def _matches(names: Iterable[str], queue: str) -> bool:
     return any(
         queue.startswith(name[:-1]) if name.endswith("*") else queue == name for name in names
     )
-
-
-def _uncounted(entry: Run) -> bool:
-    return entry.why is Why.RELEASED
 
 
 def _claimed(job: ModelJob) -> Claimed:

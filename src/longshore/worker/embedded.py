@@ -9,30 +9,26 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Protocol
+
+import msgspec
 
 from longshore.core.durations import Duration, seconds
+from longshore.core.registry import Isolation
 from longshore.core.store import Orders, ProcessBeat, Rescue
-from longshore.errors import ConfigurationError
-from longshore.handle import App
+from longshore.errors import ConfigurationError, LongshoreError
 from longshore.middleware import Event
 from longshore.worker.engine import Engine
 from longshore.worker.heart import Heart
 from longshore.worker.identity import embedded_process
+from longshore.worker.isolated import IsolatedJobs
 from longshore.worker.journal import Journal, log
+from longshore.worker.location import Host, spec_of
 from longshore.worker.options import WorkerOptions, lines_of
 from longshore.worker.perform import Performer
 from longshore.worker.plan import Plan
-
-
-class Host(App, Protocol):
-    """An application that can run a worker."""
-
-    @property
-    def module(self) -> str: ...
 
 
 class Worker:
@@ -51,10 +47,17 @@ class Worker:
         threads: int,
         shutdown_timeout: Duration | None,
         name: str | None,
+        supervise: Callable[[WorkerOptions], int],
     ) -> None:
         self._app = app
+        self._supervise = supervise
+        self._isolated: IsolatedJobs | None = None
         self._options = WorkerOptions(
-            queues=queues, processes=processes, threads=threads, name=name
+            cwd=os.getcwd(),  # noqa: PTH109 - a path as text, for another process
+            queues=queues,
+            processes=processes,
+            threads=threads,
+            name=name,
         ).checked()
         self._shutdown = (
             app.settings.shutdown_timeout
@@ -68,10 +71,14 @@ class Worker:
 
         Parameters: ``until_empty``, return once no job is available or running here; jobs that
         are due later stay. In the main thread TERM and INT drain: running jobs get
-        ``shutdown_timeout``, a second INT ends at once.
+        ``shutdown_timeout``, a second INT ends at once. With more than one process this one
+        becomes their supervisor, as under ``longshore worker``, and runs no job itself.
 
         Example: ``jobs.worker().run(until_empty=True)``
         """
+        if self._options.processes > 1:
+            self._run_many(until_empty=until_empty)
+            return
         engine = self._engine(until_empty=until_empty)
         with _signals(engine, self._shutdown), self._living(engine) as process_id:
             engine.run(process_id)
@@ -82,6 +89,11 @@ class Worker:
 
         Example: ``with jobs.worker(threads=4).running(): ...``
         """
+        if self._options.processes > 1:
+            raise ConfigurationError(
+                "running() works inside this process; leave processes= at 1, or start "
+                "'longshore worker --processes N' beside it"
+            )
         engine = self._engine(until_empty=False)
         with self._living(engine) as process_id:
             thread = threading.Thread(
@@ -104,6 +116,9 @@ class Worker:
         for declaration in app.registry:
             declaration.signature.resolve()
         performer = Performer(app.registry.by_kind(), app.registry.digest(), app.around)
+        if any(declared.isolation is Isolation.PROCESS for declared in app.registry):
+            self._isolated = IsolatedJobs(spec_of(app), options.cwd)
+            performer.isolated = self._isolated.perform
         plan = Plan(
             lines=lines_of(options.queues),
             slots=options.threads,
@@ -112,6 +127,18 @@ class Worker:
             until_empty=until_empty,
         )
         return Engine(app.client.store, plan, performer, Journal(app.around, performer), None)
+
+    def _run_many(self, *, until_empty: bool) -> None:
+        code = self._supervise(
+            msgspec.structs.replace(
+                self._options,
+                app=spec_of(self._app),
+                shutdown_timeout=self._shutdown,
+                until_empty=until_empty,
+            )
+        )
+        if code not in (0, 9):
+            raise LongshoreError(f"the worker ended with exit code {code}; its log says why")
 
     def _register(self) -> str:
         app, options = self._app, self._options
@@ -152,6 +179,8 @@ class Worker:
             yield process_id
         finally:
             heart.stop()
+            if self._isolated is not None:
+                self._isolated.close()
             # What is left of it goes back now instead of waiting for the lease to run out.
             store.run(store.rescue(Rescue(dead=engine.process_id, started=frozenset())))
             app.around.publish(Event(name="worker.stopped"))

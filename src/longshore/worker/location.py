@@ -5,9 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from types import ModuleType
+from typing import Protocol
 
 from longshore.errors import AppNotFound
-from longshore.worker.embedded import Host
+from longshore.handle import App
+
+
+class Host(App, Protocol):
+    """An application that can run a worker."""
+
+    @property
+    def module(self) -> str: ...
 
 
 def spec_of(app: Host) -> str:

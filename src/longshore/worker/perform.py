@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -44,30 +44,23 @@ class Performer:
     def perform(self, run: RunState) -> Ending:
         """Run the body of a job here, to its end."""
         job = run.claimed
-        context = JobContext(run)
-        token = set_current(context)
+        token = set_current(run)
         run.started_at = time.time_ns() // 1000
         try:
             if run.cancelled:
-                context.checkpoint()
+                JobContext(run).checkpoint()
             self.begin(run)
             declaration = self._kinds.get(job.kind)
             if declaration is None:
                 return self.raised(run, _unknown(job.kind))
             if declaration.isolation is Isolation.PROCESS and self.isolated is not None:
                 return self.isolated(run)
-            args, kwargs = declaration.signature.decode(job.payload)
-            call, place = declaration.call, declaration.context
-            if place is not None:
-                if place:
-                    kwargs = {**kwargs, place: context}
-                else:
-                    args = (context, *args)
+            args, kwargs = _arguments(run, declaration)
             if self._around.layers:
                 with self._around.wrap(as_record(run)):
-                    value = call(*args, **kwargs)
+                    value = declaration.call(*args, **kwargs)
             else:
-                value = call(*args, **kwargs)
+                value = declaration.call(*args, **kwargs)
             return self.returned(run, declaration, value)
         except BaseException as error:  # noqa: BLE001 - whatever it raised is the job's outcome
             return self.raised(run, run.verdict or error)
@@ -77,22 +70,15 @@ class Performer:
     async def aperform(self, run: RunState) -> Ending:
         """Await the body of a job; cancellation comes back as the reason that the run carries."""
         job = run.claimed
-        context = JobContext(run)
         # Each job is a task with a context of its own, so there is nothing to reset.
-        set_current(context)
+        set_current(run)
         run.started_at = time.time_ns() // 1000
         try:
             if run.cancelled:
-                context.checkpoint()
+                JobContext(run).checkpoint()
             self.begin(run)
             declaration = self._kinds[job.kind]
-            args, kwargs = declaration.signature.decode(job.payload)
-            place = declaration.context
-            if place is not None:
-                if place:
-                    kwargs = {**kwargs, place: context}
-                else:
-                    args = (context, *args)
+            args, kwargs = _arguments(run, declaration)
             if self._around.layers:
                 with self._around.wrap(as_record(run)):
                     value = await declaration.call(*args, **kwargs)
@@ -124,6 +110,18 @@ class Performer:
             kinds_digest=self._digest,
             random=random.random,
         )
+
+
+def _arguments(
+    run: RunState, declaration: Declaration
+) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    """What to call the body with, the context where the declaration wants it."""
+    args, kwargs = declaration.signature.decode(run.claimed.payload)
+    place = declaration.context
+    if place is None:
+        return args, kwargs
+    context = JobContext(run)
+    return (args, {**kwargs, place: context}) if place else ((context, *args), kwargs)
 
 
 def as_record(run: RunState) -> JobRecord:

@@ -6,7 +6,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from longshore.cli.exit import USAGE, Failure
-from longshore.cli.parts import Command
+from longshore.cli.parts import COMPLETE, Command
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -27,4 +27,4 @@ def command(ctx: click.Context, shell: str) -> None:
     if found is None:
         raise Failure(USAGE, f"there is no completion for {shell}; it is for {', '.join(SHELLS)}.")
     root = ctx.find_root()
-    click.echo(found(root.command, {}, "longshore", "_LONGSHORE_COMPLETE").source())
+    click.echo(found(root.command, {}, "longshore", COMPLETE).source())

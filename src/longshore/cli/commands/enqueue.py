@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import click
 
@@ -104,6 +104,13 @@ def _resolve(app: Longshore, job: str) -> Declaration:
             raise UnknownJob(f"{shown(job)} may be {' or '.join(several)}. Write the whole kind.")
 
 
+#: What is said of a stored job, and what it means for one that is not.
+_SAID_HERE: Final = {
+    "the stored arguments": "the call",
+    "The job waits for a worker whose code fits it.": "Nothing was enqueued.",
+}
+
+
 def _payload(app: Longshore, declaration: Declaration, given: JobInput) -> bytes:
     signature = declaration.signature
     fitted = given.fitted(signature.accepts)
@@ -114,9 +121,10 @@ def _payload(app: Longshore, declaration: Declaration, given: JobInput) -> bytes
         # Read back as a worker will: what does not fit is refused here and not there.
         signature.decode(payload)
     except PayloadMismatch as error:
-        told = str(error).removesuffix(" The job waits for a worker whose code fits it.")
-        told = told.replace("the stored arguments takes", "the job takes").replace("the stored arguments", "the call")
-        raise Failure(BAD_INPUT, f"{told} Nothing was enqueued.") from None
+        told = str(error)
+        for stored, here in _SAID_HERE.items():
+            told = told.replace(stored, here)
+        raise Failure(BAD_INPUT, told) from None
     return payload
 
 

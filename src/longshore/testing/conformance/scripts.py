@@ -34,7 +34,7 @@ class ScriptConformance:
         life = Life(bench, Random(seed))  # noqa: S311 - repeatable, not secret
         for _ in range(120):
             life.step()
-            recount(bench, life.stored)
+            recount(bench, bench.look(), life.stored)
 
 
 class Life:
@@ -151,9 +151,8 @@ class Life:
         self.stored -= self.bench.do(self.bench.store.prune(self.random.choice((1, 100))))
 
 
-def recount(bench: Bench, stored: int) -> None:
+def recount(bench: Bench, jobs: Mapping[str, JobRecord], stored: int) -> None:
     """Counts, queues and processes against the jobs themselves."""
-    jobs = bench.look()
     assert len(jobs) == stored, "jobs stored = inserted, less those deleted and pruned"
     counted = bench.do(bench.store.count(Filter()))
     assert {(c.queue, c.kind, c.state): c.jobs for c in counted if c.jobs} == Counter(

@@ -1,0 +1,176 @@
+"""``status``, ``health``, ``check``, ``db``, ``config``, and one real worker."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from longshore import Longshore
+from tests.cli.tools import Call, claim, fresh, push
+
+# --- status, health, check, db, config ---------------------------------------------------------
+
+
+def test_status_tells_whether_jobs_are_looked_after(run: Call, shop: Longshore) -> None:
+    assert run("status").code == 0
+    push(shop, 2)
+    said = run("status", "-o", "json")
+    assert (said.code, said.number) == (1, 103)
+    assert said.json["states"]["available"] == 2
+    assert not said.json["healthy"]
+    leases = claim(shop)
+    push(shop, 1)
+    healthy = run("status", "-o", "json")
+    assert healthy.code == 0
+    assert healthy.json["workers"][0]["running"] == len(leases) == 2
+    push(shop, 1, queue="nobody")
+    assert "queue nobody has 1 job waiting and no worker" in run("status").err
+    assert run("queues", "pause", "nobody").code == 0
+    table = run("status", "-o", "table")
+    assert table.code == 0
+    assert "one" in table.out
+
+
+def test_health_asks_the_store_and_imports_no_application(
+    run: Call, shop: Longshore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LONGSHORE_STORE", f"sqlite:///{folder}/jobs.db")
+    push(shop)
+    none = run("health")
+    assert (none.code, none.number) == (1, 103)
+    claim(shop)
+    said = run("health", "-o", "json")
+    assert said.code == 0
+    assert said.json["healthy"]
+    assert "shop" not in sys.modules
+    assert run("health", "--worker", "one").code == 0
+    assert run("health", "--worker", "two").code == 8
+
+
+def test_health_without_a_store_makes_none(
+    run: Call, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LONGSHORE_STORE", f"sqlite:///{folder}/other.db")
+    said = run("health")
+    assert (said.code, said.number) == (4, 401)
+    assert not (folder / "other.db").exists()
+
+
+def test_check_lists_kinds_and_opens_no_store(run: Call, folder: Path) -> None:
+    said = run("check", "-o", "json")
+    assert said.code == 0
+    assert [kind["kind"] for kind in said.json["kinds"]] == ["fail", "mail.send", "report.month"]
+    assert said.json["ok"]
+    assert not (folder / "jobs.db").exists()
+
+
+def test_check_finds_what_cannot_work(run: Call, folder: Path) -> None:
+    (folder / "bad.py").write_text(
+        "from __future__ import annotations\n"
+        "from longshore import Longshore\n"
+        "jobs = Longshore('memory://')\n"
+        "@jobs.job\n"
+        "def f(x: Nowhere) -> None: ...\n"
+        "@jobs.job\n"
+        "def g(x: int) -> None: ...\n"
+    )
+    said = run("check", "-A", "bad", "-o", "json")
+    assert (said.code, said.number) == (5, 514)
+    assert [problem["kind"] for problem in said.json["problems"]] == ["bad.f"]
+    assert "Nowhere" in said.err
+
+
+def test_db_status_and_up(run: Call, folder: Path) -> None:
+    before = run("db", "status", "-o", "json")
+    assert before.code == 5
+    assert before.json["pending"]
+    up = run("db", "up", "-o", "json")
+    assert up.code == 0
+    assert up.json["ran"] == before.json["pending"]
+    after = run("db", "status", "-o", "json")
+    assert (after.code, after.json["pending"]) == (0, [])
+    assert run("db", "up", "-o", "json").json["ran"] == []
+
+
+def test_config_show(run: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LONGSHORE_LEASE", "30s")
+    plain = dict(line.split("\t") for line in run("config", "show").out.splitlines())
+    assert plain["lease"] == "30 s"
+    resolved = run("config", "show", "--resolved", "-o", "json").json["settings"]
+    assert resolved["lease"] == {"value": "30 s", "source": "LONGSHORE_LEASE"}
+    assert resolved["store"]["source"] == "arguments"
+    assert resolved["max_payload"]["source"] == "default"
+
+
+def test_config_show_without_an_application(
+    run: Call, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LONGSHORE_APP")
+    (folder / "shop.py").unlink()
+    (folder / "pyproject.toml").write_text('[tool.longshore]\nlease = "20s"\n')
+    monkeypatch.setenv("LONGSHORE_STORE", "postgresql://app:hunter2@db/shop")
+    said = run("config", "show", "--resolved", "-o", "json")
+    assert said.code == 0
+    assert said.json["settings"]["lease"]["value"] == "20 s"
+    assert "hunter2" not in said.out + said.err
+    assert "***" in said.json["settings"]["store"]["value"]
+    assert run("config", "show", "-A", "nowhere").code == 3
+
+
+def test_a_wrong_setting_is_exit_5(run: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LONGSHORE_LEASE", "5 parsecs")
+    said = run("jobs", "list")
+    assert (said.code, said.number) == (5, 500)
+
+
+def test_an_unknown_variable_is_a_warning(run: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LONGSHORE_LEESE", "5s")
+    said = run("check")
+    assert said.code == 0
+    assert "warning: nobody reads the environment variable LONGSHORE_LEESE" in said.err
+
+
+def test_a_memory_store_is_refused(run: Call, folder: Path) -> None:
+    (folder / "mem.py").write_text("from longshore import Longshore\njobs = Longshore('memory://')")
+    for arguments in (("jobs", "list"), ("status",), ("queues", "list"), ("db", "up")):
+        said = run("-A", "mem", *arguments)
+        assert (said.code, said.number) == (6, 603)
+        assert "one process only" in said.err
+    assert run("-A", "mem", "check").code == 0
+
+
+# --- end to end --------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_enqueue_and_wait_for_a_real_worker(folder: Path, shop: Longshore) -> None:
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "longshore", "worker", "--threads", "2"],
+        cwd=folder,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        said = fresh(
+            *("enqueue", "send", "user_id=7", "--wait", "--timeout", "40", "-o", "json"), cwd=folder
+        )
+        assert said.returncode == 0, said.stderr
+        job = json.loads(said.stdout)["job"]
+        assert (job["state"], job["result"]) == ("succeeded", "7 en")
+        dead = fresh("enqueue", "fail", "--wait", "--timeout", "40", cwd=folder)
+        assert dead.returncode == 1
+        assert "no such host" in dead.stderr
+        assert "LONGSHORE-E110" in dead.stderr
+        assert fresh("status", cwd=folder).returncode == 0
+    finally:
+        worker.terminate()
+        assert worker.wait(40) == 0
+
+
+@pytest.mark.slow
+def test_a_worker_that_cannot_import_its_application_ends_with_3(folder: Path) -> None:
+    (folder / "shop.py").write_text("1 / 0\n")
+    said = fresh("worker", cwd=folder)
+    assert said.returncode == 3
+    assert "ZeroDivisionError" in said.stderr

@@ -118,7 +118,9 @@ async def coroutine_function(attempt, error):
 
 
 @pytest.mark.parametrize(
-    "value", ["5", -1, True, math.nan, "2y", {}, int, coroutine_function], ids=repr
+    "value",
+    ["5", -1, True, math.nan, "2y", {}, int, coroutine_function],
+    ids=lambda value: getattr(value, "__name__", repr(value)),
 )
 def test_what_cannot_be_a_policy_is_refused_when_declared(value):
     with pytest.raises(InvalidOption, match=r"^backoff=.*A policy is polynomial\(\)"):

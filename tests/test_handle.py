@@ -326,8 +326,7 @@ def test_hints_of_other_jobs_do_not_end_a_wait(
 
     def stir() -> None:
         assert waits.wait(20)
-        for _ in range(50):
-            others.append(jobs.push({"kind": "other"}).id)
+        others.extend(jobs.push({"kind": "other"}).id for _ in range(50))
         hands.end(claimed, JobState.SUCCEEDED, result=b"3")
 
     thread = threading.Thread(target=stir)

@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,7 +54,7 @@ class DoesNotFit(Exception):
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="Break the stores one line at a time.")
     parser.add_argument("names", nargs="*", help="what the names of mutants begin with")
     parser.add_argument("--list", action="store_true", help="only say what there is")
     chosen = parser.parse_args()
@@ -170,7 +170,7 @@ def environment(root: Path) -> dict[str, str]:
 
 
 @contextmanager
-def copy() -> Iterator[Path]:
+def copy() -> Generator[Path]:
     """The tree to be broken, in a temporary directory."""
     with tempfile.TemporaryDirectory(prefix="longshore-mutant-") as name:
         root = Path(name).resolve()

@@ -203,6 +203,12 @@ class Longshore:
         """Bring the store's tables up to date; returns the names of the migrations that ran."""
         return self.store.migrate()
 
+    async def amigrate(self) -> tuple[str, ...]:
+        """The awaitable twin of :meth:`migrate`."""
+        import asyncio  # noqa: PLC0415 - only awaiting callers pay for it
+
+        return await asyncio.to_thread(self.migrate)
+
     def close(self) -> None:
         """Close the store. Every later use raises :class:`ClientClosed`."""
         self.client.close()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from _thread import get_ident
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
@@ -151,7 +150,7 @@ class Client:
             return self._store
 
     def _run(self, op: Operation[T]) -> T:
-        thread, inside = get_ident(), self._inside
+        thread, inside = threading.get_ident(), self._inside
         if thread in inside:
             # A signal handler or __del__ came in between: the store's lock is this thread's own.
             msg = (

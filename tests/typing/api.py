@@ -371,6 +371,8 @@ async def twins(handle: JobHandle[str], job_id: str) -> None:
     assert_type(await jobs.aenqueue_many([plain.bind(1)]), list[JobHandle[str]])
     assert_type(await jobs.apush({"kind": "app.plain"}), JobHandle[Any])
     assert_type(await jobs.aget(job_id), JobHandle[Any])
+    assert_type(await jobs.amigrate(), tuple[str, ...])
+    await jobs.aclose()
     assert_type(await handle.arefresh(), JobHandle[str])
     assert_type(await handle.aresult(timeout=5), str)
     assert_type(await handle.await_(timeout=5), JobHandle[str])

@@ -225,7 +225,7 @@ class Rows:
         self.known: dict[str, Process] = {}
         self.leader: tuple[str, int] | None = None
         self.serial = 0
-        #: Something became available or due, or has ended, or a queue goes on: watches want to know.
+        #: Something became available or due or has ended, or a queue goes on: watches hear of it.
         self.stirred = False
 
     # --- steps of a row ---

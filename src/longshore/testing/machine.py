@@ -137,11 +137,11 @@ class StoreMachine(RuleBasedStateMachine):
 
     # Every life begins with a job and a lease: a rule that draws from nothing ends the life.
     @initialize(target=jobs)
-    def first_job(self) -> MultipleResults[str]:
+    def first_job(self) -> MultipleResults[str] | str:
         return self.enqueue(1, {"queue": "b", "priority": 1})
 
     @initialize(target=leases)
-    def first_lease(self) -> MultipleResults[Lease]:
+    def first_lease(self) -> MultipleResults[Lease] | Lease:
         self.enqueue(1, {"queue": "a", "priority": 0})
         return self.claim(0, 1, (Line(("a",)),))
 

@@ -48,8 +48,6 @@ from longshore.core.store import (
 )
 
 _DUE_LATER: Final = frozenset({JobState.SCHEDULED, JobState.RETRYING})
-_FIRST_RUNS: Final = 20
-_LAST_RUNS: Final = 80
 
 
 class ModelJob(msgspec.Struct):
@@ -113,7 +111,8 @@ class ModelStore:
         fresh: dict[str, NewJob] = {}
         answers: list[Inserted] = []
         for job in jobs:
-            known = fresh.get(job.id) or self._stored(job.id)
+            stored = self.jobs.get(job.id)
+            known = fresh.get(job.id) if stored is None else stored.new
             if known is None:
                 fresh[job.id] = job
                 answers.append(Inserted(job.id))
@@ -312,10 +311,6 @@ class ModelStore:
 
     # --- parts ---
 
-    def _stored(self, job_id: str) -> NewJob | None:
-        job = self.jobs.get(job_id)
-        return None if job is None else job.new
-
     def _running_of(self, process_id: str) -> list[ModelJob]:
         return [
             job
@@ -477,9 +472,7 @@ def serves(line: Line, queue: str) -> bool:
 
 def kept_runs(runs: tuple[Run, ...]) -> tuple[Run, ...]:
     """The first 20 and the last 80."""
-    if len(runs) <= _FIRST_RUNS + _LAST_RUNS:
-        return runs
-    return (*runs[:_FIRST_RUNS], *runs[-_LAST_RUNS:])
+    return runs if len(runs) <= 100 else (*runs[:20], *runs[-80:])
 
 
 def _matches(names: Iterable[str], queue: str) -> bool:

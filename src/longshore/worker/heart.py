@@ -45,12 +45,13 @@ class Heart:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._live, name="longshore-heart", daemon=True)
         self._renewed = 0.0
+        self._heard = 0.0
         self._next_rescue = 0.0
         self._next_tidy = time.monotonic() + uniform(0, TIDY)  # noqa: S311 - spreads workers
 
     def start(self) -> None:
         """Begin to beat; the processes were just registered, so their leases are fresh."""
-        self._renewed = time.monotonic()
+        self._renewed = self._heard = time.monotonic()
         self._thread.start()
 
     def stop(self) -> None:
@@ -59,9 +60,10 @@ class Heart:
         if self._thread.ident is not None:
             self._thread.join(timeout=6)
 
-    def renew_now(self) -> None:
-        """Let the next beat renew, whatever the time: a process has just joined."""
-        self._renewed = 0.0
+    @property
+    def healthy(self) -> bool:
+        """Whether the store answered within a third of the lease."""
+        return time.monotonic() - self._heard < max(self._lease / 3, 3 * BEAT)
 
     def _live(self) -> None:
         while not self._stop.wait(BEAT * uniform(0.9, 1.0)):  # noqa: S311 - spreads workers
@@ -83,6 +85,7 @@ class Heart:
         renew = now - self._renewed >= self._lease / 3
         lease = int(self._lease * 1_000_000) if renew else None
         orders = self._store.run(self._store.beat(Beat(members, lease)))
+        self._heard = time.monotonic()
         if renew:
             self._renewed = now
         self._obey(orders)

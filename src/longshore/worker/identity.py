@@ -6,6 +6,8 @@ import os
 import socket
 from uuid import uuid4
 
+import msgspec
+
 from longshore.core.registry import Registry
 from longshore.core.store import NewProcess
 from longshore.worker.control import Hello
@@ -28,8 +30,14 @@ def embedded_process(
     return _process(app, registry.names(), options, lease, os.getpid(), embedded=True)
 
 
-def child_process(hello: Hello, options: WorkerOptions, pid: int) -> NewProcess:
+def default_name() -> str:
+    """The name of a worker that was given none."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def child_process(hello: Hello, options: WorkerOptions, name: str, pid: int) -> NewProcess:
     """The record of a supervisor's child that has introduced itself."""
+    options = msgspec.structs.replace(options, name=name)
     return _process(hello.app, hello.kinds, options, hello.lease, pid, embedded=False)
 
 

@@ -112,9 +112,7 @@ class Performer:
         )
 
 
-def _arguments(
-    run: RunState, declaration: Declaration
-) -> tuple[Sequence[Any], Mapping[str, Any]]:
+def _arguments(run: RunState, declaration: Declaration) -> tuple[Sequence[Any], Mapping[str, Any]]:
     """What to call the body with, the context where the declaration wants it."""
     args, kwargs = declaration.signature.decode(run.claimed.payload)
     place = declaration.context

@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from queue import SimpleQueue
 
 from longshore.core.store import Orders, ProcessBeat, Rescue, Store
@@ -35,9 +36,10 @@ from longshore.worker.control import (
     Refused,
     Stuck,
 )
+from longshore.worker.door import Ask, ChildReport, Door, Report
 from longshore.worker.family import Child, Stage
 from longshore.worker.heart import Heart
-from longshore.worker.identity import child_process
+from longshore.worker.identity import child_process, default_name
 from longshore.worker.journal import log, tell
 from longshore.worker.options import WorkerOptions
 from longshore.worker.signals import Signals
@@ -66,6 +68,7 @@ class Supervisor:
         self._stopping = False
         self._quiet = False
         self._again = False  # re-exec when all children are gone
+        self._name = ""
         self._exit_code = 0
         self._returned = 0
         self._ended = 0
@@ -77,8 +80,13 @@ class Supervisor:
 
     def run(self) -> int:
         """Work until stopped; the calling thread must be the main one."""
-        with Signals() as signals:
+        with Signals() as signals, closing(Door(self._options.name or default_name())) as door:
+            wanted = self._options.name
+            if wanted not in (None, door.name):
+                log.warning("the name %r is taken here; this worker is %r", wanted, door.name)
+            self._name = door.name
             self._selector.register(signals.descriptor, selectors.EVENT_READ, signals)
+            self._selector.register(door.descriptor, selectors.EVENT_READ, door)
             for number in range(self._options.processes):
                 self._spawn(number)
             try:
@@ -98,6 +106,8 @@ class Supervisor:
                 case Signals():
                     for number in signals.read():
                         self._signalled(number)
+                case Door() as door:
+                    door.answer(self._answer)
                 case Child() as child if key.fd == child.pidfd:
                     self._reap(child)
                 case Child() as child:
@@ -177,7 +187,7 @@ class Supervisor:
             self._heart.start()
             self._banner(hello, [each.pid for each in self._children])
         self._files = {file: _modified(file) for file in hello.files} or self._files
-        process = child_process(hello, self._options, child.pid)
+        process = child_process(hello, self._options, self._name, child.pid)
         store = self._store
 
         def join() -> None:
@@ -303,6 +313,25 @@ class Supervisor:
             if orders.parked_kinds:
                 child.channel.send(ParkedKinds(tuple(sorted(orders.parked_kinds))))
 
+    def _answer(self, ask: Ask) -> Report:
+        """For a visitor at the door."""
+        if ask.what in ("quiet", "resume"):
+            self._hush(on=ask.what == "quiet")
+        reports: list[ChildReport] = []
+        for child in self._children:
+            _, busy, ended, _ = child.beacon.read_head()
+            reports.append(ChildReport(child.pid, child.stage.value, busy, ended))
+        working = any(child.stage is Stage.WORKING for child in self._children)
+        beating = self._heart is not None and self._heart.healthy
+        state = "draining" if self._stopping else "quiet" if self._quiet else "working"
+        ready = working and beating and state == "working"
+        return Report(self._name, os.getpid(), state, ready, tuple(reports))
+
+    def _hush(self, *, on: bool) -> None:
+        self._quiet = on
+        for child in self._children:
+            child.channel.send(Quiet(on=on))
+
     # --- stopping -----------------------------------------------------------------------------
 
     def _signalled(self, number: int) -> None:
@@ -318,9 +347,7 @@ class Supervisor:
                 self._again = True
                 self._stop(None)
             case signal.SIGTSTP | signal.SIGCONT:
-                self._quiet = number == signal.SIGTSTP
-                for child in self._children:
-                    child.channel.send(Quiet(on=self._quiet))
+                self._hush(on=number == signal.SIGTSTP)
             case signal.SIGUSR1 | signal.SIGTTIN:
                 for child in self._children:
                     child.popen.send_signal(signal.SIGUSR1)

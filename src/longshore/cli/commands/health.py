@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import click
+import msgspec
 
 from longshore.cli.commands.config import settings_without_app
 from longshore.cli.commands.status import process_view
@@ -15,6 +16,8 @@ from longshore.core.settings import Settings
 from longshore.core.store import ProcessRecord
 from longshore.errors import StoreUnavailable
 from longshore.stores import connect
+from longshore.worker import door
+from longshore.worker.door import Report
 
 
 @click.command(
@@ -22,24 +25,64 @@ from longshore.stores import connect
     cls=Command,
     examples=("longshore health", "longshore health --worker mail-1", "longshore health --ready"),
 )
-@option("--live", variable="HEALTH_LIVE", is_flag=True, help="Only whether a worker is alive.")
+@option(
+    "--live",
+    variable="HEALTH_LIVE",
+    is_flag=True,
+    help="Only whether a worker of this machine answers; the store may be down.",
+)
 @option(
     "--ready",
     variable="HEALTH_READY",
     is_flag=True,
-    help="Whether the store answers and a worker claims from it (as without either).",
+    help="Whether a worker of this machine claims, and the store answered it lately.",
 )
 @option("--worker", "name", variable="HEALTH_WORKER", metavar="NAME", help="This worker only.")
 @click.pass_context
 def command(ctx: click.Context, *, live: bool, ready: bool, name: str | None) -> None:
-    """Exit with 0 when a worker holds a live lease in the store, 1 when none does.
+    """Exit with 0 when a worker is healthy, 1 when none is.
 
-    The store is the one that LONGSHORE_STORE or pyproject.toml names.
+    Workers of this machine and user are asked themselves, by the socket each of them has. When
+    none answers, and neither flag is given, the leases in the store tell; the store is the one
+    that LONGSHORE_STORE or pyproject.toml names.
     """
     if live and ready:
         raise click.UsageError("--live and --ready: give one of them.", ctx)
+    reports = _reports(name)
+    if reports or live or ready:
+        _judge(ctx, reports, live=live, name=name)
+    else:
+        _ask_store(ctx, name)
+
+
+def _reports(name: str | None) -> list[Report]:
+    asked = [door.ask(one, "health") for one in door.names() if name in (None, one)]
+    return [report for report in asked if report is not None]
+
+
+def _judge(ctx: click.Context, reports: list[Report], *, live: bool, name: str | None) -> None:
+    healthy = [report for report in reports if live or report.ready]
+    out_of(ctx).fields(
+        {"healthy": bool(healthy), "workers": msgspec.to_builtins(reports)},
+        [(report.name, _sentence(report)) for report in reports],
+    )
+    if healthy:
+        return
+    if not reports:
+        who = "no worker" if name is None else f"no worker called {name}"
+        raise Failure(NO_WORKER, f"{who} of this user answers on this machine.")
+    raise Failure(DEGRADED, "no worker of this machine is ready to claim.")
+
+
+def _sentence(report: Report) -> str:
+    busy = sum(child.busy for child in report.children)
+    claims = "ready" if report.ready else "not ready"
+    return f"{report.state}, {claims}, {len(report.children)} processes, {busy} jobs held"
+
+
+def _ask_store(ctx: click.Context, name: str | None) -> None:
     settings = settings_without_app()
-    found = [one for one in _processes(settings) if name is None or one.name == name]
+    found = [one for one in _processes(settings) if name is None or _of(one, name)]
     alive = [process for process in found if process.lease_left > 0]
     out_of(ctx).fields(
         {"healthy": bool(alive), "workers": [process_view(process) for process in found]},
@@ -50,6 +93,11 @@ def command(ctx: click.Context, *, live: bool, ready: bool, name: str | None) ->
     if name is not None and not found:
         raise Failure(NO_WORKER, f"no worker called {name} is registered in {settings.store}.")
     raise Failure(DEGRADED, f"no worker holds a live lease in {settings.store}.")
+
+
+def _of(process: ProcessRecord, name: str) -> bool:
+    """Whether a process is one of this worker: its children add their pid to the name."""
+    return process.name == name or process.name.rpartition(":")[0] == name
 
 
 def _processes(settings: Settings) -> tuple[ProcessRecord, ...]:

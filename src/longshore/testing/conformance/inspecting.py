@@ -92,7 +92,8 @@ class FindConformance:
             Filter(queues=("mail",), kinds=("app.a",)),
             Filter(queues=("low",), kinds=("app.a",), states=frozenset({JobState.DEAD})),
         ],
-        ids=repr,
+        # The order of a set is not that of the next process, and ids must be.
+        ids=lambda where: "-".join([*sorted(where.states), *where.queues, *where.kinds]),
     )
     def test_a_filter_takes_what_matches_all_of_it(self, bench: Bench, where: Filter) -> None:
         one_of_each(bench)

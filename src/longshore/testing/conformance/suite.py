@@ -12,6 +12,7 @@ from longshore.testing.conformance.faults import FaultConformance
 from longshore.testing.conformance.finishing import EndingConformance, FenceConformance
 from longshore.testing.conformance.inspecting import FindConformance, QueueConformance
 from longshore.testing.conformance.leasing import BeatConformance, RescueConformance
+from longshore.testing.conformance.living import LifeConformance
 from longshore.testing.conformance.maintaining import (
     ElectConformance,
     ParkedConformance,
@@ -24,22 +25,24 @@ from longshore.testing.conformance.scripts import ScriptConformance
 
 
 class StoreConformance(
-    ProducingConformance,
-    OrderConformance,
-    ClaimConformance,
-    EndingConformance,
-    FenceConformance,
-    BeatConformance,
-    RescueConformance,
-    PromoteConformance,
-    ParkedConformance,
-    PruneConformance,
-    ElectConformance,
-    FindConformance,
-    QueueConformance,
-    VerbConformance,
-    FaultConformance,
+    # pytest begins with the last of these: what is plain comes before what takes long.
     ScriptConformance,
+    FaultConformance,
+    LifeConformance,
+    VerbConformance,
+    QueueConformance,
+    FindConformance,
+    ElectConformance,
+    PruneConformance,
+    ParkedConformance,
+    PromoteConformance,
+    RescueConformance,
+    BeatConformance,
+    FenceConformance,
+    EndingConformance,
+    ClaimConformance,
+    OrderConformance,
+    ProducingConformance,
 ):
     """Every behaviour of a store; see the package for what a subclass gives."""
 

@@ -1,0 +1,179 @@
+"""The command line: choose cells, run them, show and keep what came out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from bench.cells import Cell, cells, chosen, skipped
+from bench.machine import ROOT, commit, facts
+from bench.report import page, show
+from bench.results import Results, failed
+from bench.running import measure
+from bench.targets import TARGETS, Target
+
+ROUNDS = 3
+STORES = ("memory", "sqlite")
+PAGE = ROOT / "docs/benchmarks.md"
+RAW = ROOT / "docs/benchmarks"
+WIDTH = 200  # of the table where there is no terminal to ask
+SETTINGS = {
+    "SQLite": "WAL, synchronous=FULL (the default) for Longshore and the raw loops",
+    "retention": "the default (a day for succeeded jobs and results) unless a row says otherwise",
+    "worker": "10 threads unless a row says otherwise; arguments and results as JSON",
+}
+
+
+def main(arguments: Sequence[str], targets: Mapping[str, Target] = TARGETS) -> int:
+    """Exit code 1 if a run was invalid, or with ``--check`` if a target was missed."""
+    parser = _parser()
+    asked = parser.parse_args(arguments)
+    every = cells(quick=asked.quick)
+    wanted = chosen(every, asked.only, asked.store)
+    known = {name for cell in every for name in (cell.workload, cell.key)}
+    if unknown := [name for name in asked.only if name not in known]:
+        parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(sorted(known))}")
+    if not wanted:
+        parser.error("nothing is left to measure with these --only and --store")
+    results = run(wanted, targets, asked.rounds, Path(asked.dir), quick=asked.quick)
+    console = Console()
+    show(results, console if console.is_terminal else Console(width=WIDTH))
+    keep(results, asked.json, whole=len(wanted) == len(every) and not asked.quick)
+    broken = any(measured.faults for measured in results.cells)
+    return int(broken or (asked.check and failed(results)))
+
+
+def run(
+    wanted: Sequence[Cell],
+    targets: Mapping[str, Target],
+    rounds: int,
+    folder: Path,
+    *,
+    quick: bool,
+) -> Results:
+    """Measure these cells."""
+    left_out = [reason for cell in wanted if (reason := skipped(cell)) is not None]
+    names = {entry.key for entry in left_out}
+    there = [cell for cell in wanted if cell.key not in names]
+    machine, (at, changed) = facts(folder), commit()
+    started, start = datetime.now(UTC), time.monotonic()
+    with _Shown(there, rounds) as shown:
+        measured = measure(there, rounds, folder, shown.tell)
+    return Results(
+        commit=at,
+        changed=changed,
+        started=started.isoformat(timespec="seconds"),
+        seconds=time.monotonic() - start,
+        quick=quick,
+        rounds=rounds,
+        machine=machine,
+        settings=SETTINGS,
+        targets=targets,
+        cells=measured,
+        skipped=left_out,
+    )
+
+
+def keep(results: Results, path: str | None, *, whole: bool) -> None:
+    """Write the raw results where they are wanted; a whole run renews the documentation."""
+    data = msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n"
+    if path is not None:
+        Path(path).write_bytes(data)
+    elif whole:
+        at = results.commit + ("-changed" if results.changed else "")
+        raw = RAW / f"{results.started[:10]}-{at}.json"
+        raw.parent.mkdir(exist_ok=True)
+        raw.write_bytes(data)
+        PAGE.write_text(page(results, raw.name), encoding="utf-8")
+        print(f"written: {PAGE.relative_to(ROOT)}, {raw.relative_to(ROOT)}", file=sys.stderr)
+
+
+class _Shown:
+    """How far it is: a bar on a terminal, else a line for each sample. It ends with the block."""
+
+    def __init__(self, wanted: Sequence[Cell], rounds: int) -> None:
+        self._console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        samples = rounds * sum(1 if cell.raw is None else 2 for cell in wanted)
+        self._task = self._bar.add_task("", total=samples)
+        self._begun = 0
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def tell(self, turn: int, cell: Cell, name: str) -> None:
+        """The next sample begins."""
+        text = f"round {turn + 1}: {cell.key}, {name}"
+        self._bar.update(self._task, description=text, completed=self._begun)
+        self._begun += 1
+        if not self._console.is_terminal:
+            print(text, file=sys.stderr, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="./dev bench",
+        description="Measure Longshore beside the raw loops of the same run. A run of all cells"
+        " renews docs/benchmarks.md and keeps its raw results beside it.",
+    )
+    parser.add_argument(
+        "--only", type=_names, default=[], metavar="W2,W4", help="workloads or cells"
+    )
+    parser.add_argument(
+        "--store", type=_stores, default=[], metavar="A,B", help=f"of {', '.join(STORES)}"
+    )
+    parser.add_argument(
+        "--rounds", type=_rounds, default=ROUNDS, metavar="N", help=f"default {ROUNDS}"
+    )
+    parser.add_argument("--check", action="store_true", help="exit code 1 on a missed target")
+    parser.add_argument("--quick", action="store_true", help="a hundredth of the work, no meaning")
+    parser.add_argument("--json", metavar="PATH", help="raw results go here, docs stay as they are")
+    parser.add_argument(
+        "--dir", default=_folder(), help="where stores are made; a disk, not memory (%(default)s)"
+    )
+    return parser
+
+
+def _folder() -> str:
+    """A temporary folder that is on a disk as a rule: a commit into memory costs nothing."""
+    disk = Path("/var/tmp")
+    return str(disk) if disk.is_dir() else tempfile.gettempdir()
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _stores(text: str) -> list[str]:
+    names = _names(text)
+    if unknown := [name for name in names if name not in STORES]:
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: give some of {', '.join(STORES)}")
+    return names
+
+
+def _rounds(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: give a whole number from 1")
+    return int(text)

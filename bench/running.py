@@ -1,0 +1,100 @@
+"""Runs cells round by round: every sample in a fresh process, ours and the raw loop in turn."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from bench.cells import Call, Cell
+from bench.child import RESULT
+from bench.machine import ROOT
+from bench.results import Measured
+from bench.sample import Sample
+
+LIMIT = 900.0  # seconds for one sample: one that hangs is a fault, not a wait
+LAST_WORDS = 400
+
+Progress = Callable[[int, Cell, str], None]
+
+
+def measure(cells: Sequence[Cell], rounds: int, folder: Path, progress: Progress) -> list[Measured]:
+    """Every cell once in every round, so that a slow minute of the machine hits all alike.
+
+    Of a pair, ours and the raw loop take turns in being first.
+    """
+    measured = [Measured(cell, [], []) for cell in cells]
+    for turn in range(rounds):
+        for entry in measured:
+            cell = entry.cell
+            pair = [("ours", cell.ours, entry.ours)]
+            if cell.raw is not None:
+                pair.append(("raw", cell.raw, entry.raw))
+            for name, call, samples in pair if turn % 2 else reversed(pair):
+                progress(turn, cell, name)
+                samples.append(sampled(call, folder))
+    return measured
+
+
+def sampled(call: Call, folder: Path) -> Sample:
+    """Run one workload in a process and a folder of its own."""
+    params = msgspec.json.encode(call.params).decode()
+    with _home(folder) as home:
+        command = [sys.executable, "-m", "bench.child", call.name, params, str(home)]
+        code, said = _run(command, home)
+        try:
+            return msgspec.json.decode((home / RESULT).read_bytes(), type=Sample)
+        except (OSError, msgspec.DecodeError):
+            return Sample(invalid=f"{call.name} ended with {code}: {said[-LAST_WORDS:]}")
+
+
+def _run(command: Sequence[str], home: Path) -> tuple[str, str]:
+    """How a process ended, and what it said."""
+    log = home / "child.log"
+    with log.open("wb") as output:
+        child = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            code = f"exit code {child.wait(timeout=LIMIT)}"
+        except subprocess.TimeoutExpired:
+            code = f"nothing within {LIMIT:.0f} s"
+        finally:
+            _end(child)
+    return code, log.read_text(errors="replace").strip()
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Nothing of a sample may be left to disturb the next, least of all its workers."""
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+def _environment() -> dict[str, str]:
+    """Ours without the settings of somebody's own application."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("LONGSHORE_")}
+    return kept | {"PYTHONPATH": str(ROOT)}
+
+
+@contextmanager
+def _home(folder: Path) -> Iterator[Path]:
+    home = Path(tempfile.mkdtemp(prefix="longshore-bench-", dir=folder))
+    try:
+        yield home
+    finally:
+        shutil.rmtree(home, ignore_errors=True)

@@ -1,0 +1,189 @@
+"""``longshore worker`` as a program of its own: W2 and W7 with several processes, W3, W5, W6."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.ledger import read
+from bench.sample import Invalid, Sample, Stopwatch, exactly_once, same
+from bench.workloads.stores import fill, url_of
+
+if TYPE_CHECKING:
+    from longshore import Longshore
+
+LOOK_EVERY = 0.02
+PATIENCE = 300.0
+SPARE = 1_000
+SETTLE = 1.5  # seconds in which a worker that has just worked becomes an idle one
+LOG = "worker.log"
+
+
+def drain(home: Path, *, store: str, jobs: int, processes: int) -> Sample:
+    """`longshore worker --processes N --until-empty` on stored no-op jobs.
+
+    The clock starts with the first body (starting Python is W6's figure) and stops when this
+    process reads from the store that every job succeeded; it looks every 20 ms.
+    """
+    return _drained(home, store, jobs, processes, turns=None)
+
+
+def spin(home: Path, *, store: str, jobs: int, processes: int, turns: int) -> Sample:
+    """The same with jobs that take 1 ms of the interpreter each."""
+    return _drained(home, store, jobs, processes, turns=turns)
+
+
+def latency(home: Path, *, store: str, jobs: int, per_second: int) -> Sample:
+    """`enqueue` calls at a steady pace in this process, `longshore worker` in another.
+
+    From the start of the enqueue call to the start of the body, by the machine's monotonic clock.
+    """
+    app = connected(home, store)
+    from bench.application import note  # noqa: PLC0415 - it reads the environment
+
+    called: list[int] = []
+    with running(home, jobs + 1):
+        note.enqueue(jobs)
+        until(lambda: succeeded(app) == 1, "the first job")
+        start = time.monotonic() + 0.1
+        for number in range(jobs):
+            time.sleep(max(0.0, start + number / per_second - time.monotonic()))
+            called.append(time.monotonic_ns())
+            note.enqueue(number)
+        until(lambda: succeeded(app) == jobs + 1, "the last job")
+        took = time.monotonic() - start
+    entries = read(home)
+    exactly_once((entry.number for entry in entries), jobs + 1)
+    waits = [entry.at - called[entry.number] for entry in entries if entry.number < jobs]
+    return Sample(percentiles(waits), took)
+
+
+def memory(home: Path, *, store: str, jobs: int) -> Sample:
+    """PSS of `longshore worker` and its one child, idle and after many jobs enqueued elsewhere."""
+    app = connected(home, store)
+    from bench.application import note  # noqa: PLC0415 - it reads the environment
+
+    with running(home, jobs + 1) as worker, Stopwatch() as watch:
+        note.enqueue(jobs)
+        until(lambda: succeeded(app) == 1, "the first job")
+        time.sleep(SETTLE)
+        idle = sum(map(pss, family(worker.pid)))
+        fill(app, note.bind, range(jobs))
+        until(lambda: succeeded(app) == jobs + 1, "the last job")
+        time.sleep(SETTLE)
+        after = sum(map(pss, family(worker.pid)))
+    exactly_once((entry.number for entry in read(home)), jobs + 1)
+    return Sample({"idle": idle, "after": after}, watch.seconds)
+
+
+def first_job(home: Path, *, store: str) -> Sample:
+    """From starting the program `longshore worker` to the start of the first body."""
+    app = connected(home, store)
+    from bench.application import note  # noqa: PLC0415 - it reads the environment
+
+    note.enqueue(0)
+    started = time.monotonic_ns()
+    with running(home, 1, "--max-jobs", "1") as worker, Stopwatch() as watch:
+        ended(worker, home)
+    same("succeeded jobs", succeeded(app), 1)
+    (entry,) = read(home)
+    return Sample({"ms": (entry.at - started) / 1e6}, watch.seconds)
+
+
+def _drained(home: Path, store: str, jobs: int, processes: int, *, turns: int | None) -> Sample:
+    app = connected(home, store)
+    from bench import application  # noqa: PLC0415 - it reads the environment
+
+    if turns is None:
+        fill(app, application.note.bind, range(jobs))
+    else:
+        fill(app, lambda number: application.spin.bind(number, turns), range(jobs))
+    with running(home, jobs, "--until-empty", "--processes", str(processes)) as worker:
+        until(lambda: succeeded(app) == jobs or worker.poll() is not None, "the last job")
+        stopped = time.monotonic_ns()
+        ended(worker, home)
+    same("succeeded jobs", succeeded(app), jobs)
+    entries = read(home)
+    exactly_once((entry.number for entry in entries), jobs)
+    seconds = (stopped - min(entry.at for entry in entries)) / 1e9
+    return Sample({"jobs/s": jobs / seconds}, seconds)
+
+
+def connected(home: Path, store: str) -> Longshore:
+    """The application of the workers, in this process."""
+    os.environ["LONGSHORE_STORE"] = url_of(home, store)
+    from bench.application import jobs  # noqa: PLC0415 - it reads the environment
+
+    jobs.migrate()
+    return jobs
+
+
+@contextmanager
+def running(home: Path, jobs: int, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker while the block runs; afterwards it is told to end and must end well."""
+    environment = os.environ | {"BENCH_LEDGER": str(home), "BENCH_ENTRIES": str(jobs + SPARE)}
+    command = [sys.executable, "-m", "longshore", "-A", "bench.application:jobs", "worker"]
+    with (home / LOG).open("wb") as log:
+        worker = subprocess.Popen(
+            [*command, *options], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+    try:
+        yield worker
+        if worker.poll() is None:
+            worker.terminate()
+            ended(worker, home)
+    finally:
+        if worker.poll() is None:
+            worker.kill()
+            worker.wait()
+
+
+def ended(worker: subprocess.Popen[bytes], home: Path) -> None:
+    """Wait for its end; anything but success is :class:`Invalid`."""
+    code = worker.wait(timeout=PATIENCE)
+    if code != 0:
+        said = (home / LOG).read_text(errors="replace").strip().splitlines()[-3:]
+        raise Invalid(f"longshore worker ended with exit code {code}: {' | '.join(said)}")
+
+
+def succeeded(app: Longshore) -> int:
+    """How many jobs have durably succeeded."""
+    return app.query.filter(state="succeeded").count()
+
+
+def until(true: Callable[[], bool], what: str) -> None:
+    """Look until it is so, or :class:`Invalid`."""
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        if time.monotonic() > deadline:
+            raise Invalid(f"{what} did not end within {PATIENCE:.0f} s")
+        time.sleep(LOOK_EVERY)
+
+
+def family(pid: int) -> list[int]:
+    """A process and all below it."""
+    below = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(found for child in below for found in family(int(child)))]
+
+
+def pss(pid: int | str = "self") -> float:
+    """Memory of a process in MiB, pages shared with others counted by their share."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) / 1024
+    raise Invalid(f"process {pid} does not say how much memory it has")
+
+
+def percentiles(nanoseconds: list[int]) -> dict[str, float]:
+    """Median and 99th percentile in milliseconds."""
+    ordered = sorted(nanoseconds)
+    return {
+        "p50": ordered[len(ordered) // 2] / 1e6,
+        "p99": ordered[len(ordered) * 99 // 100] / 1e6,
+    }

@@ -1,0 +1,36 @@
+"""What the workloads share: opening a store in a folder, and filling it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from longshore import BoundJob, Longshore
+
+CHUNK = 1_000
+FILE = "jobs.db"
+
+
+def url_of(home: Path, store: str) -> str:
+    """Where the jobs of a run live."""
+    return {"memory": "memory://", "sqlite": f"sqlite:///{(home / FILE).as_posix()}"}[store]
+
+
+def opened(home: Path, store: str, **settings: Any) -> Longshore:
+    """An application on a fresh store, its tables made."""
+    jobs = Longshore(url_of(home, store), **settings)
+    jobs.migrate()
+    return jobs
+
+
+def fill(jobs: Longshore, bind: Callable[[int], BoundJob[Any]], numbers: range) -> None:
+    """Store a job for each number, by thousands."""
+    for chunk in chunks(numbers):
+        jobs.enqueue_many(map(bind, chunk))
+
+
+def chunks(numbers: range) -> Iterator[range]:
+    """The same numbers, a thousand at a time."""
+    for start in range(0, len(numbers), CHUNK):
+        yield numbers[start : start + CHUNK]

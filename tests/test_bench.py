@@ -1,0 +1,265 @@
+"""The measurements themselves: what they keep, what they refuse, when ``--check`` fails.
+
+Nothing here is a claim about speed: the sizes are those of ``--quick``.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from bench.cells import Call, Cell, Row, cells, chosen
+from bench.child import function, measured
+from bench.command import PAGE, main
+from bench.ledger import Ledger, read
+from bench.machine import ROOT
+from bench.report import page
+from bench.results import Measured, Results, Verdict, failed, judge
+from bench.running import sampled
+from bench.sample import Invalid, Sample, exactly_once
+from bench.targets import TARGETS, Target
+from bench.workloads import drain
+from longshore import BoundJob, Longshore
+
+TWO = "W1-sqlite,W2-memory"
+
+
+@pytest.fixture(scope="module")
+def raw_results(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Results]:
+    """What the program printed, and what it kept."""
+    folder = tmp_path_factory.mktemp("bench")
+    kept = folder / "raw.json"
+    options = ["--quick", "--rounds", "2", "--only", TWO]
+    options += ["--json", str(kept), "--dir", str(folder)]
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout, msgspec.json.decode(kept.read_bytes(), type=Results)
+
+
+@pytest.mark.slow
+def test_a_run_prints_both_figures_their_ratio_and_the_target(
+    raw_results: tuple[str, Results],
+) -> None:
+    printed, _ = raw_results
+    for key in TWO.split(","):
+        (line,) = (line for line in printed.splitlines() if f" {key} " in line)
+        assert line.count("jobs/s (") == 2
+        assert " x (" in line
+        assert "≥" in line
+
+
+@pytest.mark.slow
+def test_a_run_keeps_every_sample_with_what_it_depends_on(
+    raw_results: tuple[str, Results],
+) -> None:
+    _, results = raw_results
+    assert [entry.cell.key for entry in results.cells] == TWO.split(",")
+    for entry in results.cells:
+        assert (len(entry.ours), len(entry.raw)) == (2, 2)
+        assert all(sample.figures["jobs/s"] > 0 for sample in (*entry.ours, *entry.raw))
+    assert results.rounds == 2
+    assert results.quick
+    assert results.machine.cores >= 1
+    assert all((results.commit, results.machine.processor, results.machine.sqlite))
+    assert "FULL" in results.settings["SQLite"]
+
+
+@pytest.mark.slow
+def test_the_page_shows_every_row_and_says_what_each_loop_does(
+    raw_results: tuple[str, Results],
+) -> None:
+    _, results = raw_results
+    text = page(results, "raw.json")
+    for row in results.judged:
+        assert f"| {row.row.key} | {row.title} |" in text
+    assert "(benchmarks/raw.json)" in text
+    assert "**W2-memory**: `worker().run(until_empty=True)`" in text
+    assert "Raw: `BEGIN IMMEDIATE`" in text
+    assert results.machine.processor in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("target", "check", "code"),
+    [
+        pytest.param(Target(least=1e15), True, 1, id="missed figure"),
+        pytest.param(Target(least=1e15, ratio=True), True, 1, id="missed ratio"),
+        pytest.param(Target(least=1), True, 0, id="met"),
+        pytest.param(Target(least=1e15), False, 0, id="not asked"),
+    ],
+)
+def test_check_fails_on_a_missed_target(
+    tmp_path: Path, target: Target, check: bool, code: int
+) -> None:
+    before = PAGE.read_bytes() if PAGE.exists() else None
+    options = ["--quick", "--rounds", "1", "--only", "W2-memory", "--dir", str(tmp_path)]
+    arguments = [*options, "--check"] if check else options
+    assert main(arguments, targets={"W2-memory": target}) == code
+    assert (PAGE.read_bytes() if PAGE.exists() else None) == before, "a part renews no page"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "fault"),
+    [
+        pytest.param([0, 2], "1 of 3 jobs did not run (1)", id="lost"),
+        pytest.param([0, 1, 2, 1], "1 of 3 jobs ran more than once (1)", id="repeated"),
+        pytest.param([0, 1, 2, 9], "1 of 3 jobs were never stored (9)", id="strange"),
+    ],
+)
+def test_a_run_that_is_not_exactly_once_is_refused(numbers: list[int], fault: str) -> None:
+    exactly_once([2, 0, 1], 3)
+    with pytest.raises(Invalid) as refused:
+        exactly_once(numbers, 3)
+    assert str(refused.value) == fault
+
+
+def test_a_drain_that_loses_one_job_and_repeats_another_is_invalid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def badly(jobs: Longshore, bind: Callable[[int], BoundJob[Any]], numbers: range) -> None:
+        jobs.enqueue_many(bind(5 if number == 6 else number) for number in numbers)
+
+    params: dict[str, object] = {"store": "memory", "jobs": 20}
+    good = measured(drain.drain, tmp_path, params)
+    monkeypatch.setattr(drain, "fill", badly)
+    bad = measured(drain.drain, tmp_path, params)
+
+    assert bad.invalid == "1 of 20 jobs did not run (6); 1 of 20 jobs ran more than once (5)"
+    assert _verdict([good], Target(least=1)) is Verdict.MET
+    assert _verdict([good, bad], Target(least=1)) is Verdict.INVALID
+    assert _verdict([good, bad], None) is Verdict.INVALID
+
+
+def test_a_drain_whose_store_has_fewer_than_were_due_is_invalid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_few(jobs: Longshore, bind: Callable[[int], BoundJob[Any]], numbers: range) -> None:
+        jobs.enqueue_many(map(bind, numbers[:-1]))
+
+    monkeypatch.setattr(drain, "fill", too_few)
+    sample = measured(drain.drain, tmp_path, {"store": "memory", "jobs": 20})
+    assert sample.invalid == "succeeded jobs: the store has 19, 20 were due"
+
+
+@pytest.mark.slow
+def test_a_workload_that_breaks_is_invalid_and_says_why(tmp_path: Path) -> None:
+    sample = sampled(Call("drain.drain", {"store": "nowhere", "jobs": 1}), tmp_path)
+    assert sample.invalid is not None
+    assert "exit code 1" in sample.invalid
+    assert "KeyError: 'nowhere'" in sample.invalid
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_invalid_run_fails_even_without_a_target() -> None:
+    (cell,) = chosen(cells(quick=True), ["W2-not-kept-sqlite"], [])
+    results = _results(Measured(cell, [Sample(invalid="lost")], [Sample({"jobs/s": 1.0})]))
+    assert failed(results)
+    assert results.judged[0].ours is None
+
+
+@pytest.mark.parametrize(
+    ("target", "figure", "ratio", "met"),
+    [
+        (Target(least=10), 10.0, None, True),
+        (Target(least=10), 9.9, None, False),
+        (Target(most=10), 10.0, None, True),
+        (Target(most=10), 10.1, None, False),
+        (Target(least=0.5, ratio=True), 0.0, 0.5, True),
+        (Target(least=0.5, ratio=True), 99.0, 0.4, False),
+        (Target(least=0.5, ratio=True), 99.0, None, False),
+    ],
+)
+def test_a_target(target: Target, figure: float, ratio: float | None, met: bool) -> None:
+    assert target.met(figure, ratio) is met
+
+
+def test_the_ratio_is_taken_of_each_pair() -> None:
+    ours = [Sample({"jobs/s": figure}) for figure in (10.0, 40.0, 20.0)]
+    raw = [Sample({"jobs/s": figure}) for figure in (20.0, 50.0, 100.0)]
+    (cell,) = chosen(cells(quick=True), ["W2-memory"], [])
+    judged = judge(Measured(cell, ours, raw), cell.rows[0], Target(least=0.5, ratio=True))
+    assert judged.ratio is not None
+    assert (judged.ratio.median, judged.ratio.least, judged.ratio.most) == (0.5, 0.2, 0.8)
+    assert judged.verdict is Verdict.MET
+
+
+def test_every_target_belongs_to_a_row_and_every_loop_says_what_it_does() -> None:
+    every = cells(quick=False)
+    rows = {row.key for cell in every for row in cell.rows}
+    assert set(TARGETS) <= rows
+    assert len(rows) == sum(len(cell.rows) for cell in every)
+    for cell in every:
+        assert all(function(call.name).__doc__ for call in (cell.ours, cell.raw) if call)
+        target = TARGETS.get(cell.key)
+        assert not (target and target.ratio and cell.raw is None)
+
+
+def test_cells_are_chosen_by_workload_by_key_and_by_store() -> None:
+    every = cells(quick=True)
+
+    def keys(only: list[str], stores: list[str]) -> list[str]:
+        return [cell.key for cell in chosen(every, only, stores)]
+
+    assert keys(["W1"], []) == ["W1-sqlite"]
+    assert keys(["W2"], ["memory"]) == ["W2-memory"]
+    assert keys(["W6"], ["memory"]) == ["W6-import"], "it has no store, so it is in all of them"
+    assert len(keys([], [])) == len(every)
+
+
+def test_an_unknown_cell_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--only", "W99"])
+    assert ended.value.code == 2
+    assert "there is no W99" in capsys.readouterr().err
+
+
+def test_a_ledger_keeps_numbers_and_moments_in_order_and_is_never_overrun(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path, 2)
+    ledger.write(0)
+    ledger.write(7)
+    first, second = read(tmp_path)
+    assert (first.number, second.number) == (0, 7)
+    assert 0 < first.at <= second.at
+    with pytest.raises(Exception, match="buffer"):
+        ledger.write(8)
+
+
+def _verdict(ours: list[Sample], target: Target | None) -> Verdict:
+    cell = Cell(
+        workload="W2",
+        variant="",
+        store="memory",
+        title="a drain",
+        figures={"jobs/s": "jobs/s"},
+        ours=Call("drain.drain", {}),
+    )
+    return judge(Measured(cell, ours, []), Row("W2-memory", "jobs/s", "jobs/s"), target).verdict
+
+
+def _results(*entries: Measured) -> Results:
+    from bench.machine import facts
+
+    return Results(
+        commit="none",
+        changed=False,
+        started="2030-01-01T00:00:00+00:00",
+        seconds=1.0,
+        quick=True,
+        rounds=1,
+        machine=facts(ROOT),
+        settings={},
+        targets={},
+        cells=list(entries),
+        skipped=[],
+    )

@@ -23,8 +23,8 @@ def test_an_id_is_a_version_7_uuid_of_now() -> None:
     after = time.time_ns() // 1_000_000
     assert made.version == 7
     assert made.variant == "specified in RFC 4122"
-    # An earlier burst of this process may have run some milliseconds ahead of the clock.
-    assert before <= made.int >> 80 <= after + 100
+    # Another test of this process may have run ahead of the clock.
+    assert before <= made.int >> 80 <= after + 2000
 
 
 def test_ids_of_one_process_grow() -> None:
@@ -45,12 +45,13 @@ def test_a_clock_that_goes_back_changes_nothing(monkeypatch: pytest.MonkeyPatch)
 def test_a_moment_whose_room_is_used_up_goes_on_in_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    now = time.time_ns()
-    monkeypatch.setattr(ids, "time_ns", lambda: now)
-    # 2**17 steps of 2**31 on average pass 2**48 at least once.
-    made = [new_id() for _ in range(1 << 18)]
+    later = time.time_ns() + 1_000_000_000
+    monkeypatch.setattr(ids, "time_ns", lambda: later)
+    # The latest start and the longest steps: 32 768 ids and not one more.
+    monkeypatch.setattr(os, "urandom", lambda size: b"\xff" * size)
+    made = [new_id() for _ in range(100_000)]
     assert made == sorted(set(made))
-    assert len({one[:13] for one in made}) > 1
+    assert len({one[:13] for one in made}) == 4
     assert all(is_id(one) for one in made)
 
 

@@ -17,45 +17,25 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HUGE = 1e300
 
 
-class RunState:
+class RunState(msgspec.Struct, eq=False):
     """What the worker knows of one run and the body may ask. Flags only ever go up.
 
     ``verdict`` is the error that a stopped body is given: why it was timed out, cancelled or
-    interrupted. Times are microseconds of the wall clock, 0 until known.
+    interrupted; ``error`` what the body raised. Times are microseconds of the wall clock, 0 until
+    known.
     """
 
-    __slots__ = (
-        "cancelled",
-        "claim_id",
-        "claimed",
-        "ended_at",
-        "error",
-        "lease",
-        "lost",
-        "report",
-        "started_at",
-        "stopping",
-        "verdict",
-    )
-
-    def __init__(
-        self,
-        claimed: Claimed,
-        lease: Lease,
-        claim_id: int,
-        report: Callable[[Lease, Progress], None],
-    ) -> None:
-        self.claimed = claimed
-        self.lease = lease
-        self.claim_id = claim_id
-        self.report = report
-        self.started_at = 0
-        self.ended_at = 0
-        self.cancelled = False
-        self.stopping = False
-        self.lost = False
-        self.verdict: LongshoreError | None = None
-        self.error: BaseException | None = None  # what the body raised
+    claimed: Claimed
+    lease: Lease
+    claim_id: int
+    report: Callable[[Lease, Progress], None]
+    started_at: int = 0
+    ended_at: int = 0
+    cancelled: bool = False
+    stopping: bool = False
+    lost: bool = False
+    verdict: LongshoreError | None = None
+    error: BaseException | None = None
 
 
 class JobContext:

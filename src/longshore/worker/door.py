@@ -96,8 +96,8 @@ def ask(name: str, what: str) -> Report | None:
 def names() -> list[str]:
     """The names of the workers of this user on this machine that have a socket, dead or alive."""
     with contextlib.suppress(OSError):
-        files = sorted(os.listdir(_folder()))  # noqa: PTH208 - names are all it needs
-        return [file.removesuffix(".sock") for file in files if file.endswith(".sock")]
+        files = os.listdir(_folder())  # noqa: PTH208 - names are all it needs
+        return sorted(file.removesuffix(".sock") for file in files if file.endswith(".sock"))
     return []
 
 

@@ -16,7 +16,6 @@ from random import uniform
 from longshore.context import RunState
 from longshore.core.model import Claimed, Ending, JobState, Lease, Patch, Progress
 from longshore.core.outcome import Attempt, released
-from longshore.core.registry import Isolation
 from longshore.core.store import Claim, ClaimRequest, Store, Watch
 from longshore.errors import AttemptTimeout, Cancelled, Interrupted, LongshoreError, StoreError
 from longshore.worker.buffer import CLAIM, STALE, Durations
@@ -49,6 +48,7 @@ class Engine:
         self._journal = journal
         self._beacon = beacon
         self._performer = performer
+        self._coroutine_kinds = performer.coroutine_kinds()
         permits: list[None] = [None] * plan.slots
         performer.begin = self._begin
         self.threads = ThreadLane(plan.slots, permits, performer, self._done)
@@ -295,16 +295,17 @@ class Engine:
 
     def _settle(self, batch: list[tuple[RunState, Ending]], held: frozenset[Lease]) -> None:
         self._held = []
-        self._durations.learn(run for run, _ in batch if run.started_at)
+        self._durations.learn([run for run, _ in batch if run.started_at])
         claims, inflight = self._claims, self._inflight
+        ended: dict[int, int] = {}
         for run, _ in batch:
             if inflight.pop(run.claimed.id, None) is not None:
-                left = claims[run.claim_id] - 1
-                if left:
-                    claims[run.claim_id] = left
-                else:
-                    del claims[run.claim_id]
-                    self._arrived.pop(run.claim_id, None)
+                ended[run.claim_id] = ended.get(run.claim_id, 0) + 1
+        for claim_id, count in ended.items():
+            claims[claim_id] -= count
+            if not claims[claim_id]:
+                del claims[claim_id]
+                self._arrived.pop(claim_id, None)
         self.jobs_ended += len(batch)
         if self.mode is Mode.DRAINING:
             self.jobs_returned += sum(ending.to is JobState.AVAILABLE for _, ending in batch)
@@ -336,19 +337,16 @@ class Engine:
         return run
 
     def _hand_out(self, runs: list[RunState]) -> None:
-        tasks = [run for run in runs if self._isolation(run) is Isolation.ASYNC]
+        awaited = self._coroutine_kinds
+        tasks = [run for run in runs if run.claimed.kind in awaited] if awaited else []
         if tasks:
             self.tasks.ready.extend(tasks)
             self.tasks.wake(len(tasks))
-            runs = [run for run in runs if self._isolation(run) is not Isolation.ASYNC]
+            runs = [run for run in runs if run.claimed.kind not in awaited]
         if runs:
             self.threads.ready.extend(runs)
             worth, tiny = self._durations.slots_for(runs)
             self.threads.wake(worth or (tiny and not self.threads.awake))
-
-    def _isolation(self, run: RunState) -> Isolation:
-        declaration = self._performer.declaration(run.claimed.kind)
-        return Isolation.THREAD if declaration is None else declaration.isolation
 
     def _lose(self) -> None:
         """The lease is gone: others have our jobs, so nothing we hold may be reported."""

@@ -41,11 +41,11 @@ class Performer:
         """How this process would run a kind; ``None`` if it does not know it."""
         return self._kinds.get(kind)
 
-    def perform(self, run: RunState) -> Ending:
-        """Run the body of a job here, to its end."""
+    def perform(self, run: RunState, started_at: int = 0) -> Ending:
+        """Run the body of a job here, to its end; ``started_at`` saves a look at the clock."""
         job = run.claimed
         token = set_current(run)
-        run.started_at = time.time_ns() // 1000
+        run.started_at = started_at or time.time_ns() // 1000
         try:
             if run.cancelled:
                 JobContext(run).checkpoint()
@@ -87,6 +87,14 @@ class Performer:
             return self.returned(run, declaration, value)
         except BaseException as error:  # noqa: BLE001 - whatever it raised is the job's outcome
             return self.raised(run, run.verdict or error)
+
+    def coroutine_kinds(self) -> frozenset[str]:
+        """The kinds whose bodies are awaited."""
+        return frozenset(
+            kind
+            for kind, declaration in self._kinds.items()
+            if declaration.isolation is Isolation.ASYNC
+        )
 
     def returned(self, run: RunState, declaration: Declaration, value: Any) -> Ending:
         """The ending of a body that returned."""

@@ -31,7 +31,7 @@ Done = Callable[[RunState, Ending], None]
 class Performs(Protocol):
     """What a lane needs of a :class:`Performer`."""
 
-    def perform(self, run: RunState) -> Ending: ...
+    def perform(self, run: RunState, started_at: int = 0) -> Ending: ...
     async def aperform(self, run: RunState) -> Ending: ...
     def raised(self, run: RunState, error: BaseException) -> Ending: ...
 
@@ -98,14 +98,18 @@ class ThreadLane:
     def work(self, slot: _Slot) -> None:
         """The life of a slot, in its own thread."""
         ready, performer, done = self.ready, self._performer, self._done
+        last = 0
         while True:
             try:
                 run = ready.popleft()
             except IndexError:
                 if not self._rest(slot):
                     return
+                last = 0
                 continue
-            ending = slot.take(run, performer)
+            # One job begins where the one before it ended: a look at the clock is saved.
+            ending = slot.take(run, performer, last)
+            last = run.ended_at
             done(run, ending)
 
     def _rest(self, slot: _Slot) -> bool:
@@ -132,11 +136,11 @@ class _Slot:
             target=lane.work, args=(self,), name=f"longshore-slot-{number}", daemon=True
         )
 
-    def take(self, run: RunState, performer: Performs) -> Ending:
+    def take(self, run: RunState, performer: Performs, started_at: int) -> Ending:
         """Perform one job so that nothing raised into this thread survives it."""
         self.current = run
         try:
-            ending = performer.perform(run)
+            ending = performer.perform(run, started_at)
             with self._lock:
                 self.current = None
         except BaseException:

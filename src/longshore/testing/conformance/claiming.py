@@ -229,6 +229,14 @@ class OrderConformance:
         assert bench.taken("p1") == [kept]
         assert JobState.RUNNING not in bench.states([expired, late])
 
+    def test_however_many_have_expired_none_of_them_starts(self, bench: Bench) -> None:
+        bench.add(700, expires_at=bench.now + SECOND)
+        (kept,) = bench.add(priority=1)
+        bench.process(lease=HOUR)
+        bench.pass_time(MINUTE)
+        assert set(bench.taken("p1", 1000)) <= {kept}
+        assert bench.state(kept) in {JobState.RUNNING, JobState.AVAILABLE}
+
 
 class ClaimConformance:
     """What a claim hands out, to whom, and how it is repeated."""
@@ -324,6 +332,8 @@ class ClaimConformance:
         one, two = bench.add(2)
         bench.process("p1")
         bench.process("p2")
+        assert bench.taken("p1", 1, claim_id=7) == [one]
+        assert bench.taken("p2", 1, claim_id=7) == [two]
         assert bench.taken("p1", 1, claim_id=7) == [one]
         assert bench.taken("p2", 1, claim_id=7) == [two]
 

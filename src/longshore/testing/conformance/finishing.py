@@ -244,14 +244,35 @@ class FenceConformance:
         bench.finish(*second)
         assert [bench.job(job) for job in jobs] == before
 
-    def test_of_two_endings_in_one_request_the_first_counts(self, bench: Bench) -> None:
+    @pytest.mark.parametrize("second", ENDINGS)
+    @pytest.mark.parametrize("first", ["succeeded", "failed", "released"])
+    def test_of_two_endings_in_one_request_the_first_counts(
+        self, bench: Bench, first: str, second: str
+    ) -> None:
         (job,) = bench.add()
         bench.process()
         lease = bench.lease()
-        assert bench.finish(failed(lease, bench.now + MINUTE), died(lease)) == {lease}
+        one = every_ending(lease, bench.now + MINUTE)[first]
+        two = every_ending(lease, bench.now + HOUR)[second]
+        assert bench.finish(one, two) == {lease}
         record = bench.job(job)
-        assert (record.state, record.failures) == (JobState.RETRYING, 1)
-        assert len(record.runs) == 1
+        assert (record.state, record.failures) == (one.to, one.failed)
+        assert record.runs == ((one.entry,) if one.entry else ())
+        assert record.result == one.result
+
+    @pytest.mark.parametrize("how", ["succeeded", "failed"])
+    def test_one_request_may_end_jobs_of_several_processes(self, bench: Bench, how: str) -> None:
+        jobs = bench.add(6)
+        for process in ("p1", "p2"):
+            bench.process(process)
+        leases = [*bench.leases("p1", 3), *bench.leases("p2", 3)]
+        mixed = [leases[0], leases[3], leases[1], leases[4]]
+        endings = [every_ending(lease, bench.now + MINUTE)[how] for lease in mixed]
+        swapped = Lease(leases[2].job_id, "p2", leases[2].run)
+        assert bench.finish(*endings, succeeded(swapped)) == frozenset(mixed)
+        running = {leases[2].job_id, leases[5].job_id}
+        for job in jobs:
+            assert bench.state(job) is (JobState.RUNNING if job in running else endings[0].to)
 
     @pytest.mark.parametrize("how", ENDINGS)
     def test_a_late_ending_of_an_earlier_run_is_refused(self, bench: Bench, how: str) -> None:

@@ -19,6 +19,7 @@ from longshore.testing.conformance.bench import (
     failed,
     lease_of,
     parked,
+    released,
     snoozed,
     succeeded,
 )
@@ -72,9 +73,11 @@ class PromoteConformance:
     def test_what_expired_before_it_first_started_is_cancelled(self, bench: Bench) -> None:
         bench.process(lease=HOUR)
         expires_at = bench.now + MINUTE
-        running, retrying = bench.add(2, expires_at=expires_at)
-        one, two = bench.leases()
-        bench.finish(failed(two, bench.now + HOUR))
+        started = bench.add(4, expires_at=expires_at)
+        one, two, three, four = bench.leases()
+        bench.finish(
+            failed(two, bench.now + HOUR), snoozed(three, bench.now + HOUR), released(four)
+        )
         (waiting,) = bench.add(expires_at=expires_at)
         (planned,) = bench.add(expires_at=expires_at, scheduled_at=bench.now + HOUR)
         (kept,) = bench.add(expires_at=bench.now + HOUR)
@@ -85,7 +88,12 @@ class PromoteConformance:
         bench.do(bench.store.promote(100))
         assert bench.states([waiting, planned]) == [JobState.CANCELLED] * 2
         # What has started once may go on for as long as its attempts last.
-        assert bench.states([running, retrying]) == [JobState.RUNNING, JobState.RETRYING]
+        assert bench.states(started) == [
+            JobState.RUNNING,
+            JobState.RETRYING,
+            JobState.SCHEDULED,
+            JobState.AVAILABLE,
+        ]
         assert bench.state(kept) is JobState.AVAILABLE
         record = bench.job(waiting)
         assert (record.reason, record.finalized_at) == ("expired", bench.now)

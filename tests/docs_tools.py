@@ -11,6 +11,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -34,7 +35,7 @@ PATIENCE = 15.0
 FENCE = re.compile(r"^```(\w*)([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# ([\w/]+\.(?:py|toml))\n")
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
-PRINTED = re.compile(r"^\s*print\(.*\)  # (.+)$", re.MULTILINE)
+PRINTED = re.compile(r"^\s*print\(.*\)(?:  |\n *)# (.+)$", re.MULTILINE)
 #: Commands that change nothing, so that a reader may repeat them until something has happened.
 LOOKS = re.compile(r"longshore (jobs (show|list)|queues (show|list)|status|health)\b")
 
@@ -105,6 +106,8 @@ class Reader:
         self.ids: dict[str, str] = {}
         self.code = 0
         self.background: list[subprocess.Popen[bytes]] = []
+        #: Where workers have their sockets; the paths of those must be short.
+        self.runtime = tempfile.TemporaryDirectory(prefix="docs-")
         programs = folder / ".programs"
         programs.mkdir()
         for program_, arguments in (("longshore", " -m longshore"), ("python", "")):
@@ -115,6 +118,7 @@ class Reader:
             "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(SOURCE),
             "PYTHONDONTWRITEBYTECODE": "1",
+            "XDG_RUNTIME_DIR": self.runtime.name,
             "LONGSHORE_OUTPUT": "table",  # as on a terminal
             "COLUMNS": "200",
         }
@@ -133,14 +137,15 @@ class Reader:
                 self._command(command, expected, where)
 
     def close(self) -> None:
-        codes = []
         for process in self.background:
             process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            for process in self.background:
+                process.wait(PATIENCE)
         for process in self.background:
-            try:
-                codes.append(process.wait(PATIENCE))
-            finally:
-                process.kill()
+            process.kill()
+        codes = [process.wait() for process in self.background]
+        self.runtime.cleanup()
         self._forget()
         for value in self.names.values():
             if isinstance(value, Longshore):
@@ -171,8 +176,8 @@ class Reader:
             for test in re.findall(r"^def (test_\w+)\(\)", block.text, re.MULTILINE):
                 self.names[test]()
         expected = PRINTED.findall(block.text)
-        if expected:
-            assert said.getvalue().splitlines() == expected, where
+        assert block.text.count("print(") == len(expected), f"{where}: a print without its output"
+        assert said.getvalue().splitlines() == expected, where
 
     def _command(self, command: str, expected: list[str], where: str) -> None:
         for shown, real in self.ids.items():

@@ -25,6 +25,7 @@ from longshore import (
     ArgsMismatch,
     Longshore,
     LongshoreError,
+    LongshoreWarning,
     PayloadTooLarge,
     UnstorableArgument,
 )
@@ -235,3 +236,12 @@ def test_b11_a_change_after_the_call_has_no_effect(jobs: Longshore) -> None:
     items.clear()
     for job_id in (handle.id, bound.enqueue().id):
         assert payload(jobs, job_id)["args"] == [[1, {"a": [2]}]]
+
+
+def test_large_arguments_are_stored_with_a_warning(jobs: Longshore) -> None:
+    @jobs.job(kind="letter")
+    def letter(text: str) -> None: ...
+
+    with pytest.warns(LongshoreWarning, match="letter: its arguments take 70"):
+        letter.enqueue("x" * 70_000)
+    assert jobs.query.count() == 1

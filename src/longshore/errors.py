@@ -18,7 +18,6 @@
     - UnknownJob                    no such kind in this application
     - IdConflict                    the id exists with another payload
     - EnqueueUncertain              the store did not say whether it was written
-    - PartlyEnqueued                a bulk enqueue was cut short
   + JobNotFound                   no job with this id (exit code 8)
   + ResultError                   ``handle.result()`` has no value to give
     - JobDead

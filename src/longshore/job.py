@@ -21,10 +21,14 @@ from typing import (
     overload,
 )
 
+from longshore.callers import warn
 from longshore.context import CONTEXT, JobContext
 from longshore.core.registry import Declaration
 from longshore.declare import CallOptions, JobOptions, Options, declare, new_job, read_options
 from longshore.handle import App, JobHandle
+
+#: Arguments of more bytes than this are stored, with a warning.
+LARGE = 65_536
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -117,6 +121,11 @@ class JobFunction(Generic[P, C, R]):
         """
         declaration = self.declaration
         payload = declaration.signature.encode(args, kwargs, limit=self.app.settings.max_payload)
+        if len(payload) > LARGE:
+            warn(
+                f"job {declaration.kind}: its arguments take {len(payload)} bytes; store what is "
+                "large elsewhere and enqueue a reference to it"
+            )
         return BoundJob(self.app, declaration, self.options, payload)
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:

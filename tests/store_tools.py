@@ -1,0 +1,49 @@
+"""What tests of the stores say in one word: a job, a process, a claim."""
+
+import time
+
+from longshore.core.model import JobState, NewJob
+from longshore.core.store import ClaimRequest, Line, NewProcess, Store
+from longshore.ids import new_id
+
+EVERYTHING = (Line(("*",)),)
+LEASE = 15_000_000
+
+
+def job(**fields: object) -> NewJob:
+    now = time.time_ns() // 1000
+    given: dict[str, object] = {
+        "id": new_id(),
+        "kind": "app.job",
+        "queue": "default",
+        "payload": b"{}",
+        "state": JobState.AVAILABLE,
+        "priority": 0,
+        "scheduled_at": now,
+        "created_at": now,
+    }
+    return NewJob(**{**given, **fields})
+
+
+def register(store: Store, name: str = "p", lease: int = LEASE) -> None:
+    store.run(
+        store.register(
+            NewProcess(
+                id=name,
+                app="app",
+                name=name,
+                host="host",
+                pid=1,
+                lease=lease,
+                queues=("*",),
+                kinds=("app.job",),
+                slots=1,
+                embedded=False,
+            )
+        )
+    )
+
+
+def claim(store: Store, claim_id: int = 1, wanted: int = 10, **fields: object) -> list[str]:
+    request = ClaimRequest("p", claim_id, wanted, **{"lines": EVERYTHING, **fields})
+    return [claimed.id for claimed in store.run(store.claim(request)).jobs]

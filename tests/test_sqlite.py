@@ -1,0 +1,443 @@
+"""A SQLite file: how it is made, shared by processes and threads, and what work costs on it.
+
+What every store must do alike is in the conformance suite.
+"""
+
+import os
+import re
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from longshore.core.model import JobState
+from longshore.core.store import (
+    Beat,
+    Filter,
+    Line,
+    ProcessBeat,
+    Rescue,
+    SetQueue,
+    Store,
+)
+from longshore.errors import (
+    SchemaMismatch,
+    StoreBusy,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+    StoreUnwritable,
+)
+from longshore.ids import new_id
+from longshore.stores import sqlite_file
+from longshore.stores.clock import ManualClock, SystemClock
+from longshore.stores.sql import Queries
+from longshore.stores.sqlite import SQLiteStore
+from tests.store_tools import LEASE, claim, job, register
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "jobs.db")
+
+
+@pytest.fixture
+def store(path: str) -> Iterator[SQLiteStore]:
+    opened = SQLiteStore(path, synchronous="normal")
+    yield opened
+    opened.close()
+
+
+# --- the file ---
+
+
+def test_the_file_is_its_owners_alone_whatever_the_umask(path: str) -> None:
+    before = os.umask(0)
+    try:
+        store = SQLiteStore(path)
+        store.run(store.insert([job()]))
+        modes = {stat.S_IMODE(Path(path + end).stat().st_mode) for end in ("", "-wal", "-shm")}
+        store.close()
+    finally:
+        os.umask(before)
+    assert modes == {0o600}
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    store = SQLiteStore(str(tmp_path / "none" / "jobs.db"))
+    with pytest.raises(StoreUnavailable, match=r"none/jobs\.db.*folder must exist"):
+        store.run(store.insert([job()]))
+
+
+def test_a_file_that_is_no_database_is_left_as_it_is(path: str) -> None:
+    Path(path).write_text("a shopping list\n" * 100)
+    store = SQLiteStore(path)
+    with pytest.raises(StoreError, match="not a SQLite database"):
+        store.run(store.insert([job()]))
+    assert Path(path).read_text() == "a shopping list\n" * 100
+
+
+def test_a_database_that_somebody_else_uses_too_is_welcome(path: str) -> None:
+    theirs = sqlite3.connect(path)
+    theirs.execute("create table account (id integer)")
+    theirs.commit()
+    theirs.close()
+    store = SQLiteStore(path)
+    store.run(store.insert([job()]))
+    assert claim_count(store) == 1
+    store.close()
+
+
+def claim_count(store: Store) -> int:
+    register(store)
+    return len(claim(store))
+
+
+def test_a_sqlite_that_is_too_old_is_refused(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 37, 2))
+    store = SQLiteStore(path)
+    with pytest.raises(StoreError, match=r"3\.38\.0 or newer"):
+        store.run(store.insert([job()]))
+    assert not Path(path).exists()
+
+
+def test_a_network_file_system_is_refused(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_file, "_file_system", lambda _: "nfs4")
+    store = SQLiteStore(path)
+    with pytest.raises(StoreError, match=r"network file system \(nfs4\)"):
+        store.run(store.insert([job()]))
+
+
+def test_a_full_store_says_so_and_nothing_is_written(store: SQLiteStore) -> None:
+    store.run(store.insert([job()]))
+    connection = store._pool.take()
+    pages = connection.execute("pragma page_count").fetchone()[0]
+    connection.execute(f"pragma max_page_count = {pages}")
+    store._pool.give_back(connection, healthy=True)
+    with pytest.raises(StoreFull, match=r"no room left.*nothing was written"):
+        store.run(store.insert([job(payload=b"x" * 5000) for _ in range(9)]))
+    # The connection that failed is not used again: the next has no limit.
+    assert store.run(store.count(Filter()))[0].jobs == 1
+
+
+def test_a_read_only_file_says_so(store: SQLiteStore, path: str) -> None:
+    store.run(store.insert([job()]))
+    reading = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    with pytest.raises(sqlite3.OperationalError) as refused:
+        reading.execute("delete from longshore_job")
+    reading.close()
+    error = sqlite_file.explained(refused.value, path)
+    assert isinstance(error, StoreUnwritable)
+    assert "read-only" in str(error)
+
+
+# --- tables ---
+
+
+def test_a_new_file_gets_its_tables_and_migrating_again_does_nothing(store: SQLiteStore) -> None:
+    assert store.schema().pending == ("001_jobs",)
+    assert store.migrate() == ("001_jobs",)
+    assert store.migrate() == ()
+    assert store.schema() == store.schema().__class__(("001_jobs",), (), ())
+
+
+def test_older_tables_are_refused_until_migrated(path: str) -> None:
+    store = SQLiteStore(path)
+    store.migrate()
+    later = SQLiteStore(path)
+    later._migrations = {**later._migrations, "002_later": "create table longshore_later (id);"}
+    with pytest.raises(SchemaMismatch, match=r"missing: 002_later.*longshore db up"):
+        later.run(later.insert([job()]))
+    assert later.migrate() == ("002_later",)
+    later.run(later.insert([job()]))
+    with pytest.raises(SchemaMismatch, match=r"newer release.*002_later"):
+        store.run(store.insert([job()]))
+    store.close()
+    later.close()
+
+
+def test_a_migration_that_fails_leaves_nothing(path: str) -> None:
+    store = SQLiteStore(path)
+    store.migrate()
+    broken = "create table longshore_half (id);\ninsert into longshore_nowhere values (1);"
+    store._migrations = {**store._migrations, "002_broken": broken}
+    with pytest.raises(StoreError, match="longshore_nowhere"):
+        store.migrate()
+    assert store.schema().pending == ("002_broken",)
+    store._migrations = {**store._migrations, "002_broken": "create table longshore_half (id);"}
+    assert store.migrate() == ("002_broken",)
+    store.close()
+
+
+def test_many_who_open_a_new_file_at_once_make_its_tables_once(path: str) -> None:
+    stores = [SQLiteStore(path, synchronous="normal") for _ in range(8)]
+    start = threading.Barrier(len(stores))
+    failed: list[Exception] = []
+
+    def insert(store: SQLiteStore) -> None:
+        start.wait(10)
+        try:
+            store.run(store.insert([job()]))
+        except Exception as error:  # noqa: BLE001 - told below
+            failed.append(error)
+
+    threads = [threading.Thread(target=insert, args=(store,)) for store in stores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert failed == []
+    assert stores[0].run(stores[0].count(Filter()))[0].jobs == len(stores)
+    for store in stores:
+        store.close()
+
+
+# --- sharing ---
+
+
+def test_a_file_held_for_too_long_is_busy_and_not_locked(path: str) -> None:
+    store = SQLiteStore(path, patience=0.05)
+    store.run(store.insert([job()]))
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("begin immediate")
+    with pytest.raises(StoreBusy, match=r"nothing was written\. Try again"):
+        store.run(store.insert([job()]))
+    holder.execute("rollback")
+    store.run(store.insert([job()]))
+    assert store.run(store.count(Filter()))[0].jobs == 2
+    holder.close()
+    store.close()
+
+
+def test_what_finds_nothing_to_write_waits_for_nobody(path: str) -> None:
+    store = SQLiteStore(path, patience=0.05)
+    register(store)
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("begin immediate")
+    try:
+        assert claim(store) == []
+        orders = store.run(store.beat(Beat((ProcessBeat("p", 0), ProcessBeat("q", 0)))))
+        assert orders.lost == {"q"}
+        assert store.run(store.promote(10)) == 0
+        assert store.run(store.prune(10)) == 0
+        assert store.run(store.rescue(Rescue())).leases == ()
+    finally:
+        holder.close()
+    store.close()
+
+
+WORKER = """
+import sys
+from longshore.core.model import Ending, JobState, Lease
+from longshore.core.store import ClaimRequest, Line, NewProcess
+from longshore.stores.sqlite import SQLiteStore
+
+path, name = sys.argv[1:]
+store = SQLiteStore(path, synchronous="normal")
+store.run(store.register(NewProcess(id=name, app="a", name=name, host="h", pid=1, lease=10**9,
+    queues=("*",), kinds=("k",), slots=1, embedded=False)))
+endings, number = [], 0
+while True:
+    number += 1
+    request = ClaimRequest(name, number, 20, (Line(("*",)),))
+    answer = store.run(store.exchange(endings, request))
+    assert len(answer.held) == len(endings)
+    jobs = answer.claim.jobs
+    for job in jobs:
+        print(job.id)
+    endings = [Ending(Lease(job.id, name, job.run), JobState.SUCCEEDED) for job in jobs]
+    if not jobs:
+        break
+store.close()
+"""
+
+
+@pytest.mark.slow
+def test_eight_processes_share_a_file_and_each_job_runs_once(store: SQLiteStore) -> None:
+    ids = [new_id() for _ in range(4_000)]
+    store.run(store.insert([job(id=id_) for id_ in ids]))
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, store.address, f"p{number}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(8)
+    ]
+    told = [worker.communicate(timeout=50) for worker in workers]
+    assert [err for _, err in told if err] == []
+    assert sorted(id_ for out, _ in told for id_ in out.split()) == ids
+    (counted,) = store.run(store.count(Filter()))
+    assert (counted.state, counted.jobs) == (JobState.SUCCEEDED, len(ids))
+
+
+FORK = """
+import os, sys, time
+from longshore.core.model import JobState, NewJob
+from longshore.core.store import Filter
+from longshore.ids import new_id
+from longshore.stores.sqlite import SQLiteStore
+
+def job():
+    return NewJob(new_id(), "k", "q", b"{}", JobState.AVAILABLE, 0, 1, 1)
+
+store = SQLiteStore(sys.argv[1], synchronous="normal")
+watch = store.watch()
+watch.wait(0)
+store.run(store.insert([job()]))
+closed, may_go_on = os.pipe(), os.pipe()
+child = os.fork()
+if child == 0:
+    store.run(store.insert([job()]))
+    os.write(closed[1], b"x")
+    os.read(may_go_on[0], 1)
+    store.run(store.insert([job()]))
+    os._exit(0)
+os.read(closed[0], 1)
+assert watch.wait(5)
+store.close()
+os.write(may_go_on[1], b"x")
+assert os.waitpid(child, 0)[1] == 0
+again = SQLiteStore(sys.argv[1])
+print(again.run(again.count(Filter()))[0].jobs)
+again.close()
+"""
+
+
+def test_what_a_forked_child_writes_outlives_its_parents_connection(path: str) -> None:
+    # With a connection carried over the fork, closing the parent's would drop the child's write.
+    done = subprocess.run(
+        [sys.executable, "-c", FORK, path], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.stdout.strip(), done.stderr) == ("3", "")
+
+
+# --- leases ---
+
+
+def test_a_lease_does_not_survive_a_boot(path: str) -> None:
+    clock = ManualClock()
+    store = SQLiteStore(path, clock=clock)
+    register(store)
+    store.run(store.insert([job(scheduled_at=clock.now(), created_at=clock.now())]))
+    assert len(claim(store)) == 1
+    clock.reboot()  # since when less time has passed than when the lease was written
+    assert store.run(store.beat(Beat((ProcessBeat("p", 0),)))).lost == {"p"}
+    assert store.run(store.processes())[0].lease_left < 0
+    assert len(store.run(store.rescue(Rescue())).leases) == 1
+    assert store.run(store.processes()) == ()
+    store.close()
+
+
+@pytest.mark.parametrize("jump", [-3_600_000_000, 3_600_000_000])
+def test_a_lease_does_not_mind_the_wall(path: str, jump: int) -> None:
+    clock = ManualClock()
+    store = SQLiteStore(path, clock=clock)
+    register(store)
+    clock.set_wall(clock.now() + jump)
+    assert store.run(store.beat(Beat((ProcessBeat("p", 0),)))).lost == frozenset()
+    clock.advance(LEASE)
+    assert store.run(store.beat(Beat((ProcessBeat("p", 0),)))).lost == {"p"}
+    store.close()
+
+
+def test_the_machines_clock_goes_forward() -> None:
+    clock = SystemClock()
+    first, wall = clock.boot_us(), clock.wall_us()
+    assert 0 < first <= clock.boot_us()
+    assert abs(wall - time.time_ns() // 1000) < 60_000_000
+    assert clock.boot_id() == SystemClock().boot_id() != ""
+
+
+# --- cost ---
+
+
+def steps(store: SQLiteStore, work: object) -> int:
+    """How many hundreds of instructions of SQLite's machine some work takes."""
+    count = 0
+
+    def step() -> int:
+        nonlocal count
+        count += 1
+        return 0
+
+    connection = store._pool.take()
+    connection.set_progress_handler(step, 100)
+    store._pool.give_back(connection, healthy=True)
+    assert callable(work)
+    work()
+    connection = store._pool.take()
+    connection.set_progress_handler(None, 100)
+    store._pool.give_back(connection, healthy=True)
+    return count
+
+
+@pytest.mark.parametrize(
+    "line", [Line(("*",)), Line(("a", "b", "c")), Line(("*",), excludes=("big",))]
+)
+def test_a_paused_queue_costs_a_claim_nothing(store: SQLiteStore, line: Line) -> None:
+    register(store)
+    ready = [job(queue=queue, priority=9).id for queue in ("a", "b")]
+    store.run(store.insert([job(id=id_, queue=q) for id_, q in zip(ready, "ab", strict=True)]))
+    store.run(store.set_queue(SetQueue("big", paused=True)))
+    few = steps(store, lambda: claim(store, 1, 1, lines=(line,)))
+    store.run(store.insert([job(queue="big", priority=-1) for _ in range(5_000)]))
+    many = steps(store, lambda: claim(store, 2, 1, lines=(line,)))
+    assert many <= few + 5
+    assert store.run(store.get(ready))[ready[1]].state is JobState.RUNNING
+
+
+def test_what_has_ended_costs_a_claim_nothing(store: SQLiteStore) -> None:
+    register(store)
+    store.run(store.insert([job() for _ in range(2)]))
+    few = steps(store, lambda: claim(store, 1, 1))
+    ended = [job(queue="other") for _ in range(3_000)]
+    store.run(store.insert(ended))
+    store.run(store.cancel([new.id for new in ended], None))
+    many = steps(store, lambda: claim(store, 2, 1))
+    assert many <= few + 5
+
+
+#: Queries that a person asks and that may read along a whole table.
+READ_ALONG = frozenset({"find_job_newest", "find_job_oldest", "find_ended_newest"}) | {
+    *("find_ended_oldest", "count", "queues", "processes", "idle_processes", "prune_counts"),
+    *("paused", "pauses", "ready_parked", "migrations", "migration_table_there"),
+}
+
+
+def test_no_query_reads_along_a_table_or_sorts_what_it_need_not(store: SQLiteStore) -> None:
+    store.migrate()
+    connection = store._open()
+    sorting = {"claimed_again", "ready_ids", "ready_parked", "find_few_newest", "find_few_oldest"}
+    for query in Queries("sqlite", "longshore_"):
+        if query.name in {"migration_table", *READ_ALONG}:
+            continue
+        numbers = [int(number) for number in re.findall(r"\?([0-9]+)", query.text)]
+        names = dict.fromkeys(re.findall(r":([a-z_]+)", query.text), 1)
+        lists = dict.fromkeys(("ids", "queues", "kinds", "states", "rowids"), "[]")
+        values = [None] * max(numbers) if numbers else {**names, **lists}
+        plan = [row[3] for row in connection.execute(f"explain query plan {query.text}", values)]
+        # Lists that were given, and what a recursive query has found, are read along.
+        given = re.compile(r"SCAN (?!e |q |found|picked|CONSTANT|\(subquery|json_each)")
+        scans = [line for line in plan if given.match(line) and "USING" not in line]
+        assert not scans, (query.name, plan)
+        if query.name not in sorting:
+            assert not any("TEMP B-TREE" in line for line in plan), (query.name, plan)
+    connection.close()
+
+
+def test_a_claim_that_finds_nothing_is_no_news(store: SQLiteStore) -> None:
+    register(store)
+    watch = store.watch()
+    watch.wait(0)
+    assert claim(store) == []
+    store.run(store.beat(Beat((ProcessBeat("p", 0),))))
+    assert not watch.wait(0.02)
+    watch.close()

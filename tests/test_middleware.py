@@ -157,3 +157,31 @@ def test_an_enqueue_that_met_its_own_id_is_no_event(jobs: Longshore) -> None:
 def test_what_is_no_generator_function_is_no_middleware(jobs: Longshore, wrong: Any) -> None:
     with pytest.raises(DeclarationError, match="one yield"):
         jobs.middleware(wrong)
+
+
+def test_a_start_and_a_cancel_of_a_queued_job_are_told() -> None:
+    jobs = Longshore("memory://")
+    told: list[tuple[str, str | None]] = []
+
+    @jobs.job(kind="work")
+    def work() -> None: ...
+
+    @jobs.on("job.started")
+    def started(event: Event) -> None:
+        told.append((event.name, event.job_id))
+
+    @jobs.on("job.cancelled")
+    def cancelled(event: Event) -> None:
+        told.append((event.name, event.job_id))
+
+    one, two, three = work.enqueue(), work.enqueue(), work.enqueue()
+    assert one.cancel()
+    assert not one.cancel()
+    assert jobs.query.filter(id=two.id).cancel().changed == 1
+    jobs.worker(threads=1).run(until_empty=True)
+    assert told == [
+        ("job.cancelled", one.id),
+        ("job.cancelled", two.id),
+        ("job.started", three.id),
+    ]
+    jobs.close()

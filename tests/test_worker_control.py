@@ -208,7 +208,7 @@ def test_reload_takes_new_code_and_survives_a_syntax_error(harbour: Harbour) -> 
         ("nosuch.module", 3, "nosuch"),
         ("broken:jobs", 3, "ZeroDivisionError"),
         ("harbour:nothing", 3, "nothing"),
-        ("inmemory:jobs", 5, "one process only"),
+        ("inmemory:jobs", 6, "LONGSHORE-E603"),
     ],
 )
 def test_a_worker_that_cannot_start_says_why(

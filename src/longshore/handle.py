@@ -21,7 +21,7 @@ from longshore.errors import (
     ResultTimeout,
     ResultUnavailable,
 )
-from longshore.middleware import Around
+from longshore.middleware import Around, Event
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -234,6 +234,9 @@ class JobHandle(Generic[R_co]):
 
     def _cancel(self, reason: str | None) -> Plan[bool]:
         answer = yield from ask(self._app.client.store.cancel([self.id], reason))
+        if answer.changed:
+            # A running one is told of where it ends.
+            self._app.around.publish(Event(name="job.cancelled", job_id=self.id, reason=reason))
         return not answer.skipped
 
     def _retry(self) -> Plan[bool]:

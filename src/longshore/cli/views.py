@@ -11,7 +11,7 @@ import msgspec
 
 from longshore.cli.output import Columns
 from longshore.core.durations import describe
-from longshore.core.model import JobRecord, Run
+from longshore.core.model import JobRecord, JobState, Run
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ERROR_SHOWN: Final = 80
@@ -205,7 +205,7 @@ def _state(job: JobRecord) -> str:
     marks: Mapping[str, object] = {
         "asked to end": job.cancel_requested,
         f"parked: {job.parked}": job.parked,
-        f"on {job.claimed_by}": job.claimed_by,
+        f"on {job.claimed_by}": job.claimed_by if job.state is JobState.RUNNING else None,
     }
     given = [text for text, holds in marks.items() if holds]
     return f"{job.state.value} ({', '.join(given)})" if given else job.state.value

@@ -9,10 +9,7 @@ from longshore.app import Longshore
 from longshore.worker.options import WorkerOptions
 
 
-def load(options: WorkerOptions) -> Longshore:
-    """The application that the options name; raises :class:`ApplicationError`."""
+def load(options: WorkerOptions) -> tuple[Longshore, str]:
+    """The application that the options name, and where; raises :class:`ApplicationError`."""
     os.chdir(options.cwd)
-    app, _where = discovery.load(
-        options.app, environ=os.environ, cwd=options.cwd, instance_of=Longshore
-    )
-    return app
+    return discovery.load(options.app, environ=os.environ, cwd=options.cwd, instance_of=Longshore)

@@ -16,17 +16,11 @@ import sys
 import threading
 from types import FrameType
 
+from longshore.cli.exit import IN_MEMORY, Failure, kind_of
 from longshore.context import RunState
 from longshore.core.model import Ending
-from longshore.errors import (
-    ApplicationError,
-    ConfigurationError,
-    DeclarationError,
-    LongshoreError,
-    SchemaMismatch,
-    StoreError,
-)
-from longshore.middleware import Event
+from longshore.errors import LongshoreError
+from longshore.middleware import Around, Event
 from longshore.programs.boot import load
 from longshore.worker.beacon import Beacon
 from longshore.worker.control import (
@@ -53,14 +47,6 @@ from longshore.worker.options import WorkerOptions, lines_of
 from longshore.worker.perform import Performer
 from longshore.worker.plan import Plan
 
-_EXIT_CODES: tuple[tuple[type[LongshoreError], int], ...] = (
-    (ApplicationError, 3),
-    (SchemaMismatch, 5),
-    (StoreError, 4),
-    (ConfigurationError, 5),
-    (DeclarationError, 5),
-)
-
 
 def main(control: int, shared: int) -> None:
     """The life of a child; the descriptors are its socket and its page of shared memory."""
@@ -76,13 +62,13 @@ def main(control: int, shared: int) -> None:
     options = boot.options
     set_up_logging(options.verbosity)
     try:
-        app = load(options)
+        app, where = load(options)
         engine, isolated = build(app, options, Beacon(shared))
     except LongshoreError as error:
-        code = next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), 1)
-        channel.send(Refused(code, str(error)))
+        kind = kind_of(error)
+        channel.send(Refused(int(kind.exit), f"Error: {error} {kind.pointer}"))
         return
-    channel.send(_hello(app, options))
+    channel.send(_hello(app, where, options))
     order = next(messages, None)
     if not isinstance(order, Go):
         return
@@ -116,7 +102,10 @@ def work(
     engine.on_stuck = stuck
     signal.signal(signal.SIGTERM, stop)
     threading.Thread(
-        target=_listen, args=(engine, channel, timeout), name="longshore-control", daemon=True
+        target=_listen,
+        args=(engine, channel, timeout, app.around),
+        name="longshore-control",
+        daemon=True,
     ).start()
     app.around.publish(Event(name="worker.started"))
     engine.run(process_id)
@@ -130,9 +119,10 @@ def build(app: Host, options: WorkerOptions, beacon: Beacon) -> tuple[Engine, Is
         declaration.signature.resolve()
     store = app.client.store
     if not store.shared:
-        raise ConfigurationError(
+        raise Failure(
+            IN_MEMORY,
             f"the {store.name} store lives in one process only; run the worker inside it "
-            "(jobs.worker().run()), or choose another store, for example sqlite:///jobs.db"
+            "(jobs.worker().run()), or choose another store, for example sqlite:///jobs.db.",
         )
     performer = Performer(app.registry.by_kind(), app.registry.digest(), app.around)
     isolated = IsolatedJobs(options.app or "", options.cwd)
@@ -149,13 +139,15 @@ def build(app: Host, options: WorkerOptions, beacon: Beacon) -> tuple[Engine, Is
     return Engine(store, plan, performer, Journal(app.around, performer), beacon), isolated
 
 
-def _listen(engine: Engine, channel: Channel[ToChild], timeout: float) -> None:
+def _listen(engine: Engine, channel: Channel[ToChild], timeout: float, around: Around) -> None:
     for message in channel.messages():
         match message:
             case Drain(timeout=seconds):
                 engine.drain(seconds)
             case Quiet(on=on):
                 engine.quiet(on=on)
+                if on:
+                    around.publish(Event(name="worker.quiet"))
             case Cancel(leases=leases):
                 engine.cancel(leases)
             case ParkedKinds(kinds=kinds):
@@ -166,11 +158,11 @@ def _listen(engine: Engine, channel: Channel[ToChild], timeout: float) -> None:
     engine.drain(timeout)
 
 
-def _hello(app: Host, options: WorkerOptions) -> Hello:
+def _hello(app: Host, where: str, options: WorkerOptions) -> Hello:
     settings = app.settings
     return Hello(
         app=app.module,
-        where=options.app or app.module,
+        where=where,
         store=settings.store.reveal(),
         address=app.client.store.address,
         retention=settings.retention,

@@ -28,7 +28,7 @@ def main(descriptor: int) -> None:
     if not isinstance(boot, Boot):
         return
     try:
-        app = load(boot.options)
+        app, _ = load(boot.options)
     except LongshoreError as error:
         channel.send(Refused(3, str(error)))
         return

@@ -15,6 +15,7 @@ from longshore.core.store import Changed, Operation
 from longshore.core.wording import shown
 from longshore.errors import InvalidOption
 from longshore.handle import App, JobHandle
+from longshore.middleware import Event, EventName
 from longshore.query.where import Filters, Where
 
 Order: TypeAlias = Literal["newest", "oldest"]
@@ -145,13 +146,13 @@ class JobQuery:
         self, reason: str | None = None, *, progress: Callable[[Changes], object] | None = None
     ) -> Changes:
         """End the jobs that have not ended; running ones are asked to, and end within a second."""
-        return self._app.client.follow(self._each(self._cancelling(reason), progress))
+        return self._app.client.follow(self._each(self._cancelling(reason), progress, "job.cancelled"))
 
     async def acancel(
         self, reason: str | None = None, *, progress: Callable[[Changes], object] | None = None
     ) -> Changes:
         """The awaitable twin of :meth:`cancel`."""
-        return await self._app.client.afollow(self._each(self._cancelling(reason), progress))
+        return await self._app.client.afollow(self._each(self._cancelling(reason), progress, "job.cancelled"))
 
     def delete(self, *, progress: Callable[[Changes], object] | None = None) -> Changes:
         """Remove the jobs from the store, but not those that run."""
@@ -203,7 +204,12 @@ class JobQuery:
             found = yield from walk.chunk()
         return self._handle(found[0]) if found else None
 
-    def _each(self, verb: Verb, progress: Callable[[Changes], object] | None) -> Plan[Changes]:
+    def _each(
+        self,
+        verb: Verb,
+        progress: Callable[[Changes], object] | None,
+        event: EventName | None = None,
+    ) -> Plan[Changes]:
         # Away from new arrivals, so that a walk ends however fast jobs are enqueued behind it;
         # a limited one ends by itself.
         order: Order = "newest" if self._limit is None else self._order
@@ -219,6 +225,9 @@ class JobQuery:
                 skipped=total.skipped + len(done.skipped),
                 examined=walk.examined,
             )
+            if event is not None and self._app.around.wants(event):
+                for job_id in done.changed:
+                    self._app.around.publish(Event(name=event, job_id=job_id))
             if progress is not None:
                 progress(total)
         return total

@@ -204,6 +204,8 @@ class StoreMachine(RuleBasedStateMachine):
         agree(answer.claim.live, expected.claim.live)
         agree(plain(answer.claim.jobs), plain(expected.claim.jobs))
         self.compare()
+        if not answer.claim.live:
+            self.birth(slot)
         return multiple(*(Lease(job.id, request.process_id, job.run) for job in answer.claim.jobs))
 
     @rule(lease=leases, done=st.integers(0, 9))
@@ -230,7 +232,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     # --- time, death and maintenance ---
 
-    @rule(seconds=st.sampled_from((1, 4, 16, 50)))
+    @rule(seconds=st.sampled_from((1, 2, 4, 16, 50)))
     def pass_time(self, seconds: int) -> None:
         self.bench.pass_time(seconds * SECOND)
         self.model.now = self.bench.now
@@ -299,7 +301,7 @@ class StoreMachine(RuleBasedStateMachine):
         agree(changed, self.model.move(ids, queue))
         self.compare()
 
-    @rule(queue=st.sampled_from(QUEUES), wait=st.sampled_from((None, 10 * SECOND + 3)))
+    @rule(queue=st.sampled_from(QUEUES), wait=st.sampled_from((10 * SECOND + 3, None)))
     def pause(self, queue: str, wait: int | None) -> None:
         self.set_queue(SetQueue(queue, paused=True, pause_for=wait))
 
@@ -343,6 +345,8 @@ class StoreMachine(RuleBasedStateMachine):
         if len(claim.jobs) < request.wanted and not (unsure or request.parked_kinds):
             agree(claim.due_in, expected.due_in)
         self.compare()
+        if not claim.live:  # another child takes its slot
+            self.birth(self.processes.index(request.process_id))
         return multiple(*(Lease(job.id, request.process_id, job.run) for job in claim.jobs))
 
     def rescue_with(self, request: Rescue) -> None:

@@ -15,7 +15,7 @@ from longshore.core.model import Ending, JobRecord, JobState
 from longshore.core.outcome import Attempt, Policies, decide, succeeded
 from longshore.core.registry import Declaration, Isolation
 from longshore.errors import UnknownJob, UnstorableResult
-from longshore.middleware import Around
+from longshore.middleware import Around, Event
 from longshore.worker.report import describe
 
 _NO_POLICIES = Policies(polynomial())
@@ -32,6 +32,7 @@ class Performer:
         self._kinds = kinds
         self._digest = digest
         self._around = around
+        self._tells = around.wants("job.started")
         #: Called just before a body starts, in its own slot.
         self.begin: Callable[[RunState], None] = lambda _run: None
         #: Runs a job in a process of its own; absent inside such a process.
@@ -53,6 +54,8 @@ class Performer:
             declaration = self._kinds.get(job.kind)
             if declaration is None:
                 return self.raised(run, _unknown(job.kind))
+            if self._tells:
+                self._started(run)
             if declaration.isolation is Isolation.PROCESS and self.isolated is not None:
                 return self.isolated(run)
             args, kwargs = _arguments(run, declaration)
@@ -78,6 +81,8 @@ class Performer:
                 JobContext(run).checkpoint()
             self.begin(run)
             declaration = self._kinds[job.kind]
+            if self._tells:
+                self._started(run)
             args, kwargs = _arguments(run, declaration)
             if self._around.layers:
                 with self._around.wrap(as_record(run)):
@@ -117,6 +122,13 @@ class Performer:
             declaration.policies if declaration is not None else _NO_POLICIES,
             kinds_digest=self._digest,
             random=random.random,
+        )
+
+
+    def _started(self, run: RunState) -> None:
+        job = run.claimed
+        self._around.publish(
+            Event(name="job.started", job_id=job.id, kind=job.kind, queue=job.queue)
         )
 
 

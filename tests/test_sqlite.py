@@ -415,7 +415,14 @@ READ_ALONG = frozenset({"find_job_newest", "find_job_oldest", "find_ended_newest
 def test_no_query_reads_along_a_table_or_sorts_what_it_need_not(store: SQLiteStore) -> None:
     store.migrate()
     connection = store._open()
-    sorting = {"claimed_again", "ready_ids", "ready_parked", "find_few_newest", "find_few_oldest"}
+    sorting = {
+        "claimed_again",
+        "leased_alike",
+        "ready_ids",
+        "ready_parked",
+        "find_few_newest",
+        "find_few_oldest",
+    }
     for query in Queries("sqlite", "longshore_"):
         if query.name in {"migration_table", *READ_ALONG}:
             continue

@@ -140,69 +140,95 @@ def test_a_word_ends_a_wait_without_a_hint(each: Store) -> None:
 
 
 def test_counts_are_exact_after_anything(each: Store) -> None:
-    chance = random.Random(7)
-    register(each)
-    ids: list[str] = []
-    leases: list[Lease] = []
-    queues, kinds = ("a", "b"), ("x", "y")
-    now = time.time_ns() // 1000
-    number = 0
-
-    def insert() -> None:
-        new = [
-            job(
-                queue=chance.choice(queues),
-                kind=chance.choice(kinds),
-                state=chance.choice((JobState.AVAILABLE, JobState.SCHEDULED)),
-                scheduled_at=now + chance.choice((-1, 10**12)),
-                keep_result=chance.choice((0, 10**12)),
-                expires_at=chance.choice((None, None, now)),
-            )
-            for _ in range(chance.randrange(6))
-        ]
-        each.run(each.insert(new))
-        ids.extend(one.id for one in new)
-
-    def finish() -> None:
-        taken = [leases.pop() for _ in range(min(len(leases), 3))]
-        endings = [
-            Ending(lease, chance.choice(list(JobState)[4:]), at=now - 1, queue="b", reason="r")
-            if chance.random() < 0.8
-            else Ending(lease, JobState.AVAILABLE)
-            for lease in taken
-        ]
-        each.run(each.finish([*endings, *endings]))
-
-    def take() -> None:
-        nonlocal number
-        number += 1
-        request = ClaimRequest("p", number, 3, EVERYTHING)
-        claimed = each.run(each.claim(request)).jobs
-        leases.extend(Lease(one.id, "p", one.run) for one in claimed)
-
-    def some() -> list[str]:
-        return chance.sample(ids, min(len(ids), 4))
-
-    acts = [
-        insert,
-        take,
-        finish,
-        lambda: each.run(each.cancel(some(), None)),
-        lambda: each.run(each.retry(some())),
-        lambda: each.run(each.delete(some()[:1])),
-        lambda: each.run(each.move(some(), chance.choice(queues))),
-        lambda: each.run(each.promote(2)),
-        lambda: each.run(each.beat(Beat((ProcessBeat("p", number - 3),)))),
-        lambda: each.run(each.prune(2)),
-    ]
+    play = Play(each)
     for _ in range(400):
-        chance.choice(acts)()
+        play.act()
         records = each.run(each.find(Filter(), limit=10**6)).records
         found = Counter((one.queue, one.kind, one.state) for one in records)
         counted = {
             (one.queue, one.kind, one.state): one.jobs for one in each.run(each.count(Filter()))
         }
         assert counted == dict(found)
+
+
+class Play:
+    """Does one thing after another, by chance but the same in every run."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.chance = random.Random(7)
+        self.now = time.time_ns() // 1000
+        self.ids: list[str] = []
+        self.leases: list[Lease] = []
+        self.claims = 0
+        register(store)
+
+    def act(self) -> None:
+        store, chance, run = self.store, self.chance, self.store.run
+        some = chance.sample(self.ids, min(len(self.ids), 4))
+        acts = [
+            self.insert,
+            self.take,
+            self.finish,
+            lambda: run(store.cancel(some, None)),
+            lambda: run(store.retry(some)),
+            lambda: run(store.delete(some[:1])),
+            lambda: run(store.move(some, chance.choice("ab"))),
+            lambda: run(store.promote(2)),
+            lambda: run(store.beat(Beat((ProcessBeat("p", self.claims - 3),)))),
+            lambda: run(store.prune(2)),
+        ]
+        chance.choice(acts)()
+
+    def insert(self) -> None:
+        chance = self.chance
+        new = [
+            job(
+                queue=chance.choice("ab"),
+                kind=chance.choice("xy"),
+                state=chance.choice((JobState.AVAILABLE, JobState.SCHEDULED)),
+                scheduled_at=self.now + chance.choice((-1, 10**12)),
+                keep_result=chance.choice((0, 10**12)),
+                expires_at=chance.choice((None, None, self.now)),
+            )
+            for _ in range(chance.randrange(6))
+        ]
+        self.store.run(self.store.insert(new))
+        self.ids += [one.id for one in new]
+
+    def take(self) -> None:
+        self.claims += 1
+        request = ClaimRequest("p", self.claims, 3, EVERYTHING)
+        claimed = self.store.run(self.store.claim(request)).jobs
+        self.leases += [Lease(one.id, "p", one.run) for one in claimed]
+
+    def finish(self) -> None:
+        taken = [self.leases.pop() for _ in range(min(len(self.leases), 3))]
+        ends = [JobState.RETRYING, JobState.SCHEDULED, JobState.AVAILABLE, *sorted(ENDED)]
+        endings = [
+            Ending(lease, self.chance.choice(ends), at=self.now - 1, queue="b", reason="r")
+            for lease in taken
+        ]
+        self.store.run(self.store.finish([*endings, *endings]))
+
+
+def test_jobs_of_one_report_are_kept_each_for_its_own_time(path: str) -> None:
+    for store in (
+        MemoryStore(retention=Retention(0, 0, 0)),
+        SQLiteStore(path, retention=Retention(0)),
+    ):
+        register(store)
+        keeps = (0, 10**9, None, 0)
+        new = [job(keep_result=keep) for keep in keeps]
+        store.run(store.insert(new))
+        assert len(claim(store)) == len(new)
+        endings = [Ending(Lease(one.id, "p", 1), JobState.SUCCEEDED) for one in new]
+        assert len(store.run(store.finish(endings))) == len(new)
+        assert list(store.run(store.get([one.id for one in new]))) == [new[1].id, new[2].id]
+        assert [one.jobs for one in store.run(store.count(Filter()))] == [2]
+        # Only what is kept can tell that this is a repetition.
+        assert len(store.run(store.finish(endings))) == 2
+        store.close()
 
 
 @pytest.mark.parametrize("oldest_first", [False, True])

@@ -10,7 +10,7 @@ from longshore.core.store import Store
 from longshore.core.store_url import parse_url
 from longshore.version import __version__
 from longshore.worker.control import Hello
-from longshore.worker.journal import set_up_logging, tell
+from longshore.worker.logs import set_up_logging, tell
 from longshore.worker.options import WorkerOptions
 from longshore.worker.supervisor import Supervisor
 
@@ -44,12 +44,20 @@ class _Banner:
             ("app", hello.where),
             ("store", hello.address),
             ("queues", ", ".join(options.queues)),
-            ("slots", f"{slots} ({options.processes} processes x {options.threads} threads)"),
+            (
+                "slots",
+                f"{slots} ({_counted(options.processes, 'process')} x {_counted(options.threads, 'thread')})",
+            ),
             ("jobs", f"{len(hello.kinds)} registered: {_some(hello.kinds)}"),
             ("pid", f"{os.getpid()} (children {', '.join(map(str, pids))})"),
         )
         lines = [f"longshore {__version__} worker", *(f"  {n:7} {v}" for n, v in rows)]
         tell("\n".join(lines))
+
+
+def _counted(number: int, word: str) -> str:
+    ending = "" if number == 1 else "es" if word.endswith("s") else "s"
+    return f"{number} {word}{ending}"
 
 
 def _some(kinds: Sequence[str], most: int = 6) -> str:

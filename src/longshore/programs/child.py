@@ -41,8 +41,9 @@ from longshore.worker.control import (
 )
 from longshore.worker.engine import Engine
 from longshore.worker.isolated import IsolatedJobs
-from longshore.worker.journal import Journal, set_up_logging
+from longshore.worker.journal import Journal
 from longshore.worker.location import Host, own_files
+from longshore.worker.logs import set_up_logging
 from longshore.worker.options import WorkerOptions, lines_of
 from longshore.worker.perform import Performer
 from longshore.worker.plan import Plan

@@ -146,13 +146,17 @@ class JobQuery:
         self, reason: str | None = None, *, progress: Callable[[Changes], object] | None = None
     ) -> Changes:
         """End the jobs that have not ended; running ones are asked to, and end within a second."""
-        return self._app.client.follow(self._each(self._cancelling(reason), progress, "job.cancelled"))
+        return self._app.client.follow(
+            self._each(self._cancelling(reason), progress, "job.cancelled")
+        )
 
     async def acancel(
         self, reason: str | None = None, *, progress: Callable[[Changes], object] | None = None
     ) -> Changes:
         """The awaitable twin of :meth:`cancel`."""
-        return await self._app.client.afollow(self._each(self._cancelling(reason), progress, "job.cancelled"))
+        return await self._app.client.afollow(
+            self._each(self._cancelling(reason), progress, "job.cancelled")
+        )
 
     def delete(self, *, progress: Callable[[Changes], object] | None = None) -> Changes:
         """Remove the jobs from the store, but not those that run."""

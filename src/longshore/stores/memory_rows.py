@@ -170,11 +170,19 @@ class Lane:
 
     def pop(self) -> Row | None:
         """Take out the first row."""
+        ordered = self.ordered
+        while ordered and not self.others:  # nearly always
+            entry = ordered.popleft()
+            row = entry[4]
+            if row.entry is entry:
+                row.entry = None
+                return row
+            self.stale -= 1
         head = self.head()
         if head is None:
             return None
-        if self.ordered and self.ordered[0] is head:
-            self.ordered.popleft()
+        if ordered and ordered[0] is head:
+            ordered.popleft()
         else:
             heappop(self.others)
         row = head[4]

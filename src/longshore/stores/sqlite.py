@@ -192,7 +192,7 @@ class SQLiteStore(Producing, Consuming, Maintaining, Inspecting):
                 if not is_busy(error) or now >= give_up:
                     raise explained(error, self.address) from error
             # Random, so that many who wait do not come back at the same moment for ever.
-            time.sleep(random.uniform(pause / 4, pause))  # noqa: S311
+            self._pool.closed.wait(random.uniform(pause / 4, pause))  # noqa: S311
             pause = min(pause * 1.5, LONGEST_PAUSE)
 
     def _once(self, work: Callable[[sqlite3.Connection], T]) -> T:

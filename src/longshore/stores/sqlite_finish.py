@@ -10,6 +10,9 @@ from longshore.stores.sqlite_core import TEXT, Core, Deltas, add
 
 _SUCCEEDED = JobState.SUCCEEDED
 
+#: How many different run numbers a report may have to be taken as one of many alike.
+RUNS = 4
+
 
 class Finishing(Core):
     """The steps of a report."""
@@ -32,50 +35,53 @@ class Finishing(Core):
     def _successes(
         self, endings: Sequence[Ending], held: list[Lease], now: int, deltas: Deltas
     ) -> Steps[list[Ending]]:
-        """The many that just succeeded, by few and cheap steps; returns the others."""
-        plain = [e for e in endings if e.to is _SUCCEEDED and e.entry is None and not e.failed]
-        if not plain:
-            return list(endings)
-        process_id = plain[0].lease.process_id
-        rows: list[Row] = yield self.sql["leased_plain"](
-            ids=as_json([ending.lease.job_id for ending in plain]), process_id=process_id
-        )
-        running = {row[0]: row for row in rows}
-        # Taken out as they are met: the second report on a run is a repetition.
-        take = running.pop
-        others = [e for e in endings if e.to is not _SUCCEEDED or e.entry is not None or e.failed]
-        silent: dict[int | None, list[str]] = {}
-        told: list[Row] = []
-        gone: list[str] = []
-        counts: dict[tuple[str, str, int | None], int] = {}
+        """The many that just succeeded, without looking at each; returns the others.
+
+        Where something is special about one of them, all are others.
+        """
+        plain = [e for e in endings if _plain(e)]
+        ids = [e.lease.job_id for e in plain]
+        process_ids = {e.lease.process_id for e in plain}
+        by_run: dict[int, list[str]] = {}
         for ending in plain:
-            lease = ending.lease
-            row = take(lease.job_id, None)
-            if row is None or row[1] != lease.run or lease.process_id != process_id:
-                others.append(ending)
-                continue
-            held.append(lease)
-            gone.append(lease.job_id)
-            key = row[2:]
-            counts[key] = counts.get(key, 0) + 1
-            keep_result = row[4]
-            if ending.result is None and ending.result_error is None and ending.reason is None:
-                silent.setdefault(keep_result, []).append(lease.job_id)
-                continue
-            until = self.kept_until("succeeded", keep_result, now)
-            why, error, result = ending.reason, ending.result_error, ending.result
-            if until != now:
-                told.append((lease.job_id, "succeeded", until, now, 0, why, error, result, None))
-        for (queue, kind, keep_result), jobs in counts.items():
+            by_run.setdefault(ending.lease.run, []).append(ending.lease.job_id)
+        # Of two reports on one job the first counts, so that these stay in their order.
+        if len(process_ids) != 1 or len(by_run) > RUNS or _repeated(endings):
+            return list(endings)
+        (process_id,) = process_ids
+        groups: list[Row] = []
+        for run, of_run in by_run.items():
+            groups += yield self.sql["leased_alike"](
+                ids=as_json(of_run), process_id=process_id, run=run
+            )
+        told = [e for e in plain if not _silent(e)]
+        keeps = {keep_result for _, _, keep_result, _ in groups}
+        if sum(row[3] for row in groups) != len(plain) or (told and len(keeps) > 1):
+            return list(endings)
+        for queue, kind, keep_result, jobs in groups:
             add(deltas, queue, kind, "running", -jobs)
             if self.kept_until("succeeded", keep_result, now) != now:
                 add(deltas, queue, kind, "succeeded", jobs)
-        for keep_result, ids in silent.items():
-            until = self.kept_until("succeeded", keep_result, now)
-            if until != now:
-                yield self.sql["end_plain"](ids=as_json(ids), now=now, until=until)
-        yield from self.ended(told, gone)
-        return others
+        held += [e.lease for e in plain]
+        silent = ids
+        if told:
+            loud = {e.lease.job_id for e in told}
+            silent = [job_id for job_id in ids if job_id not in loud]
+        kept = self.kept["succeeded"]
+        if silent and (kept != 0 or keeps != {0}):
+            yield self.sql["end_plain"](ids=as_json(silent), now=now, kept=kept)
+        yield from self.ended(self._told(told, next(iter(keeps), None), now), ids)
+        return [e for e in endings if not _plain(e)]
+
+    def _told(self, endings: Sequence[Ending], keep_result: int | None, now: int) -> list[Row]:
+        """Rows for the query ``end`` of successes that return something, all kept for as long."""
+        until = self.kept_until("succeeded", keep_result, now)
+        if until == now:
+            return []
+        return [
+            (e.lease.job_id, "succeeded", until, now, 0, e.reason, e.result_error, e.result, None)
+            for e in endings
+        ]
 
     def _others(
         self, endings: Sequence[Ending], held: list[Lease], now: int, deltas: Deltas
@@ -104,6 +110,21 @@ class Finishing(Core):
             known = {Lease(*row) for row in past}
             held += [lease for lease in missing if lease in known]
         yield from work.written()
+
+
+def _plain(ending: Ending) -> bool:
+    """Whether this run just succeeded."""
+    return ending.to is _SUCCEEDED and ending.entry is None and not ending.failed
+
+
+def _silent(ending: Ending) -> bool:
+    """Whether there is nothing to tell of it."""
+    return ending.result is None and ending.result_error is None and ending.reason is None
+
+
+def _repeated(endings: Sequence[Ending]) -> bool:
+    """Whether two of these are on one job."""
+    return len({ending.lease.job_id for ending in endings}) < len(endings)
 
 
 class _Work:

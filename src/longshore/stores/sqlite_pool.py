@@ -32,9 +32,10 @@ class Pool:
         self.connect = connect
         self._idle: list[sqlite3.Connection] = []
         self._lent = 0
-        self._closed = False
+        #: Set once and for all by :meth:`close`.
+        self.closed = threading.Event()
         # Held over a fork; reentrant, for a signal handler may use the store.
-        self.gate = threading.RLock()
+        self.gate = threading.Condition(threading.RLock())
         self.watches = weakref.WeakSet[SQLiteWatch]()
         _pools.add(self)
 
@@ -45,7 +46,7 @@ class Pool:
             ClientClosed: after :meth:`close`.
         """
         with self.gate:
-            if self._closed:
+            if self.closed.is_set():
                 raise ClientClosed("This Longshore object was closed; make a new one to go on.")
             connection = self._idle.pop() if self._idle else self.connect()
             self._lent += 1
@@ -55,7 +56,8 @@ class Pool:
         """Keep a connection for the next, or close one that failed."""
         with self.gate:
             self._lent -= 1
-            if healthy and not self._closed:
+            self.gate.notify()
+            if healthy and not self.closed.is_set():
                 self._idle.append(connection)
                 return
         connection.close()
@@ -63,7 +65,7 @@ class Pool:
     def close(self) -> None:
         """Close what is idle; what is lent is closed when it comes back."""
         with self.gate:
-            self._closed = True
+            self.closed.set()
             self._close_idle()
             watches = tuple(self.watches)
         for watch in watches:
@@ -71,13 +73,9 @@ class Pool:
 
     def before_fork(self) -> None:
         """Close everything and let nobody in."""
-        give_up = time.monotonic() + BEFORE_FORK
         self.gate.acquire()
-        # Somebody who forks from within an operation of his own would wait for himself.
-        while self._lent and time.monotonic() < give_up:
-            self.gate.release()
-            time.sleep(0.001)
-            self.gate.acquire()
+        # Not for ever: who forks from within an operation would wait for himself.
+        self.gate.wait_for(lambda: not self._lent, BEFORE_FORK)
         self._close_idle()
 
     def after_fork(self) -> None:

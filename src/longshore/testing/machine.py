@@ -135,34 +135,23 @@ class StoreMachine(RuleBasedStateMachine):
 
     # --- producing and consuming ---
 
-    # Every life begins with a job and a lease: a rule that draws from nothing ends the life.
-    @initialize(target=jobs)
-    def first_job(self) -> MultipleResults[str] | str:
-        return self.enqueue(1, {"queue": "b", "priority": 1})
+    # Every life begins with some jobs and a lease: a rule that draws from nothing ends the life.
+    @initialize(target=jobs, some=st.lists(FIELDS, min_size=3, max_size=8))
+    def first_jobs(self, some: list[dict[str, Any]]) -> MultipleResults[str]:
+        return multiple(*(job_id for fields in some for job_id in self.insert(1, fields)))
 
     @initialize(target=leases)
-    def first_lease(self) -> MultipleResults[Lease] | Lease:
-        self.enqueue(1, {"queue": "a", "priority": 0})
-        return self.claim(0, 1, (Line(("a",)),))
+    def first_lease(self) -> MultipleResults[Lease]:
+        self.insert(1, {"queue": "a", "priority": 0})
+        return self.claim_with(self.request(0, 1, (Line(("a",)),)))
 
     @rule(target=jobs, count=st.sampled_from((1, 1, 3)), fields=FIELDS)
     def enqueue(self, count: int, fields: dict[str, Any]) -> MultipleResults[str]:
-        given = dict(fields)
-        if "delay" in given:
-            given["scheduled_at"] = self.bench.now + given.pop("delay") * SECOND
-        if "expires" in given:
-            given["expires_at"] = self.bench.now + given.pop("expires") * SECOND + 3
-        new = [self.bench.new(**given) for _ in range(count)]
-        answers = self.bench.do(self.bench.store.insert(new))
-        agree(tuple(answers), self.model.insert(new))
-        self.compare()
-        return multiple(*(job.id for job in new))
+        return multiple(*self.insert(count, fields))
 
     @rule(target=leases, slot=SLOTS, wanted=st.integers(1, 3), lines=LINES)
     def claim(self, slot: int, wanted: int, lines: tuple[Line, ...]) -> MultipleResults[Lease]:
-        self.claims[slot] += 1
-        self.lines[slot] = lines
-        return self.claim_with(ClaimRequest(self.processes[slot], self.claims[slot], wanted, lines))
+        return self.claim_with(self.request(slot, wanted, lines))
 
     @rule(target=leases, slot=SLOTS)
     def repeat_the_claim(self, slot: int) -> MultipleResults[Lease]:
@@ -195,9 +184,7 @@ class StoreMachine(RuleBasedStateMachine):
         self, told: list[tuple[Lease, str]], slot: int, wanted: int
     ) -> MultipleResults[Lease]:
         endings = [self.ending(lease, how) for lease, how in told]
-        self.claims[slot] += 1
-        self.lines[slot] = (Line(("*",)),)
-        request = ClaimRequest(self.processes[slot], self.claims[slot], wanted, self.lines[slot])
+        request = self.request(slot, wanted, (Line(("*",)),))
         answer = self.bench.do(self.bench.store.exchange(endings, request))
         expected = self.model.exchange(endings, request)
         agree(answer.held - self.model.vague, expected.held - self.model.vague)
@@ -249,65 +236,55 @@ class StoreMachine(RuleBasedStateMachine):
         self.rescue_with(Rescue(self.processes[slot], seen))
         self.birth(slot)
 
-    @rule()
-    def rescue(self) -> None:
-        self.rescue_with(Rescue())
-
-    @rule()
-    def promote(self) -> None:
-        promoted = self.bench.do(self.bench.store.promote(1000))
-        if not self.model.promote():
-            agree(promoted, 0)
+    @rule(what=st.sampled_from(("rescue", "promote", "prune", "elect")), slot=SLOTS)
+    def maintain(self, what: str, slot: int) -> None:
+        store, model, process = self.bench.store, self.model, self.processes[slot]
+        match what:
+            case "rescue":
+                self.rescue_with(Rescue())
+            case "promote":
+                promoted = self.bench.do(store.promote(1000))
+                if not model.promote():
+                    agree(promoted, 0)
+            case "prune":
+                agree(self.bench.do(store.prune(1000)), model.prune())
+            case _:
+                agree(self.bench.do(store.elect(process, LEASE)), model.elect(process, LEASE))
         self.compare()
-
-    @rule()
-    def prune(self) -> None:
-        pruned = self.bench.do(self.bench.store.prune(1000))
-        agree(pruned, self.model.prune())
-        self.compare()
-
-    @rule(slot=SLOTS)
-    def elect(self, slot: int) -> None:
-        process = self.processes[slot]
-        answer = self.bench.do(self.bench.store.elect(process, LEASE))
-        agree(answer, self.model.elect(process, LEASE))
 
     # --- people ---
 
-    @rule(ids=st.lists(jobs, min_size=1, max_size=3))
-    def cancel(self, ids: list[str]) -> None:
-        ids = list(dict.fromkeys(ids))
-        changed = self.bench.do(self.bench.store.cancel(ids, "stop"))
-        agree(changed, self.model.cancel(ids, "stop"))
+    @rule(
+        verb=st.sampled_from(("cancel", "retry", "delete", "move")),
+        some=st.lists(jobs, min_size=1, max_size=3),
+        queue=st.sampled_from(QUEUES),
+    )
+    def order(self, verb: str, some: list[str], queue: str) -> None:
+        store, model, ids = self.bench.store, self.model, list(dict.fromkeys(some))
+        match verb:
+            case "cancel":
+                agree(self.bench.do(store.cancel(ids, "stop")), model.cancel(ids, "stop"))
+            case "retry":
+                agree(self.bench.do(store.retry(ids)), model.retry(ids))
+            case "delete":
+                agree(self.bench.do(store.delete(ids[:1])), model.delete(ids[:1]))
+            case _:
+                agree(self.bench.do(store.move(ids, queue)), model.move(ids, queue))
         self.compare()
 
-    @rule(ids=st.lists(jobs, min_size=1, max_size=3))
-    def retry(self, ids: list[str]) -> None:
-        ids = list(dict.fromkeys(ids))
-        changed = self.bench.do(self.bench.store.retry(ids))
-        agree(changed, self.model.retry(ids))
-        self.compare()
-
-    @rule(ids=st.lists(jobs, min_size=1, max_size=1))
-    def delete(self, ids: list[str]) -> None:
-        changed = self.bench.do(self.bench.store.delete(ids))
-        agree(changed, self.model.delete(ids))
-        self.compare()
-
-    @rule(ids=st.lists(jobs, min_size=1, max_size=3), queue=st.sampled_from(QUEUES))
-    def move(self, ids: list[str], queue: str) -> None:
-        ids = list(dict.fromkeys(ids))
-        changed = self.bench.do(self.bench.store.move(ids, queue))
-        agree(changed, self.model.move(ids, queue))
-        self.compare()
-
-    @rule(queue=st.sampled_from(QUEUES), wait=st.sampled_from((10 * SECOND + 3, None)))
-    def pause(self, queue: str, wait: int | None) -> None:
-        self.set_queue(SetQueue(queue, paused=True, pause_for=wait))
-
-    @rule(queue=st.sampled_from(QUEUES))
-    def resume(self, queue: str) -> None:
-        self.set_queue(SetQueue(queue, paused=False))
+    @rule(
+        queue=st.sampled_from(QUEUES),
+        paused=st.booleans(),
+        wait=st.sampled_from((10 * SECOND + 3, None)),
+    )
+    def pause(self, queue: str, *, paused: bool, wait: int | None) -> None:
+        request = SetQueue(queue, paused=paused, pause_for=wait)
+        self.bench.do(self.bench.store.set_queue(request))
+        self.model.set_queue(request)
+        shown = {
+            record.name for record in self.bench.do(self.bench.store.queues()) if record.paused
+        }
+        agree(shown, {queue for queue in QUEUES if self.model.is_paused(queue)})
 
     # --- parts ---
 
@@ -329,6 +306,23 @@ class StoreMachine(RuleBasedStateMachine):
         )
         self.bench.do(self.bench.store.register(process))
         self.model.register(process)
+
+    def insert(self, count: int, fields: dict[str, Any]) -> list[str]:
+        given = dict(fields)
+        if "delay" in given:
+            given["scheduled_at"] = self.bench.now + given.pop("delay") * SECOND
+        if "expires" in given:
+            given["expires_at"] = self.bench.now + given.pop("expires") * SECOND + 3
+        new = [self.bench.new(**given) for _ in range(count)]
+        answers = self.bench.do(self.bench.store.insert(new))
+        agree(tuple(answers), self.model.insert(new))
+        self.compare()
+        return [job.id for job in new]
+
+    def request(self, slot: int, wanted: int, lines: tuple[Line, ...]) -> ClaimRequest:
+        self.claims[slot] += 1
+        self.lines[slot] = lines
+        return ClaimRequest(self.processes[slot], self.claims[slot], wanted, lines)
 
     def claim_with(
         self, request: ClaimRequest, *, repeated: bool = False
@@ -357,12 +351,6 @@ class StoreMachine(RuleBasedStateMachine):
             dict(zip(expected.leases, expected.interrupted, strict=True)),
         )
         self.compare()
-
-    def set_queue(self, request: SetQueue) -> None:
-        self.bench.do(self.bench.store.set_queue(request))
-        self.model.set_queue(request)
-        shown = {queue.name for queue in self.bench.do(self.bench.store.queues()) if queue.paused}
-        agree(shown, {queue for queue in QUEUES if self.model.is_paused(queue)})
 
     def ending(self, lease: Lease, how: str) -> Ending:
         now = self.bench.now

@@ -6,39 +6,15 @@ All of it happens after the store has it, in the process that did it, best effor
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Collection, Sequence
 
 from longshore.context import RunState
+from longshore.core.durations import describe
 from longshore.core.model import Ending, JobState, Lease, Why
 from longshore.middleware import Around, Event, EventName
 from longshore.worker.perform import Performer
 
 log = logging.getLogger("longshore.worker")
-
-_FORMAT = "%(asctime)s %(levelname)-7s %(name)s  %(message)s"
-
-
-def set_up_logging(verbosity: int) -> None:
-    """Log to stderr, as a program of its own does; a library leaves logging to its host.
-
-    Parameters: ``verbosity``: -1 errors only, 0 warnings, 1 every job, 2 and more everything.
-    """
-    levels = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}
-    level = levels.get(verbosity, logging.DEBUG)
-    logging.basicConfig(level=level, format=_FORMAT)
-    # A full disk or a closed pipe behind stderr must not fail a job or flood what is left of it.
-    logging.raiseExceptions = False
-
-
-def tell(text: str) -> None:
-    """Say something to the person at the terminal; a closed stderr is no reason to stop."""
-    try:
-        sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
-    except (OSError, ValueError):
-        return
-
 
 _ENDED: dict[JobState, EventName] = {
     JobState.SUCCEEDED: "job.succeeded",
@@ -128,7 +104,7 @@ def _log(run: RunState, ending: Ending, took: float) -> None:
     job = run.claimed
     entry = ending.entry
     if entry is None:
-        log.info("%s %s succeeded in %.3f s", job.kind, job.id, took)
+        log.info("%s %s succeeded in %s", job.kind, job.id, describe(int(took * 1e6)))
         return
     level = logging.WARNING if ending.failed or entry.why is Why.PARKED else logging.INFO
     error = f": {entry.error}: {entry.message}" if entry.error else ""

@@ -124,7 +124,6 @@ class Performer:
             random=random.random,
         )
 
-
     def _started(self, run: RunState) -> None:
         job = run.claimed
         self._around.publish(

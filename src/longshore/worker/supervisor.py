@@ -40,7 +40,8 @@ from longshore.worker.door import Ask, ChildReport, Door, Report
 from longshore.worker.family import Child, Stage
 from longshore.worker.heart import Heart
 from longshore.worker.identity import child_process, default_name
-from longshore.worker.journal import log, tell
+from longshore.worker.journal import log
+from longshore.worker.logs import tell
 from longshore.worker.options import WorkerOptions
 from longshore.worker.signals import Signals
 

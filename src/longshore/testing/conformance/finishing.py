@@ -55,6 +55,21 @@ class EndingConformance:
         assert (record.failures, record.result_error) == (0, None)
         assert bench.taken("p1") == []
 
+    @pytest.mark.parametrize("result", [None, b"1"])
+    def test_a_success_keeps_the_history_of_earlier_runs(
+        self, bench: Bench, result: bytes | None
+    ) -> None:
+        jobs = bench.add(2)
+        bench.process(lease=HOUR)
+        endings = [failed(lease, bench.now) for lease in bench.leases()]
+        bench.finish(*endings)
+        leases = bench.leases()
+        assert bench.finish(*(succeeded(lease, result) for lease in leases)) == frozenset(leases)
+        for job, ending in zip(jobs, endings, strict=True):
+            record = bench.job(job)
+            assert (record.state, record.result) == (JobState.SUCCEEDED, result)
+            assert (record.runs, record.failures, record.run) == ((ending.entry,), 1, 2)
+
     def test_a_result_that_could_not_be_stored_is_told(self, bench: Bench) -> None:
         (job,) = bench.add()
         bench.process()

@@ -223,6 +223,22 @@ class PruneConformance:
         assert self.prune(bench) == 1
         assert not bench.exists(long)
 
+    @pytest.mark.parametrize("result", [None, b"1"])
+    def test_each_job_of_one_report_is_kept_for_its_own_time(
+        self, bench: Bench, result: bytes | None
+    ) -> None:
+        bench.open(Retention(succeeded=MINUTE))
+        bench.process()
+        for kept in (0, HOUR, None, SECOND, 2 * HOUR):
+            bench.add(keep_result=kept)
+        leases = bench.leases()
+        jobs = [lease.job_id for lease in leases]
+        bench.finish(*(succeeded(lease, result) for lease in leases))
+        for wait, left in ((MINUTE, {1, 2, 4}), (HOUR, {2, 4}), (2 * HOUR, {2})):
+            bench.pass_time(wait + 1)
+            self.prune(bench)
+            assert set(bench.look()) == {jobs[number] for number in left}
+
     @pytest.mark.parametrize("awake", [0, DAY])
     def test_zero_keeps_nothing(self, bench: Bench, awake: int) -> None:
         bench.open(KEEP_NOTHING)

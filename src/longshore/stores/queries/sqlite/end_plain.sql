@@ -1,12 +1,14 @@
--- Copy succeeded jobs that return nothing, all kept for as long, to those that have ended.
+-- Copy succeeded jobs that return nothing to those that have ended, if they are kept at all.
 insert into longshore_ended (
     id, state, queue, kind, kept_until, finalized_at, run, claimed_by, claimed_at, attempted_at,
     failures, interruptions, max_attempts, priority, scheduled_at, created_at, expires_at, timeout,
     keep_result, reason, result_error, tags, result, meta, progress, runs, payload
 )
 select
-    j.id, 'succeeded', j.queue, j.kind, :until, :now, j.run, j.claimed_by,
+    j.id, 'succeeded', j.queue, j.kind, :now + max(:kept, j.keep_result), :now, j.run, j.claimed_by,
     j.claimed_at, j.attempted_at, j.failures, j.interruptions, j.max_attempts, j.priority,
     j.scheduled_at, j.created_at, j.expires_at, j.timeout, j.keep_result, null, null, j.tags, null,
     j.meta, j.progress, j.runs, j.payload
-from json_each(:ids) as e cross join longshore_job as j on j.id = e.value;
+from json_each(:ids) as e cross join longshore_job as j on j.id = e.value
+-- Either may be null, for ever; then so is the longer.
+where max(:kept, j.keep_result) is not 0;

@@ -137,6 +137,8 @@ def new_job(kind: str, options: Options, payload: bytes) -> NewJob:
         expires_at,
         options.keep_result,
         options.tags,
+        None,
+        options.id is None,
     )
 
 

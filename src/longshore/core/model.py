@@ -92,7 +92,11 @@ class Progress(msgspec.Struct, frozen=True, gc=False):
 
 
 class NewJob(msgspec.Struct, frozen=True, gc=False):
-    """A job not yet stored. ``state`` is available or scheduled (later: waiting)."""
+    """A job not yet stored. ``state`` is available or scheduled (later: waiting).
+
+    ``fresh``: the id was made for this very job, so none that has ended can have it and a store
+    need not look among those, unless its replies can be lost and the request be repeated.
+    """
 
     id: str
     kind: str
@@ -108,6 +112,7 @@ class NewJob(msgspec.Struct, frozen=True, gc=False):
     keep_result: int | None = 86_400_000_000
     tags: tuple[str, ...] = ()
     meta: Mapping[str, Any] | None = None
+    fresh: bool = False
 
 
 class Inserted(msgspec.Struct, frozen=True, gc=False):

@@ -33,8 +33,11 @@ class Producing(Core):
         if not jobs:
             return []
         ids = [job.id for job in jobs]
-        rows: list[Row] = yield self.sql["ended_between"](low=min(ids), high=max(ids))
-        if not rows[0][0]:
+        rows: list[Row] = []
+        given = [job.id for job in jobs if not job.fresh]
+        if given:
+            rows = yield self.sql["ended_between"](low=min(given), high=max(given))
+        if not (rows and rows[0][0]):
             written = yield from self._insert(jobs)
             if written == len(jobs):
                 return [Inserted(job_id) for job_id in ids]

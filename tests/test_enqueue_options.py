@@ -146,7 +146,7 @@ def test_b25_the_largest_tags_are_accepted(jobs: Longshore) -> None:
 @pytest.mark.parametrize(
     ("pushed", "error", "told"),
     [
-        ({}, InvalidOption, r"kind=None"),
+        ({}, InvalidOption, r"names no job"),
         ({"kind": ""}, InvalidOption, r"kind=''"),
         ({"kind": "x" * 201}, InvalidOption, r"kind=.*200"),
         ({"kind": 5}, InvalidOption, r"kind=5"),
@@ -155,7 +155,7 @@ def test_b25_the_largest_tags_are_accepted(jobs: Longshore) -> None:
         ({"kind": "x", "kwargs": {1: 2}}, UnstorableArgument, r"key.*int"),
         ({"kind": "x", "job": "y"}, InvalidOption, r"'job'"),
         ({"kind": "x", "backoff": 5}, InvalidOption, r"'backoff'"),
-        ({5: "x"}, InvalidOption, r"kind=None"),
+        ({5: "x"}, InvalidOption, r"names no job"),
     ],
 )
 def test_a_pushed_dictionary_that_is_refused(

@@ -17,7 +17,13 @@ from longshore.core.settings import Durability, Settings
 from longshore.core.store import Store
 from longshore.core.wording import shown
 from longshore.declare import new_job, read_push
-from longshore.errors import ArgsMismatch, EnqueueError, IdConflict, LongshoreError
+from longshore.errors import (
+    ArgsMismatch,
+    ConfigurationError,
+    EnqueueError,
+    IdConflict,
+    LongshoreError,
+)
 from longshore.handle import JobHandle
 from longshore.job import BoundJob, JobDecorator
 from longshore.middleware import Around, Event, EventName, L, M
@@ -184,6 +190,9 @@ class Longshore:
         """
         from longshore.worker.embedded import Worker  # noqa: PLC0415 - a web process has none
 
+        if isinstance(queues, str):
+            # Taken apart it would be queues of one letter, served in silence.
+            raise ConfigurationError(f"queues={shown(queues)} is one text. Give a list of names.")
         return Worker(
             self,
             queues=tuple(queues),
@@ -263,7 +272,8 @@ class Longshore:
         return declaration, new_job(declaration.kind, item.options, item.payload)
 
     def _get(self, job_id: str) -> Plan[JobHandle[Any]]:
-        handle: JobHandle[Any] = JobHandle(self, job_id, None)
+        # Ids are kept in one form; a UUID object and capitals mean the same job.
+        handle: JobHandle[Any] = JobHandle(self, str(job_id).lower(), None)
         yield from handle.refreshing()
         return handle
 

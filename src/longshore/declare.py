@@ -160,8 +160,14 @@ def read_push(
     job: Mapping[str, object], settings: Settings
 ) -> tuple[str, Sequence[object], Mapping[str, object], Options]:
     """Check a pushed dictionary: its kind, positional and named arguments, and options."""
-    given = dict(job)
-    kind = _kind(given.pop("kind", None))
+    whole: object = job  # what comes from a JSON document may be anything
+    given = dict(cast("Mapping[str, object]", whole)) if isinstance(whole, Mapping) else {}
+    if "kind" not in given:
+        raise InvalidOption(
+            f"{shown(job)} names no job: push() takes a dictionary with a kind, such as"
+            ' {"kind": "app.jobs.send_welcome", "args": [42]}; nothing was enqueued.'
+        )
+    kind = _kind(given.pop("kind"))
     args, kwargs = given.pop("args", ()), given.pop("kwargs", {})
     if not isinstance(args, list | tuple) or not isinstance(kwargs, dict):
         msg = f"job {kind}: args must be a list and kwargs a dictionary; nothing was enqueued"

@@ -41,6 +41,7 @@ IMPORT_TIME = 60.0
 
 _FORMS = "module:attribute, path/to/file.py:attribute, or module:create() for a factory"
 _FRAMES = 5
+_under_way: list[str] = []
 _SPEC = re.compile(r"(?P<target>.+?\.py|[^:]+)(?::(?P<attribute>[^:]*))?")
 
 
@@ -83,6 +84,11 @@ def load(
     # One folder only: with the current one below it, a file would have two names.
     _put_first(here if place is None else place.folder)
     return finder.search(here) if place is None else finder.resolve(place)
+
+
+def importing() -> str | None:
+    """The application that :func:`load` is importing right now: its code asks who started it."""
+    return _under_way[-1] if _under_way else None
 
 
 class _Place(msgspec.Struct, frozen=True):
@@ -208,7 +214,8 @@ class _Finder(Generic[T]):
         if isinstance(value, self.instance_of):
             return value, where
         hint = f" If it makes one, write {where}()." if callable(value) else ""
-        raise AppNotFound(f"{where} is a {type(value).__name__}, not a {self.wanted} object.{hint}")
+        kind = type(value).__name__
+        raise AppNotFound(f"{where} is of type {kind}, not a {self.wanted} object.{hint}")
 
     def instances(self, module: ModuleType) -> list[tuple[str, T]]:
         """Its different objects of the class, each under its first name."""
@@ -223,6 +230,7 @@ class _Finder(Generic[T]):
 
         That the wanted thing itself is not there is left to the caller.
         """
+        _under_way.append(what)
         try:
             with _time_limit(self.import_time):
                 return run()
@@ -235,6 +243,8 @@ class _Finder(Generic[T]):
             if _is_absence(error, what):
                 raise
             raise AppImportFailed(_report(f"importing {what} failed", error)) from None
+        finally:
+            _under_way.pop()
 
 
 def _place(spec: str | None, environ: Mapping[str, str], cwd: Path) -> _Place | None:

@@ -27,6 +27,8 @@ R_co = TypeVar("R_co", covariant=True)
 
 _CALM: Final = 0.05  # seconds that an ended job may go unnoticed in a busy store
 
+_HINTS: Final = {JobState.AVAILABLE: " Does a worker serve its queue? `longshore status` tells."}
+
 
 class App(Protocol):
     """What jobs, handles and queries need of their application."""
@@ -189,7 +191,10 @@ class JobHandle(Generic[R_co]):
             if limit is not None:
                 left = min(left, limit - waited)
                 if left <= 0:
-                    msg = f"job {self.id} ({self.kind}) was still {self.state} after {limit:g} s"
+                    msg = (
+                        f"job {self.id} ({self.kind}) was still {self.state} after {limit:g} s;"
+                        f" it goes on.{_HINTS.get(self.state, '')}"
+                    )
                     raise ResultTimeout(msg)
             if (yield from pause(left)):
                 # The hint may be of any job. In a busy store it comes all the time, so look again
@@ -209,10 +214,13 @@ class JobHandle(Generic[R_co]):
     def _value(self, job: JobRecord) -> Any:  # an R_co, as far as the job's annotation goes
         match job.state:
             case JobState.DEAD:
-                msg = f"job {job.id} ({job.kind}) is dead after {job.attempt} attempts: {job.error}"
+                attempts = "1 attempt" if job.attempt == 1 else f"{job.attempt} attempts"
+                msg = f"job {job.id} ({job.kind}) is dead after {attempts}: {job.error}"
                 raise JobDead(msg)
             case JobState.CANCELLED:
-                msg = f"job {job.id} ({job.kind}) was cancelled: {job.reason}"
+                # Without a reason of somebody's the state itself stands there.
+                why = "" if job.reason == job.state else f": {job.reason}"
+                msg = f"job {job.id} ({job.kind}) was cancelled{why}"
                 raise JobCancelled(msg)
             case _ if job.result_error is not None:
                 msg = f"job {job.id} ({job.kind}) succeeded, but {job.result_error}"

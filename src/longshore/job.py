@@ -24,7 +24,9 @@ from typing import (
 from longshore.callers import warn
 from longshore.context import CONTEXT, JobContext
 from longshore.core.registry import Declaration
+from longshore.core.wording import shown
 from longshore.declare import CallOptions, JobOptions, Options, declare, new_job, read_options
+from longshore.errors import NotAJobFunction
 from longshore.handle import App, JobHandle
 
 #: Arguments of more bytes than this are stored, with a warning.
@@ -192,6 +194,11 @@ class JobDecorator:
         """Declare a job; see the table of options in the reference."""
 
         def wrap(function: Callable[..., Any]) -> JobFunction[..., Any, Any]:
+            if isinstance(function, JobFunction):
+                msg = (
+                    f"{shown(function)} is a job already; declare it once, or declare its function"
+                )
+                raise NotAJobFunction(msg)
             declaration = declare(self._app, function, context=context, options=options)
             # A plain call has no running job, so the context parameter gets the detached one.
             plain = partial(function, CONTEXT) if context else function

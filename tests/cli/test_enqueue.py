@@ -126,7 +126,7 @@ def test_enqueue_options(run: Call, shop: Longshore) -> None:
     [
         (("--at", "2030-01-01T00:00"), "time zone"),
         (("--at", "soon"), "ISO 8601"),
-        (("--in", "5m", "--at", "2030-01-01T00:00Z"), "both"),
+        (("--in", "5m", "--at", "2030-01-01T00:00Z"), "--in and --at"),
         (("--in", "-5"), ">= 0"),
         (("--queue", "a b"), "lower-case"),
         (("--priority", "high"), "-32768"),

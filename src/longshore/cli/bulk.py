@@ -193,12 +193,19 @@ def _by_query(app: Longshore, out: Out, verb: Verb, asked: Asked) -> None:
         return
     if found:
         confirm(f"{verb.name}: {about}", asked)
-    with out.progress(verb.name, found) as advance:
-        total = verb.act(
-            query,
-            asked.reason,
-            lambda so_far: advance(so_far.changed + so_far.requested + so_far.skipped),
-        )
+    seen = 0
+
+    def told(so_far: Changes) -> None:
+        nonlocal seen
+        seen = so_far.changed + so_far.requested + so_far.skipped
+        advance(seen)
+
+    try:
+        with out.progress(verb.name, found) as advance:
+            total = verb.act(query, asked.reason, told)
+    except KeyboardInterrupt:
+        out.say(f"{verb.name}: {seen} of {many(found, 'job')} done; repeat the command to go on")
+        raise
     _report(out, total, found, verb)
 
 

@@ -106,7 +106,9 @@ class Out:
                         click.echo(f"{'':<{width}}  {line}".rstrip())
             case _:
                 for name, text in shown:
-                    click.echo(f"{name}\t{clean(text)}")
+                    # A traceback stays readable in a pipe: a line each, under the same name.
+                    for line in text.splitlines() or [""]:
+                        click.echo(f"{name}\t{clean(line)}")
 
     @contextmanager
     def progress(self, doing: str, total: int | None) -> Generator[Callable[[int], None]]:

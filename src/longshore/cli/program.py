@@ -59,7 +59,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         warnings.showwarning = _show_warning
         try:
             code = _invoke(given, options)
-            sys.stdout.flush()
+            _flush(sys.stdout)
         except BrokenPipeError:
             # Whoever read our output has seen enough (`| head`): no fault of anybody.
             _silence(sys.stdout)
@@ -92,9 +92,12 @@ def _invoke(arguments: list[str], options: Globals) -> int:
 
 def _explain(error: Exception, options: Globals) -> int:
     match error:
+        case click.exceptions.NoArgsIsHelpError():
+            click.echo(error.format_message(), err=True)  # the help is the message
+            return USAGE.exit
         case click.UsageError():
             where = f" Compare {error.ctx.command_path} --help." if error.ctx else ""
-            return _report(USAGE, f"{error.format_message()}{where}", options)
+            return _report(USAGE, f"{_sentence(error)}{where}", options)
         case click.ClickException():
             return _report(PIPE, error.format_message(), options)
         case LongshoreError():
@@ -103,12 +106,20 @@ def _explain(error: Exception, options: Globals) -> int:
             return _report(UNEXPECTED, f"{type(error).__name__}: {error}", options, error)
 
 
+def _sentence(error: click.UsageError) -> str:
+    """What click has to say, on one line and with a full stop."""
+    text = " ".join(error.format_message().split())
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
 def _report(kind: Kind, message: str, options: Globals, error: BaseException | None = None) -> Exit:
     if error is not None and options.verbose:
         import traceback  # noqa: PLC0415 - only who asks for it
 
         click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
-    between = "" if message.endswith("\n") else " "
+    # After a drawing or a traceback the number has a line of its own.
+    several = "\n" in message.rstrip("\n")
+    between = "" if message.endswith("\n") else "\n" if several else " "
     try:
         click.echo(f"{NAME}: {clean(message, keep_lines=True)}{between}{kind.pointer}", err=True)
     except OSError:
@@ -129,6 +140,12 @@ def _tolerate_any_text() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
+
+
+def _flush(stream: TextIO | None) -> None:
+    """Write out what is buffered; a stream that the caller closed (``>&-``) is none at all."""
+    if stream is not None:
+        stream.flush()
 
 
 def _silence(stream: TextIO | None) -> None:

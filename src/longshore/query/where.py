@@ -167,14 +167,29 @@ def _states(where: Where, value: object, _: Registry) -> Where:
     return msgspec.structs.replace(where, states=_both(where.states, states))
 
 
+#: What other systems call a state.
+_CALLED_ELSEWHERE: Final = {
+    "queued": JobState.AVAILABLE,
+    "pending": JobState.AVAILABLE,
+    "ready": JobState.AVAILABLE,
+    "failed": JobState.DEAD,
+    "error": JobState.DEAD,
+    "started": JobState.RUNNING,
+    "done": JobState.SUCCEEDED,
+    "completed": JobState.SUCCEEDED,
+    "finished": JobState.SUCCEEDED,
+}
+
+
 def read_state(text: str) -> JobState:
     """A state by its name; raises :class:`InvalidOption` with the nearest one."""
     try:
         return JobState(text)
     except ValueError:
+        elsewhere = _CALLED_ELSEWHERE.get(text.lower())
+        near = f" Did you mean {elsewhere}?" if elsewhere else did_you_mean(text, JobState)
         raise InvalidOption(
-            f"state={shown(text)} is not a state.{did_you_mean(text, JobState)}"
-            f" States: {', '.join(JobState)}."
+            f"state={shown(text)} is not a state.{near} States: {', '.join(JobState)}."
         ) from None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from heapq import heapify, heappop, heappush
 from typing import Any, TypeAlias
 
+import msgspec
 from msgspec import json
 
 from longshore.core.model import JobRecord, JobState, NewJob, Progress, Run
@@ -21,7 +22,7 @@ WAITING = JobState.WAITING
 CANCELLED = JobState.CANCELLED
 
 #: In a line: priority, when due, id, a serial number that no two entries share, the row.
-#: An entry counts only while its row points at it; the others are left until they come up.
+#: An entry counts only while its number is its row's place; others are left until they come up.
 Entry: TypeAlias = "tuple[int, int, str, int, Row]"
 #: By time: when, a serial number, the row.
 Timed: TypeAlias = "tuple[int, int, Row]"
@@ -32,64 +33,54 @@ FIRST_RUNS = 20
 LAST_RUNS = 80
 
 
-class Row:
-    """One job. What never changes is read from ``new``."""
+class Row(msgspec.Struct, eq=False, gc=False):
+    """One job. What never changes is read from ``new``.
 
-    __slots__ = (
-        "attempted_at",
-        "budgets",
-        "cancel_requested",
-        "claim_id",
-        "claimed_at",
-        "claimed_by",
-        "entry",
-        "expires_at",
-        "failures",
-        "finalized_at",
-        "interruptions",
-        "kept_until",
-        "meta",
-        "new",
-        "parked",
-        "parked_by",
-        "priority",
-        "progress",
-        "queue",
-        "reason",
-        "result",
-        "result_error",
-        "run",
-        "runs",
-        "scheduled_at",
-        "state",
-        "tally",
-    )
+    It points at nothing that points back, so the garbage collector need not look at it.
+    """
 
-    def __init__(self, new: NewJob, tally: Tally) -> None:
-        self.new = new
-        self.tally = tally
-        self.state = new.state
-        self.queue = new.queue
-        self.priority = new.priority
-        self.scheduled_at = new.scheduled_at
-        self.expires_at = new.expires_at
-        self.meta = json.encode(new.meta) if new.meta else None
-        self.run = self.failures = self.interruptions = self.claim_id = 0
-        self.attempted_at: int | None = None
-        self.claimed_at = 0
-        self.finalized_at: int | None = None
-        self.kept_until: int | None = None
-        self.claimed_by: str | None = None
-        self.cancel_requested = False
-        self.parked: str | None = None
-        self.parked_by: str | None = None
-        self.reason: str | None = None
-        self.result: bytes | None = None
-        self.result_error: str | None = None
-        self.progress: Progress | None = None
-        self.budgets: bytes | None = None
-        self.runs: tuple[Run, ...] = ()
-        self.entry: Entry | None = None
+    new: NewJob
+    tally: Tally
+    state: JobState
+    queue: str
+    priority: int
+    scheduled_at: int
+    expires_at: int | None
+    meta: bytes | None
+    run: int = 0
+    failures: int = 0
+    interruptions: int = 0
+    claim_id: int = 0
+    attempted_at: int | None = None
+    claimed_at: int = 0
+    finalized_at: int | None = None
+    kept_until: int | None = None
+    claimed_by: str | None = None
+    cancel_requested: bool = False
+    parked: str | None = None
+    parked_by: str | None = None
+    reason: str | None = None
+    result: bytes | None = None
+    result_error: str | None = None
+    progress: Progress | None = None
+    budgets: bytes | None = None
+    runs: tuple[Run, ...] = ()
+    place: int = 0  # serial number of its entry in a line; 0 when it waits in none
+
+    @classmethod
+    def of(cls, new: NewJob, tally: Tally) -> Row:
+        """The row of a job that has just come."""
+        meta = json.encode(new.meta) if new.meta else None
+        return cls(
+            new,
+            tally,
+            new.state,
+            new.queue,
+            new.priority,
+            new.scheduled_at,
+            new.expires_at,
+            meta,
+        )
 
     def log(self, run: Run) -> None:
         """Add a line to the history, of which the first and the last are kept."""
@@ -158,10 +149,10 @@ class Lane:
     def head(self) -> Entry | None:
         """The first entry that counts."""
         ordered, others = self.ordered, self.others
-        while ordered and ordered[0][4].entry is not ordered[0]:
+        while ordered and ordered[0][4].place != ordered[0][3]:
             ordered.popleft()
             self.stale -= 1
-        while others and others[0][4].entry is not others[0]:
+        while others and others[0][4].place != others[0][3]:
             heappop(others)
             self.stale -= 1
         if ordered and not (others and others[0] < ordered[0]):
@@ -174,8 +165,8 @@ class Lane:
         while ordered and not self.others:  # nearly always
             entry = ordered.popleft()
             row = entry[4]
-            if row.entry is entry:
-                row.entry = None
+            if row.place == entry[3]:
+                row.place = 0
                 return row
             self.stale -= 1
         head = self.head()
@@ -186,15 +177,15 @@ class Lane:
         else:
             heappop(self.others)
         row = head[4]
-        row.entry = None
+        row.place = 0
         return row
 
     def forget(self) -> None:
         """An entry has become stale; when they are the most, rid the line of them."""
         self.stale += 1
         if self.stale > 1000 and self.stale * 2 > len(self.ordered) + len(self.others):
-            self.ordered = deque(entry for entry in self.ordered if entry[4].entry is entry)
-            self.others = [entry for entry in self.others if entry[4].entry is entry]
+            self.ordered = deque(entry for entry in self.ordered if entry[4].place == entry[3])
+            self.others = [entry for entry in self.others if entry[4].place == entry[3]]
             heapify(self.others)
             self.stale = 0
 
@@ -240,7 +231,7 @@ class Rows:
 
     def add(self, new: NewJob) -> None:
         """A new job."""
-        row = self.rows[new.id] = Row(new, self.tally(new.queue, new.kind))
+        row = self.rows[new.id] = Row.of(new, self.tally(new.queue, new.kind))
         row.tally[new.state] += 1
         self.place(row)
         if new.expires_at is not None:
@@ -273,8 +264,8 @@ class Rows:
         self.serial += 1
         # In `due` nothing but the time counts.
         first = row.priority if row.state is AVAILABLE else row.scheduled_at
-        entry = row.entry = (first, row.scheduled_at, row.new.id, self.serial, row)
-        return entry
+        row.place = self.serial
+        return (first, row.scheduled_at, row.new.id, self.serial, row)
 
     def withdraw(self, row: Row) -> None:
         """Take a row out of its line, or from among the running and parked."""
@@ -282,8 +273,8 @@ class Rows:
             self.drop_running(row)
         elif row.parked is not None:
             self.parked.pop(row.new.id, None)
-        elif row.entry is not None:
-            row.entry = None
+        elif row.place:
+            row.place = 0
             if row.state is AVAILABLE:
                 self.lanes[row.queue].forget()
 

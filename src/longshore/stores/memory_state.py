@@ -323,7 +323,7 @@ class State(Inspecting):
         while due and promoted < limit and due[0][0] <= now:
             entry = heappop(due)
             row = entry[4]
-            if row.entry is entry:
+            if row.place == entry[3]:
                 self.step(row, AVAILABLE)
                 self.place(row)
                 promoted += 1
@@ -342,7 +342,7 @@ class State(Inspecting):
 
     def _due_in(self, now: int) -> int | None:
         due = self.due
-        while due and due[0][4].entry is not due[0]:
+        while due and due[0][4].place != due[0][3]:
             heappop(due)
         return max(0, due[0][0] - now) if due else None
 

@@ -18,6 +18,7 @@ import msgspec
 from longshore.core.durations import Duration, seconds
 from longshore.core.registry import Isolation
 from longshore.core.store import Orders, ProcessBeat, Rescue
+from longshore.discovery import importing
 from longshore.errors import ConfigurationError, LongshoreError
 from longshore.middleware import Event
 from longshore.worker.engine import Engine
@@ -76,6 +77,7 @@ class Worker:
 
         Example: ``jobs.worker().run(until_empty=True)``
         """
+        _refuse_while_imported()
         if self._options.processes > 1:
             self._run_many(until_empty=until_empty)
             return
@@ -187,6 +189,16 @@ class Worker:
 
     def _told_of_rescue(self, count: int) -> None:
         self._app.around.publish(Event(name="job.rescued", reason=f"{count} jobs"))
+
+
+def _refuse_while_imported() -> None:
+    """A script without a guard starts its worker anew in every process that imports it."""
+    module = importing()
+    if module is not None:
+        raise ConfigurationError(
+            f"importing {module} starts a worker, and each process of that worker imports it"
+            ' again. Put the call of run() under `if __name__ == "__main__":`.'
+        )
 
 
 @contextmanager

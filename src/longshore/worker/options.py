@@ -61,7 +61,7 @@ def lines_of(queues: Sequence[str]) -> tuple[Line, ...]:
         raise ConfigurationError("a worker needs at least one queue, for example '*'")
     for name in wanted:
         if wanted.count(name) > 1:
-            raise ConfigurationError(f"queue {name!r} is listed twice; its first place counts")
+            raise ConfigurationError(f"queue {name!r} is listed twice. Name it once, at its place.")
     return tuple(Line((_pattern(name),), left_out) for name in wanted)
 
 

@@ -11,6 +11,8 @@ from longshore.cli.session import application
 from longshore.cli.views import many
 from longshore.errors import SchemaMismatch
 
+_NEWER = "the tables are newer than this release of Longshore. Upgrade the application."
+
 
 @click.group("db", cls=Group, examples=("longshore db status", "longshore db up"))
 def command() -> None:
@@ -41,9 +43,7 @@ def status(ctx: click.Context) -> None:
         )
     kind = kind_of(SchemaMismatch())
     if found.unknown:
-        raise Failure(
-            kind, "the tables are newer than this release of Longshore. Upgrade the application."
-        )
+        raise Failure(kind, _NEWER)
     if found.pending:
         raise Failure(
             kind, f"{many(len(found.pending), 'migration')} to run. Run `longshore db up`."
@@ -58,7 +58,10 @@ def up(ctx: click.Context) -> None:
     with application(ctx) as app:
         with out.progress("migrating", None):
             ran = app.migrate()
+            unknown = app.store.schema().unknown
         address = str(app.settings.store)
+        if unknown:
+            raise Failure(kind_of(SchemaMismatch()), _NEWER)
         out.fields(
             {"store": address, "ran": list(ran)},
             [("store", address), ("ran", ", ".join(ran) or "nothing; it was up to date")],

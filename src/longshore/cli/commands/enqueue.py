@@ -67,6 +67,8 @@ def command(
     """
     if timeout is not None and not wait:
         raise click.UsageError("--timeout is for --wait.", ctx)
+    if options["delay"] is not None and options["at"] is not None:
+        raise click.UsageError("--in and --at: give one of them.", ctx)
     out = out_of(ctx)
     with application(ctx) as app:
         declaration = _resolve(app, job)

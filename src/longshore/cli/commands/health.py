@@ -12,6 +12,7 @@ from longshore.cli.commands.status import process_view
 from longshore.cli.exit import DEGRADED, IN_MEMORY, NO_WORKER, Failure
 from longshore.cli.output import out_of
 from longshore.cli.parts import Command, option
+from longshore.cli.views import many
 from longshore.core.settings import Settings
 from longshore.core.store import ProcessRecord
 from longshore.errors import StoreUnavailable
@@ -77,7 +78,8 @@ def _judge(ctx: click.Context, reports: list[Report], *, live: bool, name: str |
 def _sentence(report: Report) -> str:
     busy = sum(child.busy for child in report.children)
     claims = "ready" if report.ready else "not ready"
-    return f"{report.state}, {claims}, {len(report.children)} processes, {busy} jobs held"
+    processes = "1 process" if len(report.children) == 1 else f"{len(report.children)} processes"
+    return f"{report.state}, {claims}, {processes}, {many(busy, 'job')} held"
 
 
 def _ask_store(ctx: click.Context, name: str | None) -> None:

@@ -19,6 +19,7 @@ from longshore.ids import is_id
 from longshore.query import JobQuery
 
 DISCARDED = "discarded by a person"
+_IDS = "ids are UUIDs of 36 characters, and `longshore jobs list` prints them"
 
 
 @click.group(
@@ -110,7 +111,7 @@ def list_(
 def show(ctx: click.Context, job_id: str) -> None:
     """Show everything about one job."""
     if not is_id(job_id.lower()):
-        raise Failure(BAD_ID, f"{safely(job_id)} is not a job's id.")
+        raise Failure(BAD_ID, f"{safely(job_id)} is not a job's id: {_IDS}.")
     with application(ctx) as app:
         job = app.get(job_id.lower()).record
         out_of(ctx).fields({"job": whole(job)}, shown(job))
@@ -192,7 +193,7 @@ def _perform(
         raise Failure(USAGE, f"say which jobs to {verb.name}: ids, --query Q, or --all.")
     for text in ids:
         if not is_id(text.lower()):
-            raise Failure(BAD_ID, f"{safely(text)} is not a job's id. Nothing was changed.")
+            raise Failure(BAD_ID, f"{safely(text)} is not a job's id: {_IDS}. Nothing was changed.")
     with application(ctx) as app:
         asked = Asked(ids, query, all_, yes, dry_run, reason)
         perform(app, out_of(ctx), verb, asked)

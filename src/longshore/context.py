@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from longshore.core.model import Claimed, Lease, Progress
-from longshore.core.wording import shown
+from longshore.core.wording import shown, storable
 from longshore.errors import Cancelled, Interrupted, InvalidOption, LongshoreError, NotInAJob
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -36,6 +36,7 @@ class RunState(msgspec.Struct, eq=False):
     lost: bool = False
     verdict: LongshoreError | None = None
     error: BaseException | None = None
+    place: int = -1  # in the beacon, from the start of the body until its end is stored
 
 
 class JobContext:
@@ -141,7 +142,7 @@ class JobContext:
         said = Progress(
             _number("done", done),
             None if total is None else _number("total", total),
-            None if message is None else str(message)[:1000],
+            None if message is None else storable(str(message)[:1000], 4000),
         )
         if self._run is not None:
             self._run.report(self._run.lease, said)
@@ -168,7 +169,7 @@ class JobContext:
 def _number(field: str, value: Any) -> float:
     # JSON has no NaN: stored as null, it would make the whole record unreadable.
     if isinstance(value, int | float) and -_HUGE < value < _HUGE:
-        return value
+        return float(value)
     msg = f"progress: {field}={shown(value)} is not a number"
     raise InvalidOption(msg)
 

@@ -5,6 +5,7 @@ kill and shows the order in which things really happened.
 """
 
 import asyncio
+import ctypes
 import os
 import signal
 import threading
@@ -12,6 +13,8 @@ import time
 
 from longshore import CONTEXT, JobContext, Longshore, constant
 
+# Some applications take seconds to import.
+threading.Event().wait(float(os.environ.get("HARBOUR_BOOT", "0")))
 jobs = Longshore(lease=float(os.environ.get("HARBOUR_LEASE", "15")))
 
 
@@ -91,3 +94,24 @@ def isolated_kill(ctx: JobContext = CONTEXT) -> str:
 @jobs.job(kind="where")
 def where() -> int:
     return os.getpid()
+
+
+@jobs.job(kind="fork")
+def fork(ctx: JobContext = CONTEXT) -> int:
+    """Forks and, as careless code does, lets both copies return."""
+    pid = os.fork()
+    note("forked" if pid else "copy", ctx.id, pid)
+    return pid
+
+
+@jobs.job(kind="always-kill")
+def always_kill(ctx: JobContext = CONTEXT) -> None:
+    note("start", ctx.id, ctx.run)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@jobs.job(kind="hold")
+def hold(seconds: float, ctx: JobContext = CONTEXT) -> None:
+    """Keeps the interpreter's lock, as an extension in C may: no other thread runs meanwhile."""
+    note("start", ctx.id, ctx.run)
+    ctypes.PyDLL(None).usleep(int(seconds * 1e6))

@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("LONGSHORE_APP", "shop:jobs")
     monkeypatch.setenv("PYTHONPATH", str(SOURCE))
     before = list(sys.path)
-    yield tmp_path
+    # Workers that run on this machine beside the tests do not answer `health` here. A folder of
+    # its own, because the path of a socket is short.
+    with tempfile.TemporaryDirectory(prefix="longshore-") as runtime:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
+        yield tmp_path
     sys.path[:] = before
     forget(tmp_path)
 

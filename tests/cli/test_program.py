@@ -72,6 +72,29 @@ def test_no_argument_prints_the_commands(run: Call) -> None:
         assert f"  {name} " in said.out
 
 
+def test_a_group_alone_prints_its_commands_as_a_wrong_call(run: Call) -> None:
+    said = run("queues")
+    assert said.code == 2
+    assert said.err.startswith("Examples:\n  longshore queues list")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("worker", "extra"), "longshore: Got unexpected extra argument (extra). Compare "),
+        (("completion",), "Choose from: bash, zsh, fish. Compare longshore completion --help. "),
+        (("jobs", "show", "01a1fb7b"), "ids are UUIDs of 36 characters"),
+    ],
+)
+def test_a_wrong_call_is_told_in_sentences(run: Call, arguments: Sequence[str], said: str) -> None:
+    assert said in run(*arguments).err
+
+
+def test_the_number_stands_below_a_traceback(run: Call, folder: Path) -> None:
+    (folder / "shop.py").write_text("raise ValueError('no DATABASE_URL')")
+    assert "ValueError: no DATABASE_URL\nLONGSHORE-E302 " in run("check").err
+
+
 def test_examples_name_commands_and_options_that_exist() -> None:
     for path, command in every_command():
         for line in getattr(command, "examples", ()):

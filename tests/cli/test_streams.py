@@ -1,6 +1,7 @@
 """Terminals of all kinds, readers that leave, and people who press Ctrl-C."""
 
 import contextlib
+import io
 import json
 import os
 import pty
@@ -9,10 +10,14 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from longshore import Longshore
+from longshore.cli.output import Out
+from longshore.cli.parts import Globals
+from longshore.query import Changes, JobQuery
 from tests.cli.tools import Call, fresh, push
 
 # --- B58: streams and terminals ----------------------------------------------------------------
@@ -149,3 +154,41 @@ def test_on_a_terminal_a_person_is_asked(folder: Path, shop: Longshore) -> None:
     assert "cancelled" in said
     assert "3/3" in said  # the progress bar
     assert shop.query.filter(state="cancelled").count() == 3
+
+
+def test_b58_no_standard_output_at_all(folder: Path) -> None:
+    command = f"exec {sys.executable} -m longshore check >&-"
+    said = subprocess.run(
+        ["/bin/sh", "-c", command],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert said.returncode == 0, said.stderr
+    assert "Traceback" not in said.stderr
+
+
+def test_ctrl_c_during_a_bulk_verb_tells_how_far_it_came(
+    run: Call, shop: Longshore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(shop, 3)
+
+    def stopped(query: JobQuery, reason: str | None, *, progress: Any) -> Any:
+        progress(Changes(changed=2, examined=2))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(JobQuery, "cancel", stopped)
+    said = run("jobs", "cancel", "--all", "--yes")
+    assert said.code == 130
+    assert "cancel: 2 of 3 jobs done; repeat the command to go on" in said.err
+
+
+def test_a_traceback_stays_readable_in_a_pipe() -> None:
+    out = Out(Globals(output="plain"))
+    with contextlib.redirect_stdout(io.StringIO()) as written:
+        out.fields({}, [("id", "1"), ("traceback", "Traceback:\n  File x\nOSError"), ("none", "")])
+    assert written.getvalue() == (
+        "id\t1\ntraceback\tTraceback:\ntraceback\t  File x\ntraceback\tOSError\nnone\t\n"
+    )

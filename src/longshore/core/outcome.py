@@ -11,6 +11,7 @@ from longshore.core.backoff import Backoff, WaitFunction, as_backoff, safe_wait
 from longshore.core.durations import Duration, microseconds
 from longshore.core.model import Claimed, Ending, JobState, Lease, Run, Why
 from longshore.core.options import check_max_attempts, check_priority, check_queue
+from longshore.core.wording import storable
 from longshore.errors import (
     AttemptTimeout,
     Cancelled,
@@ -190,13 +191,13 @@ def decide(
                 entry=attempt.entry(Why.SNOOZED),
             )
         case Discard(reason=reason):
-            return _discarded(attempt, reason, None)
+            return _discarded(attempt, _said(reason), None)
         case Cancelled():
             return Ending(
                 attempt.lease,
                 JobState.CANCELLED,
                 entry=attempt.entry(Why.CANCELLED),
-                reason=str(raised) or "cancelled while it ran",
+                reason=_said(raised) or "cancelled while it ran",
             )
         case Interrupted():
             return released(attempt)
@@ -272,6 +273,15 @@ def _discarded(attempt: Attempt, reason: str, text: ErrorText | None) -> Ending:
         entry=attempt.entry(Why.CANCELLED, text),
         reason=reason,
     )
+
+
+def _said(reason: object) -> str:
+    """A reason as it can be stored: a job may give anything, and one ending may spoil a batch."""
+    try:
+        text = str(reason)
+    except BaseException as problem:  # noqa: BLE001 - a user's __str__ may raise anything
+        text = f"(its reason could not be made: {type(problem).__name__})"
+    return storable(text, MAX_MESSAGE)
 
 
 def _exception_names(rule: str, exceptions: tuple[object, ...]) -> str:

@@ -25,6 +25,20 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
+def storable(text: str, limit: int) -> str:
+    r"""Valid Unicode without NUL, at most ``limit`` UTF-8 bytes; the end says if it was cut.
+
+    Example:
+        >>> storable("five\0\ud800", 100)
+        'five\\x00\\ud800'
+    """
+    raw = text.encode("utf-8", "backslashreplace").replace(b"\0", b"\\x00")
+    if len(raw) <= limit:
+        return raw.decode("utf-8")
+    note = " [cut]"
+    return raw[: limit - len(note)].decode("utf-8", "ignore") + note
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that looks most like this one; ``None`` when none is near.
 

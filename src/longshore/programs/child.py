@@ -7,6 +7,7 @@ It ends when told to drain, when its work is done, or when the supervisor is gon
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import faulthandler
 import os
@@ -14,6 +15,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Iterator
 from types import FrameType
 
 from longshore.cli.exit import IN_MEMORY, Failure, kind_of
@@ -39,7 +41,8 @@ from longshore.worker.control import (
     ToChild,
     child_channel,
 )
-from longshore.worker.engine import Engine
+from longshore.worker.engine import GRACE, Engine
+from longshore.worker.heart import BEAT
 from longshore.worker.isolated import IsolatedJobs
 from longshore.worker.journal import Journal
 from longshore.worker.location import Host, own_files
@@ -70,10 +73,11 @@ def main(control: int, shared: int) -> None:
         channel.send(Refused(int(kind.exit), f"Error: {error} {kind.pointer}"))
         return
     channel.send(_hello(app, where, options))
-    order = next(messages, None)
+    # Orders meant for workers may come first (there are parked jobs, be quiet): they are repeated.
+    order = next((order for order in messages if isinstance(order, Go | Drain)), None)
     if not isinstance(order, Go):
         return
-    work(app, engine, channel, order.process_id, options)
+    work(app, engine, channel, messages, order.process_id, options)
     isolated.close()
     # Threads of the application, or bodies that were given up, must not keep the process alive.
     sys.stdout.flush()
@@ -81,8 +85,13 @@ def main(control: int, shared: int) -> None:
     os._exit(0)
 
 
-def work(
-    app: Host, engine: Engine, channel: Channel[ToChild], process_id: str, options: WorkerOptions
+def work(  # noqa: PLR0917 - one caller, each of another type
+    app: Host,
+    engine: Engine,
+    channel: Channel[ToChild],
+    messages: Iterator[ToChild],
+    process_id: str,
+    options: WorkerOptions,
 ) -> None:
     """Run the engine in this thread; a second one listens to the supervisor."""
     timeout = app.settings.shutdown_timeout
@@ -97,21 +106,22 @@ def work(
         return True
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        engine.drain(timeout)
+        # Not in here: this thread may just hold the lock of the watch that a drain wakes.
+        _thread.start_new_thread(engine.drain, (timeout,))
 
     engine.on_lost = lost
     engine.on_stuck = stuck
     signal.signal(signal.SIGTERM, stop)
     threading.Thread(
         target=_listen,
-        args=(engine, channel, timeout, app.around),
+        args=(engine, messages, min(timeout, _orphaned(app.settings.lease)), app.around),
         name="longshore-control",
         daemon=True,
     ).start()
     app.around.publish(Event(name="worker.started"))
     engine.run(process_id)
     app.around.publish(Event(name="worker.stopped"))
-    channel.send(Finished(engine.jobs_ended, engine.jobs_returned))
+    channel.send(Finished(engine.jobs_ended, engine.jobs_returned, engine.done))
 
 
 def build(app: Host, options: WorkerOptions, beacon: Beacon) -> tuple[Engine, IsolatedJobs]:
@@ -140,8 +150,9 @@ def build(app: Host, options: WorkerOptions, beacon: Beacon) -> tuple[Engine, Is
     return Engine(store, plan, performer, Journal(app.around, performer), beacon), isolated
 
 
-def _listen(engine: Engine, channel: Channel[ToChild], timeout: float, around: Around) -> None:
-    for message in channel.messages():
+def _listen(engine: Engine, messages: Iterator[ToChild], timeout: float, around: Around) -> None:
+    # The same iterator that gave the first order: what came with it in one piece is in there.
+    for message in messages:
         match message:
             case Drain(timeout=seconds):
                 engine.drain(seconds)
@@ -157,6 +168,15 @@ def _listen(engine: Engine, channel: Channel[ToChild], timeout: float, around: A
                 pass
     # The supervisor is gone and with it the beats: finish what fits into the lease.
     engine.drain(timeout)
+
+
+def _orphaned(lease: float) -> float:
+    """For how long a child may work without a supervisor that beats for it.
+
+    The lease was renewed a third of it and a beat ago at the longest; at 0.8 of it everything must
+    be over here, the moment after the deadline included, for then others take the jobs.
+    """
+    return max(0.0, (0.8 - 1 / 3) * lease - BEAT - GRACE)
 
 
 def _hello(app: Host, where: str, options: WorkerOptions) -> Hello:

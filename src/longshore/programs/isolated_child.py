@@ -44,6 +44,7 @@ def main(descriptor: int) -> None:
         channel.send(Said(progress))
 
     run = RunState(order.job, order.lease, 0, report)
+    pid = os.getpid()
     declaration = performer.declaration(order.job.kind)
     if declaration is not None and declaration.coroutine:
         import asyncio  # noqa: PLC0415 - only for coroutine jobs
@@ -51,6 +52,9 @@ def main(descriptor: int) -> None:
         ending = asyncio.run(performer.aperform(run))
     else:
         ending = performer.perform(run)
+    if os.getpid() != pid:
+        # A copy that the body forked off and let return: the job is its parent's.
+        os._exit(0 if run.error is None else 1)
     channel.send(Done(ending, run.started_at, run.ended_at))
 
 

@@ -10,7 +10,8 @@ from longshore.stores.sqlite_core import TEXT, Core, Deltas, add
 
 _SUCCEEDED = JobState.SUCCEEDED
 
-#: How many different run numbers a report may have to be taken as one of many alike.
+#: How many different run numbers a report may have to be taken as one of many alike; so many
+#: different results are still worth a statement each.
 RUNS = 4
 
 
@@ -63,15 +64,23 @@ class Finishing(Core):
             if self.kept_until("succeeded", keep_result, now) != now:
                 add(deltas, queue, kind, "succeeded", jobs)
         held += [e.lease for e in plain]
-        silent = ids
-        if told:
-            loud = {e.lease.job_id for e in told}
-            silent = [job_id for job_id in ids if job_id not in loud]
-        kept = self.kept["succeeded"]
-        if silent and (kept != 0 or keeps != {0}):
-            yield self.sql["end_plain"](ids=as_json(silent), now=now, kept=kept)
+        if self.kept["succeeded"] != 0 or keeps != {0}:
+            yield from self._silent([e for e in plain if _silent(e)] if told else plain, now)
         yield from self.ended(self._told(told, next(iter(keeps), None), now), ids)
         return [e for e in endings if not _plain(e)]
+
+    def _silent(self, endings: Sequence[Ending], now: int) -> Steps[None]:
+        """Keep successes of which only the results may differ."""
+        kept = self.kept["succeeded"]
+        by_result: dict[bytes | None, list[str]] = {}
+        for ending in endings:
+            by_result.setdefault(ending.result, []).append(ending.lease.job_id)
+        if len(by_result) <= RUNS:
+            for result, ids in by_result.items():
+                yield self.sql["end_plain"](ids=as_json(ids), result=result, now=now, kept=kept)
+        else:
+            results = [(e.lease.job_id, e.result and e.result.decode()) for e in endings]
+            yield self.sql["end_results"](results=as_json(results), now=now, kept=kept)
 
     def _told(self, endings: Sequence[Ending], keep_result: int | None, now: int) -> list[Row]:
         """Rows for the query ``end`` of successes that return something, all kept for as long."""
@@ -118,8 +127,8 @@ def _plain(ending: Ending) -> bool:
 
 
 def _silent(ending: Ending) -> bool:
-    """Whether there is nothing to tell of it."""
-    return ending.result is None and ending.result_error is None and ending.reason is None
+    """Whether there is nothing to tell of it but its result."""
+    return ending.result_error is None and ending.reason is None
 
 
 def _repeated(endings: Sequence[Ending]) -> bool:

@@ -1,8 +1,9 @@
 """Shared memory between a child and its supervisor: what a dead child cannot say any more.
 
-A ring of the last started (job id, run), and a few numbers for the heart and for people. The
-child writes, the supervisor reads; each field is written whole, so no lock is needed. The ring is
-longer than the most jobs a process may hold, so a started job that has not been finished is in it.
+A table of started (job id, run), and a few numbers for the heart and for people. The child writes,
+the supervisor reads; each field is written whole, so no lock is needed. A place is used again only
+after the end of its run was stored, so a started job that has not been finished is in the table
+however long it runs: there are more places than jobs that a process may hold.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import mmap
 import os
 import struct
 import tempfile
+from collections import deque
 from itertools import count
 
 _HEAD = struct.Struct("qqqq")  # oldest claim, bodies running, jobs ended, turns of the store thread
@@ -25,28 +27,44 @@ class Beacon:
 
     def __init__(self, descriptor: int) -> None:
         self._memory = mmap.mmap(descriptor, _SIZE)
-        self._next = count()
+        self._free = deque(range(_ENTRIES))
         self._turns = count(1)
 
     @staticmethod
     def create() -> int:
         """A descriptor of fresh shared memory; the caller closes it."""
+        if hasattr(os, "memfd_create"):
+            # Not a file: behind a full disk its first write would be a bus error.
+            memory = os.memfd_create("longshore-beacon")
+            os.truncate(memory, _SIZE)
+            return memory
         with tempfile.TemporaryFile() as file:
             file.truncate(_SIZE)
             return os.dup(file.fileno())
 
-    def started(self, job_id: str, run: int) -> None:
-        """A body is about to start; called in its slot, so it must be quick."""
-        # next() of a count is atomic: two slots never share an entry.
-        place = _OFFSET + next(self._next) % _ENTRIES * _ENTRY.size
-        _ENTRY.pack_into(self._memory, place, job_id.encode(), run)
+    def started(self, job_id: str, run: int) -> int:
+        """A body is about to start; called in its slot, so it must be quick.
+
+        Returns its place, for :meth:`settled`.
+        """
+        try:
+            # Atomic: two slots never share a place.
+            place = self._free.popleft()
+        except IndexError:
+            return -1
+        _ENTRY.pack_into(self._memory, _OFFSET + place * _ENTRY.size, job_id.encode(), run)
+        return place
+
+    def settled(self, place: int) -> None:
+        """The end of the run at this place is stored, or others have its job."""
+        self._free.append(place)
 
     def tend(self, oldest_claim: int, busy: int, ended: int) -> None:
         """The store thread's sign of progress."""
         _HEAD.pack_into(self._memory, 0, oldest_claim, busy, ended, next(self._turns))
 
     def read_started(self) -> frozenset[tuple[str, int]]:
-        """Every (job id, run) in the ring."""
+        """Every (job id, run) in the table."""
         entries = _ENTRY.iter_unpack(self._memory[_OFFSET:_SIZE])
         return frozenset((job_id.decode(), run) for job_id, run in entries if job_id[0])
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
@@ -90,10 +92,14 @@ class Lost(msgspec.Struct, frozen=True, tag="lost"):
 
 
 class Finished(msgspec.Struct, frozen=True, tag="finished"):
-    """From a child that is about to exit: how many jobs it ended and gave back."""
+    """From a child that is about to exit: how many jobs it ended and gave back.
+
+    ``done``: its limits are reached (``--until-empty`` and the like), so it needs no successor.
+    """
 
     ended: int
     returned: int
+    done: bool = False
 
 
 class Said(msgspec.Struct, frozen=True, tag="said"):
@@ -124,13 +130,18 @@ class Channel(Generic[M]):
         self.socket = sock
         self._decode = decode
         self._buffer = bytearray()
+        self._sending = threading.Lock()
 
     def send(self, message: ToChild | FromChild) -> None:
         """Send one message; a peer that is gone is no error, its end is seen elsewhere."""
-        try:
-            self.socket.sendall(msgspec.json.encode(message) + b"\n")
-        except OSError:
-            return
+        line = msgspec.json.encode(message) + b"\n"
+        with self._sending:  # several threads send, and a long message goes in pieces
+            try:
+                self.socket.sendall(line)
+            except OSError:
+                # Perhaps half of it went: what follows could not be read, so nothing may follow.
+                with contextlib.suppress(OSError):
+                    self.socket.shutdown(socket.SHUT_RDWR)
 
     def receive(self) -> list[M] | None:
         """The messages of one read; ``None`` once the peer is gone."""

@@ -6,6 +6,7 @@ that holds the interpreter's lock for longer than 0.8 of a lease loses it. Start
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import threading
@@ -91,6 +92,7 @@ class Worker:
 
         Example: ``with jobs.worker(threads=4).running(): ...``
         """
+        _refuse_while_imported()
         if self._options.processes > 1:
             raise ConfigurationError(
                 "running() works inside this process; leave processes= at 1, or start "
@@ -197,7 +199,8 @@ def _refuse_while_imported() -> None:
     if module is not None:
         raise ConfigurationError(
             f"importing {module} starts a worker, and each process of that worker imports it"
-            ' again. Put the call of run() under `if __name__ == "__main__":`.'
+            ' again. Start it under `if __name__ == "__main__":`, in a web process when it has'
+            " started."
         )
 
 
@@ -208,12 +211,14 @@ def _signals(engine: Engine, timeout: float) -> Generator[None]:
         yield
         return
 
-    def stop(number: int, _frame: FrameType | None) -> None:
-        again = number == signal.SIGINT and stopping.is_set()
-        stopping.set()
-        engine.drain(0 if again else timeout)
+    stopping = False
 
-    stopping = threading.Event()
+    def stop(number: int, _frame: FrameType | None) -> None:
+        nonlocal stopping
+        again, stopping = number == signal.SIGINT and stopping, True
+        # Not in here: this thread may just hold the lock of the watch that a drain wakes.
+        _thread.start_new_thread(engine.drain, (0 if again else timeout,))
+
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield

@@ -19,6 +19,7 @@ from longshore.core.outcome import Attempt, released
 from longshore.core.store import Claim, ClaimRequest, Store, Watch
 from longshore.errors import AttemptTimeout, Cancelled, Interrupted, LongshoreError, StoreError
 from longshore.worker.buffer import CLAIM, STALE, Durations
+from longshore.worker.claims import Claims
 from longshore.worker.deadlines import Deadlines
 from longshore.worker.journal import Journal, log
 from longshore.worker.perform import Performer
@@ -68,19 +69,19 @@ class Engine:
         self.on_stuck: Callable[[RunState, Ending], bool] = lambda _run, _ending: False
         self.jobs_ended = 0
         self.jobs_returned = 0
+        self.done = False  # ended by itself: its limits are reached
 
         self._inflight: dict[str, RunState] = {}
         self._ended: deque[tuple[RunState, Ending]] = deque()
         self._held: list[tuple[RunState, Ending]] = []
         self._held_since = 0.0
-        self._claims: dict[int, int] = {}  # open claims: how many of their jobs are not finished
-        self._arrived: dict[int, float] = {}
-        self._last_claim = 0
+        self._claims = Claims()
         self._claimed_jobs = 0
         self._progress: dict[Lease, Progress] = {}
         self._progress_since = 0.0
         self._parked_kinds: tuple[str, ...] = ()
         self._more = True  # the store may have jobs for us
+        self._crowded = False  # every slot is busy with something long: hold nothing ahead
         self._next_look = 0.0
         self._last_job = time.monotonic()
         self._retry_at = 0.0
@@ -139,11 +140,7 @@ class Engine:
     @property
     def oldest_claim(self) -> int:
         """The oldest claim with unfinished jobs; what is older never arrived here."""
-        try:
-            return min(self._claims, default=self._last_claim + 1)
-        except RuntimeError:
-            # The store thread changed the table meanwhile; an old answer is always safe.
-            return 0
+        return self._claims.oldest
 
     @property
     def busy(self) -> int:
@@ -162,7 +159,7 @@ class Engine:
 
     def _begin(self, run: RunState) -> None:
         if self._beacon is not None:
-            self._beacon.started(run.claimed.id, run.lease.run)
+            run.place = self._beacon.started(run.claimed.id, run.lease.run)
         if run.claimed.timeout is not None:
             self._deadlines.add(run, run.claimed.timeout / 1e6, self._time_out)
 
@@ -221,10 +218,9 @@ class Engine:
     def _wanted(self, now: float) -> int:
         if self.mode is not Mode.CLAIMING or not (self._more or now >= self._next_look):
             return 0
-        room = self._durations.room(self._plan.slots)
+        room = self._plan.slots if self._crowded else self._durations.room(self._plan.slots)
         free = room - self._unfinished()
-        if self._plan.max_jobs is not None:
-            free = min(free, self._plan.max_jobs - self._claimed_jobs)
+        free = min(free, self._plan.left(self._claimed_jobs))
         # Small claims cost as much as large ones: wait until the buffer is half empty, unless a
         # slot has nothing to do.
         self._low = max(0, room - self._plan.slots - CLAIM)
@@ -247,7 +243,10 @@ class Engine:
             self._save(now, force=bool(self._held))
             if self._parked_kinds:
                 kinds, self._parked_kinds = self._parked_kinds, ()
-                self._take(now, *self._claim(CLAIM, kinds))
+                left = min(self._plan.left(self._claimed_jobs), CLAIM)
+                if left and self.mode is Mode.CLAIMING:
+                    self._take(now, *self._claim(left, kinds))
+                    wanted = min(wanted, self._plan.left(self._claimed_jobs))
             if wanted and self._held:
                 self._exchange(now, wanted)
             elif wanted:
@@ -265,21 +264,16 @@ class Engine:
             self._trouble = 0
 
     def _request(self, wanted: int, kinds: tuple[str, ...]) -> ClaimRequest:
-        self._last_claim += 1
-        # Entered before it is sent: the heart must not call it lost while it is under way.
-        self._claims[self._last_claim] = 0
         plan = self._plan
-        lines = () if kinds else plan.lines
-        return ClaimRequest(
-            self.process_id, self._last_claim, wanted, lines, kinds, plan.kinds_digest
-        )
+        claim_id, lines = self._claims.begin(), () if kinds else plan.lines
+        return ClaimRequest(self.process_id, claim_id, wanted, lines, kinds, plan.kinds_digest)
 
     def _claim(self, wanted: int, kinds: tuple[str, ...]) -> tuple[ClaimRequest, Claim]:
         request = self._request(wanted, kinds)
         try:
             return request, self._store.run(self._store.claim(request))
         except StoreError:
-            del self._claims[request.claim_id]
+            self._claims.arrived(request.claim_id, 0, 0)
             raise
 
     def _exchange(self, now: float, wanted: int) -> None:
@@ -288,7 +282,7 @@ class Engine:
         try:
             answer = self._store.run(self._store.exchange([ending for _, ending in batch], request))
         except StoreError:
-            del self._claims[request.claim_id]
+            self._claims.arrived(request.claim_id, 0, 0)
             raise
         self._settle(batch, answer.held)
         self._take(now, request, answer.claim)
@@ -296,38 +290,46 @@ class Engine:
     def _settle(self, batch: list[tuple[RunState, Ending]], held: frozenset[Lease]) -> None:
         self._held = []
         self._durations.learn([run for run, _ in batch if run.started_at])
-        claims, inflight = self._claims, self._inflight
+        inflight, beacon = self._inflight, self._beacon
         ended: dict[int, int] = {}
         for run, _ in batch:
-            if inflight.pop(run.claimed.id, None) is not None:
+            # A run of a lease that was lost is not there, but a later run of the same job may be.
+            if inflight.get(run.claimed.id) is run:
+                del inflight[run.claimed.id]
                 ended[run.claim_id] = ended.get(run.claim_id, 0) + 1
+            if run.started_at:
+                self._crowded = False
+            if run.place >= 0 and beacon is not None:
+                beacon.settled(run.place)
+                run.place = -1
         for claim_id, count in ended.items():
-            claims[claim_id] -= count
-            if not claims[claim_id]:
-                del claims[claim_id]
-                self._arrived.pop(claim_id, None)
+            self._claims.finished(claim_id, count)
         self.jobs_ended += len(batch)
+        self._last_job = time.monotonic()
+        # What has ended may have enqueued more, or has become available again itself.
+        self._more = self._more or self._plan.until_empty
         if self.mode is Mode.DRAINING:
-            self.jobs_returned += sum(ending.to is JobState.AVAILABLE for _, ending in batch)
+            self.jobs_returned += sum(
+                ending.to is JobState.AVAILABLE and ending.parked is None for _, ending in batch
+            )
         self._journal.finished(batch, held)
 
     def _take(self, now: float, request: ClaimRequest, claim: Claim) -> None:
         jobs = claim.jobs
-        if not jobs:
-            del self._claims[request.claim_id]
+        self._claims.arrived(request.claim_id, len(jobs), now)
         if not claim.live:
             self._lose()
             return
         if not request.parked_kinds:
-            self._more = len(jobs) >= request.wanted
+            # To be asked again at once means that the store did not look at everything.
+            self._more = len(jobs) >= request.wanted or claim.due_in == 0
             wait = self._plan.poll_interval * uniform(0.9, 1.0)  # noqa: S311 - spreads workers
             if claim.due_in is not None:
                 wait = min(wait, claim.due_in / 1e6)
             self._next_look = now + wait
         if not jobs:
             return
-        self._claims[request.claim_id] = len(jobs)
-        self._arrived[request.claim_id] = self._last_job = now
+        self._last_job = now
         self._claimed_jobs += len(jobs)
         self._hand_out([self._state(job, request.claim_id) for job in jobs])
 
@@ -350,11 +352,8 @@ class Engine:
 
     def _lose(self) -> None:
         """The lease is gone: others have our jobs, so nothing we hold may be reported."""
-        log.error(
-            "process %s lost its lease; its %d jobs run elsewhere",
-            self.process_id,
-            len(self._inflight),
-        )
+        jobs = len(self._inflight)
+        log.error("process %s lost its lease; its %d jobs run elsewhere", self.process_id, jobs)
         for run in self._inflight.values():
             run.lost = True
         self.threads.ready.clear()
@@ -387,7 +386,9 @@ class Engine:
                 # Nobody took it since the last look: the awake slots are busy with something long.
                 lane.wake(1)
             lane.head = head
-            if now - self._arrived.get(head.claim_id, now) > STALE / 1e6:
+            if self._claims.age(head.claim_id, now) > STALE / 1e6:
+                # Claimed again at once, they would only be kept from others: see ``_wanted``.
+                self._crowded = True
                 self._give_back(ready, now, stale_only=True)
 
     def _give_back(self, ready: deque[RunState], now: float, *, stale_only: bool) -> None:
@@ -396,7 +397,7 @@ class Engine:
                 run = ready.popleft()
             except IndexError:
                 return
-            if stale_only and now - self._arrived.get(run.claim_id, now) <= STALE / 1e6:
+            if stale_only and self._claims.age(run.claim_id, now) <= STALE / 1e6:
                 ready.appendleft(run)
                 return
             self._held_since = self._held_since if self._held else now
@@ -427,7 +428,8 @@ class Engine:
         if self._must_flush(now):
             return 0
         wait = self._plan.poll_interval
-        if self.mode is Mode.CLAIMING and self._unfinished() < self._plan.slots:
+        hungry = self._unfinished() < self._plan.slots and self._plan.left(self._claimed_jobs) > 0
+        if self.mode is Mode.CLAIMING and hungry:
             wait = 0 if self._more else max(0.0, self._next_look - now)
         if self._held or self.threads.ready or self.tasks.ready:
             wait = min(wait or GATHER, GATHER)
@@ -443,13 +445,12 @@ class Engine:
         if self._inflight or self._held or self._ended:
             return False
         plan = self._plan
-        if self.mode is Mode.DRAINING:
-            return True
-        if plan.until_empty and not self._more and self._last_claim > 0:
-            return True
-        if plan.max_jobs is not None and self._claimed_jobs >= plan.max_jobs:
-            return True
-        return plan.idle_timeout is not None and now - self._last_job >= plan.idle_timeout
+        self.done = self.mode is not Mode.DRAINING and (
+            (plan.until_empty and not self._more and self._claims.last > 0)
+            or plan.left(self._claimed_jobs) == 0
+            or (plan.idle_timeout is not None and now - self._last_job >= plan.idle_timeout)
+        )
+        return self.done or self.mode is Mode.DRAINING
 
     # --- stopping -----------------------------------------------------------------------------
 

@@ -36,6 +36,7 @@ class Child:
         self.hello: Hello | None = None
         self.stuck: list[Ending] = []
         self.finished = False
+        self.done = False  # finished, and needs no successor
         self.refused = False
         self.deaf = False  # its socket is closed
         self.started_at = time.monotonic()
@@ -43,14 +44,20 @@ class Child:
         ours, theirs = socket.socketpair()
         memory = Beacon.create()
         self.beacon = Beacon(memory)
-        with theirs:
-            fds = (theirs.fileno(), memory)
-            self.popen = subprocess.Popen(
-                [sys.executable, "-m", "longshore.programs.child", *map(str, fds)],
-                pass_fds=fds,
-                stdin=subprocess.DEVNULL,
-            )
-        os.close(memory)
+        try:
+            with theirs:
+                fds = (theirs.fileno(), memory)
+                self.popen = subprocess.Popen(
+                    [sys.executable, "-m", "longshore.programs.child", *map(str, fds)],
+                    pass_fds=fds,
+                    stdin=subprocess.DEVNULL,
+                )
+        except OSError:
+            ours.close()
+            self.beacon.close()
+            raise
+        finally:
+            os.close(memory)
         # A stopped child must not stop its supervisor once their socket is full.
         ours.settimeout(1.0)
         self.channel = parent_channel(ours)

@@ -50,7 +50,11 @@ class Journal:
             if ending.entry is None and not self._loud and not talk:
                 continue
             if ending.lease in held:
-                self._tell(run, ending, talk=talk)
+                try:
+                    self._tell(run, ending, talk=talk)
+                except BaseException:
+                    # Listeners and hooks may raise anything; the thread that reports goes on.
+                    log.exception("telling the end of job %s raised", run.claimed.id)
 
     def _tell(self, run: RunState, ending: Ending, *, talk: bool) -> None:
         job = run.claimed

@@ -9,11 +9,14 @@ import msgspec
 
 from longshore.core.store import Line
 
+_ENDLESS = 1 << 62
+
 
 class Beacon(Protocol):
     """Where a process writes down that a body is about to start, for whoever outlives it."""
 
-    def started(self, job_id: str, run: int) -> None: ...
+    def started(self, job_id: str, run: int) -> int: ...
+    def settled(self, place: int) -> None: ...
     def tend(self, oldest_claim: int, busy: int, ended: int) -> None: ...
 
 
@@ -27,6 +30,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     until_empty: bool = False
     max_jobs: int | None = None
     idle_timeout: float | None = None
+
+    def left(self, claimed: int) -> int:
+        """How many more jobs a process that has claimed so many may claim in its life."""
+        return _ENDLESS if self.max_jobs is None else max(0, self.max_jobs - claimed)
 
 
 class Mode(Enum):

@@ -10,6 +10,7 @@ import traceback
 from itertools import islice
 
 from longshore.core.outcome import MAX_MESSAGE, MAX_TRACEBACK, ErrorText
+from longshore.core.wording import storable
 
 
 def describe(error: BaseException) -> ErrorText:
@@ -20,7 +21,7 @@ def describe(error: BaseException) -> ErrorText:
 def _name(cls: type[BaseException]) -> str:
     module = cls.__module__
     name = cls.__qualname__ if module == "builtins" else f"{module}.{cls.__qualname__}"
-    return _storable(name, 200)
+    return storable(name, 200)
 
 
 def _message(error: BaseException) -> str:
@@ -28,7 +29,7 @@ def _message(error: BaseException) -> str:
         text = str(error)
     except BaseException as problem:  # noqa: BLE001 - a user's __str__ may raise anything
         text = f"(its message could not be made: {type(problem).__name__})"
-    return _storable(text, MAX_MESSAGE)
+    return storable(text, MAX_MESSAGE)
 
 
 def _traceback(error: BaseException) -> str:
@@ -39,13 +40,4 @@ def _traceback(error: BaseException) -> str:
         text = "".join(islice(lines, 2_000))
     except BaseException as problem:  # noqa: BLE001 - hostile exceptions again
         text = f"(its traceback could not be made: {type(problem).__name__})"
-    return _storable(text, MAX_TRACEBACK)
-
-
-def _storable(text: str, limit: int) -> str:
-    """Valid Unicode without NUL, at most ``limit`` UTF-8 bytes; the end says if it was cut."""
-    raw = text.encode("utf-8", "backslashreplace").replace(b"\0", b"\\x00")
-    if len(raw) <= limit:
-        return raw.decode("utf-8")
-    note = " [cut]"
-    return raw[: limit - len(note)].decode("utf-8", "ignore") + note
+    return storable(text, MAX_TRACEBACK)

@@ -12,6 +12,7 @@ that costs a tenth of a microsecond.
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -21,11 +22,29 @@ from typing import TYPE_CHECKING, Protocol
 from longshore.context import RunState
 from longshore.core.model import Ending
 from longshore.errors import LongshoreError
+from longshore.worker.journal import log
 
 if TYPE_CHECKING:
     import asyncio
 
 Done = Callable[[RunState, Ending], None]
+
+#: How often this process has been forked off: a body that forks and returns in its copy must not
+#: go on there as a worker.
+_forks = 0
+
+
+def _count_fork() -> None:
+    global _forks  # noqa: PLW0603 - a number of the process
+    _forks += 1
+
+
+os.register_at_fork(after_in_child=_count_fork)
+
+
+def leave_fork(run: RunState) -> None:
+    """End a forked copy whose body is over; the job is its parent's."""
+    os._exit(0 if run.error is None else 1)
 
 
 class Performs(Protocol):
@@ -64,17 +83,28 @@ class ThreadLane:
                     self._permits.pop()
                 except IndexError:
                     return
-                self._wake_one()
+                if not self._wake_one():
+                    self._permits.append(None)
+                    return
 
-    def _wake_one(self) -> None:
+    def _wake_one(self) -> bool:
         try:
             slot = self._asleep.pop()
         except IndexError:
-            slot = _Slot(self, len(self._slots))
-            self._slots.append(slot)
+            return self._start_one()
+        slot.bell.put(item=True)
+        return True
+
+    def _start_one(self) -> bool:
+        slot = _Slot(self, len(self._slots))
+        try:
             slot.thread.start()
-        else:
-            slot.bell.put(item=True)
+        except RuntimeError as error:
+            # The system has no more threads for us: the slots that are there go on.
+            log.error("a slot could not be started (%s); %d are there", error, len(self._slots))
+            return False
+        self._slots.append(slot)
+        return True
 
     def interrupt(self, run: RunState, verdict: LongshoreError) -> bool:
         """Raise ``verdict`` in the slot that runs this job; false if none does (any more)."""
@@ -98,7 +128,7 @@ class ThreadLane:
     def work(self, slot: _Slot) -> None:
         """The life of a slot, in its own thread."""
         ready, performer, done = self.ready, self._performer, self._done
-        last = 0
+        last, born = 0, _forks
         while True:
             try:
                 run = ready.popleft()
@@ -109,6 +139,8 @@ class ThreadLane:
                 continue
             # One job begins where the one before it ended: a look at the clock is saved.
             ending = slot.take(run, performer, last)
+            if _forks != born:
+                leave_fork(run)
             last = run.ended_at
             done(run, ending)
 
@@ -143,16 +175,22 @@ class _Slot:
             ending = performer.perform(run, started_at)
             with self._lock:
                 self.current = None
-        except BaseException:
-            # Raised into the thread just as the body was over.
-            with self._lock:
-                self.current = None
-            if run.verdict is None:
-                raise
-            ending = performer.raised(run, run.verdict)
+        except BaseException as error:  # noqa: BLE001 - see below
+            # Raised into the thread just as the body was over, or while its end was written down.
+            self._let_go()
+            ending = performer.raised(run, run.verdict or error)
         if run.verdict is not None:
             _forget(self.thread)
         return ending
+
+    def _let_go(self) -> None:
+        """Make sure that nothing more is raised into this thread."""
+        while self.current is not None:
+            try:
+                with self._lock:
+                    self.current = None
+            except BaseException:  # noqa: BLE001, S112 - a second verdict; the first one counts
+                continue
 
     def interrupt(self, run: RunState, verdict: LongshoreError) -> bool:
         with self._lock:
@@ -195,7 +233,10 @@ class AsyncLane:
         self._tasks: dict[RunState, asyncio.Task[None]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
         self._called = False
+        self._stopping = False
+        self._born = 0
 
     def wake(self, wanted: int) -> None:  # noqa: ARG002 - tasks are cheap: all that may start do
         """Start tasks for ready jobs; any thread may call it."""
@@ -220,6 +261,7 @@ class AsyncLane:
 
     def stop(self) -> None:
         """End the loop; its tasks must have ended or are given up."""
+        self._stopping = True
         if self._loop is not None and self._thread is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(timeout=1)
@@ -227,15 +269,26 @@ class AsyncLane:
     def _start(self) -> None:
         import asyncio  # noqa: PLC0415 - 40 ms that only workers with coroutine jobs pay
 
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._live, name="longshore-loop", daemon=True)
-        self._thread.start()
+        # The store thread and a slot may come here at once.
+        with self._starting:
+            if self._loop is not None:
+                return
+            loop = asyncio.new_event_loop()
+            self._born = _forks
+            self._thread = threading.Thread(
+                target=self._live, args=(loop,), name="longshore-loop", daemon=True
+            )
+            self._thread.start()
+            self._loop = loop
 
-    def _live(self) -> None:
-        loop = self._loop
-        if loop is None:
-            return
-        loop.run_forever()
+    def _live(self, loop: asyncio.AbstractEventLoop) -> None:
+        while not self._stopping:
+            try:
+                loop.run_forever()
+            except BaseException:  # noqa: BLE001 - see below
+                # SystemExit and KeyboardInterrupt of a task that a body left behind end a loop, and
+                # so may a body; the other jobs need it.
+                log.exception("the event loop was ended by a task and goes on")
         try:
             loop.run_until_complete(loop.shutdown_asyncgens())
         finally:
@@ -262,6 +315,8 @@ class AsyncLane:
         finally:
             self._tasks.pop(run, None)
             self._permits.append(None)
+        if self._born != _forks:
+            leave_fork(run)
         self._done(run, ending)
         if self.ready:
             self._fill()

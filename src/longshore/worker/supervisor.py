@@ -48,6 +48,8 @@ from longshore.worker.signals import Signals
 BOOT_LIMIT = 120.0
 GRACE = 2.0
 FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
+#: A child that ended no job and lived no longer than this did not work, it only started.
+SHORT_LIFE = 5.0
 
 Connect = Callable[[Hello], Store]
 Banner = Callable[[Hello, Sequence[int]], None]
@@ -119,7 +121,8 @@ class Supervisor:
 
     def _pause(self) -> float:
         now = time.monotonic()
-        times = [due for due, _ in self._waits.values()]
+        alive = {child.number for child in self._children}
+        times = [due for number, (due, _) in self._waits.items() if number not in alive]
         times += [child.kill_at for child in self._children if child.kill_at is not None]
         # Without pidfd (not Linux) the end of a child is looked for.
         ceiling = 0.5 if hasattr(os, "pidfd_open") else 0.05
@@ -140,7 +143,13 @@ class Supervisor:
     # --- children -----------------------------------------------------------------------------
 
     def _spawn(self, number: int) -> None:
-        child = Child(number, self._options)
+        try:
+            child = Child(number, self._options)
+        except OSError as error:
+            # No more processes, memory or descriptors for us: those that are there go on.
+            log.error("a child could not be started: %s", error)
+            self._wait_longer(number)
+            return
         self._children.append(child)
         self._selector.register(child.channel.socket, selectors.EVENT_READ, child)
         if child.pidfd is not None:
@@ -172,8 +181,8 @@ class Supervisor:
                 self._drain_one(child, GRACE)
             case Lost():
                 self._drain_one(child, self._timeout(child))
-            case Finished(ended=ended, returned=returned):
-                child.finished = True
+            case Finished(ended=ended, returned=returned, done=done):
+                child.finished, child.done = True, done
                 self._ended += ended
                 self._returned += returned
             case _:
@@ -219,17 +228,21 @@ class Supervisor:
                 self._selector.unregister(what)
         # What it said last may still lie in the socket.
         if not child.deaf:
-            while messages := child.channel.receive():
+            while (messages := child.channel.receive()) is not None:
                 for message in messages:
                     self._heard(child, message)
         self._children.remove(child)
+        worked = self._has_worked(child)
         self._give_back(child)
         if not child.finished and not child.refused and not self._stopping:
             log.error("child %d died: %s", child.pid, child.how_it_ended())
         replaced = any(other.number == child.number for other in self._children)
-        done = child.finished and child.stage is not Stage.DRAINING
-        if not (self._stopping or replaced or done):
-            self._respawn_later(child)
+        if child.done:
+            self._waits.pop(child.number, None)
+        elif not (self._stopping or replaced):
+            # One that was killed young may have been unlucky; the next such death is no accident.
+            unlucky = child.hello is not None and child.number not in self._waits
+            self._respawn(child.number, worked=worked or unlucky)
 
     def _give_back(self, child: Child) -> None:
         """Its jobs run again at once; which had started is read from its memory."""
@@ -248,6 +261,7 @@ class Supervisor:
             rescued = store.run(store.rescue(request))
             while len(rescued.leases) >= request.limit:
                 rescued = store.run(store.rescue(request))
+            self._returned += len(rescued.leases) if self._stopping else 0
             if not child.finished and rescued.leases:
                 log.warning(
                     "gave back %d jobs of child %d, %d of them had started",
@@ -258,13 +272,24 @@ class Supervisor:
 
         self._errands.add(f"give back the jobs of child {child.pid}", give_back)
 
-    def _respawn_later(self, child: Child) -> None:
-        """At once after honest work; slower and slower when it cannot even boot."""
-        worked = child.hello is not None
-        _, last = self._waits.get(child.number, (0.0, FIRST_WAIT / 2))
-        wait = 0.0 if worked else min(last * 2, LONGEST_WAIT)
+    @staticmethod
+    def _has_worked(child: Child) -> bool:
+        _, _, ended, _ = child.beacon.read_head()
+        lived = time.monotonic() - child.started_at
+        return child.hello is not None and (ended > 0 or lived > SHORT_LIFE)
+
+    def _respawn(self, number: int, *, worked: bool) -> None:
+        """At once after honest work; slower and slower when it only starts and dies."""
         self._restarts += 1
-        self._waits[child.number] = (time.monotonic() + wait, wait or FIRST_WAIT / 2)
+        if worked:
+            self._waits[number] = (time.monotonic(), FIRST_WAIT / 4)
+        else:
+            self._wait_longer(number)
+
+    def _wait_longer(self, number: int) -> None:
+        _, last = self._waits.get(number, (0.0, FIRST_WAIT / 2))
+        wait = min(last * 2, LONGEST_WAIT)
+        self._waits[number] = (time.monotonic() + wait, wait)
 
     def _watch_over(self) -> None:
         now = time.monotonic()
@@ -282,7 +307,7 @@ class Supervisor:
             if child.stage is Stage.BOOTING and now - child.started_at > BOOT_LIMIT:
                 log.error("child %d did not boot within %d s", child.pid, BOOT_LIMIT)
                 child.kill()
-            if child.stage is Stage.WORKING:
+            if child.stage is Stage.WORKING and self._has_worked(child):
                 self._waits.pop(child.number, None)
         if self._options.reload and now >= self._next_look and not self._stopping:
             self._next_look = now + 0.5
@@ -341,16 +366,19 @@ class Supervisor:
                 self._exit_code = 130
                 self._stop(0)
             case signal.SIGTERM | signal.SIGINT:
+                self._again = False
                 self._stop(None)
             case signal.SIGQUIT:
+                self._again = False
                 self._stop(0)
-            case signal.SIGHUP:
+            case signal.SIGHUP if not self._stopping:
                 self._again = True
                 self._stop(None)
             case signal.SIGTSTP | signal.SIGCONT:
                 self._hush(on=number == signal.SIGTSTP)
             case signal.SIGUSR1 | signal.SIGTTIN:
-                for child in self._children:
+                # Without its handler, which a child has when it says hello, it would die of it.
+                for child in (each for each in self._children if each.hello is not None):
                     child.popen.send_signal(signal.SIGUSR1)
             case _:
                 pass
@@ -405,8 +433,11 @@ class Errands:
                     break
                 except StoreError as error:
                     log.warning("could not %s (%s); trying again", what, error)
-                    self._stop.wait(wait)
-                    wait = min(wait * 2, 5.0)
+                except Exception:  # noqa: BLE001 - see below
+                    # A thread that ends over a fault of ours would leave all later errands undone.
+                    log.exception("could not %s; trying again", what)
+                self._stop.wait(wait)
+                wait = min(wait * 2, 5.0)
 
 
 def _modified(file: str) -> float:

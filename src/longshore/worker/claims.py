@@ -1,0 +1,55 @@
+"""The open claims of one process: which are under way, and how many of their jobs are not over.
+
+The store thread writes it, the heart reads :attr:`Claims.oldest` from another thread: what the
+store holds for this process from an older claim never arrived here and may go back.
+"""
+
+from __future__ import annotations
+
+
+class Claims:
+    """Numbered from 1 in the order of sending; a repeated request is a new claim here."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, int] = {}
+        self._arrived: dict[int, float] = {}
+        self.last = 0
+
+    def begin(self) -> int:
+        """The number of a claim about to be sent; it must not be called lost while under way."""
+        self.last += 1
+        self._open[self.last] = 0
+        return self.last
+
+    def arrived(self, claim_id: int, jobs: int, now: float) -> None:
+        """The answer is here, with so many jobs; a claim that failed has none."""
+        if jobs:
+            self._open[claim_id] = jobs
+            self._arrived[claim_id] = now
+        else:
+            self._open.pop(claim_id, None)
+
+    def age(self, claim_id: int, now: float) -> float:
+        """For how many seconds the jobs of a claim have been here."""
+        return now - self._arrived.get(claim_id, now)
+
+    def finished(self, claim_id: int, jobs: int) -> None:
+        """So many jobs of a claim are over."""
+        self._open[claim_id] -= jobs
+        if not self._open[claim_id]:
+            del self._open[claim_id]
+            self._arrived.pop(claim_id, None)
+
+    def clear(self) -> None:
+        """The lease is gone, and every job with it."""
+        self._open.clear()
+        self._arrived.clear()
+
+    @property
+    def oldest(self) -> int:
+        """The oldest claim with unfinished jobs; what is older never arrived here."""
+        try:
+            return min(self._open, default=self.last + 1)
+        except RuntimeError:
+            # The store thread changed the table meanwhile; an old answer is always safe.
+            return 0

@@ -109,7 +109,7 @@ def test_a_push_that_names_no_job(app: Longshore, wrong: object) -> None:
 
 def test_a_job_is_declared_once(app: Longshore) -> None:
     send = app.job(kind="send")(lambda: None)
-    with pytest.raises(NotAJobFunction, match=r"<job send> is a job already"):
+    with pytest.raises(NotAJobFunction, match=r"send is a job already"):
         app.job(send)
 
 

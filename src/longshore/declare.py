@@ -160,8 +160,7 @@ def read_push(
     job: Mapping[str, object], settings: Settings
 ) -> tuple[str, Sequence[object], Mapping[str, object], Options]:
     """Check a pushed dictionary: its kind, positional and named arguments, and options."""
-    whole: object = job  # what comes from a JSON document may be anything
-    given = dict(cast("Mapping[str, object]", whole)) if isinstance(whole, Mapping) else {}
+    given = _document(job)
     if "kind" not in given:
         raise InvalidOption(
             f"{shown(job)} names no job: push() takes a dictionary with a kind, such as"
@@ -175,6 +174,11 @@ def read_push(
     base = Options(settings.default_queue, 0, 25, None, None, _DAY, ())
     options = read_options(kind, base, given)
     return kind, cast("list[object]", args), cast("dict[str, object]", kwargs), options
+
+
+def _document(job: object) -> dict[str, object]:
+    """A copy of what was pushed, which at run time may be anything; empty when it is no mapping."""
+    return dict(cast("Mapping[str, object]", job)) if isinstance(job, Mapping) else {}
 
 
 def declare(

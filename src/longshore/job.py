@@ -24,7 +24,6 @@ from typing import (
 from longshore.callers import warn
 from longshore.context import CONTEXT, JobContext
 from longshore.core.registry import Declaration
-from longshore.core.wording import shown
 from longshore.declare import CallOptions, JobOptions, Options, declare, new_job, read_options
 from longshore.errors import NotAJobFunction
 from longshore.handle import App, JobHandle
@@ -196,7 +195,7 @@ class JobDecorator:
         def wrap(function: Callable[..., Any]) -> JobFunction[..., Any, Any]:
             if isinstance(function, JobFunction):
                 msg = (
-                    f"{shown(function)} is a job already; declare it once, or declare its function"
+                    f"{function.kind} is a job already; declare it once, or declare its function"
                 )
                 raise NotAJobFunction(msg)
             declaration = declare(self._app, function, context=context, options=options)

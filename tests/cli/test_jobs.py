@@ -216,3 +216,12 @@ def test_unknown_queues(run: Call, shop: Longshore) -> None:
         assert "Did you mean mail?" in said.err
     assert run("queues", "show", "a b").code == 2
     assert run("queues", "pause", "mail", "--for", "0").code == 2
+
+
+def test_show_says_which_start_it_means(run: Call, shop: Longshore) -> None:
+    (job_id,) = push(shop)
+    end(shop, claim(shop)[0], JobState.DEAD)
+    assert "\nstarted\t" in run("jobs", "show", job_id).out
+    shop.get(job_id).retry()
+    claim(shop)
+    assert "\nfirst started\t" in run("jobs", "show", job_id).out

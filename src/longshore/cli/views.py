@@ -184,7 +184,8 @@ def shown(job: JobRecord) -> list[tuple[str, str]]:
         ("attempt", f"{job.attempt} of {job.max_attempts}, run {job.run}"),
         ("created", _when(job.created_at)),
         ("due", _when(job.scheduled_at)),
-        ("started", _when(job.attempted_at)),
+        # A second run does not move it, so it may lie before the time the job was due again.
+        ("first started" if job.run > 1 else "started", _when(job.attempted_at)),
         ("ended", _when(job.finalized_at)),
         ("reason", job.reason or ""),
         ("progress", _progress(job)),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from operator import itemgetter
 
 from msgspec import json
 
@@ -12,13 +10,12 @@ from longshore.core.model import Claimed
 from longshore.core.store import Claim, ClaimRequest, Line
 from longshore.stores.lines import chosen, everything, names
 from longshore.stores.sql import Row, Steps, as_json
-from longshore.stores.sqlite_core import Core, Deltas, add
+from longshore.stores.sqlite_core import Core, Deltas
 
 #: How many due and how many expired jobs a claim moves along the way, and how often the latter.
 STEP = 500
 ROUNDS = 4
 
-_QUEUE_AND_KIND = itemgetter(3, 2)
 _TAGS = json.Decoder(tuple[str, ...])
 
 
@@ -37,7 +34,7 @@ class Claiming(Core):
         )
         if rows:
             return Claim(live=True, jobs=_records(rows))
-        yield from self.promoted(STEP, now, deltas)
+        yield from self.promoted(STEP, now)
         for _ in range(ROUNDS):
             if (yield from self.expired(STEP, now, deltas)) < STEP:
                 break
@@ -52,23 +49,17 @@ class Claiming(Core):
                 now=now,
                 ids=as_json([row[0] for row in rows]),
             )
-            for (queue, kind), jobs in Counter(map(_QUEUE_AND_KIND, rows)).items():
-                add(deltas, queue, kind, "available", -jobs)
-                add(deltas, queue, kind, "running", jobs)
         due_in = None
         if len(rows) < request.wanted:
             due: list[Row] = yield self.sql["next_due"]()
             due_in = max(0, due[0][0] - now) if due else None
         return Claim(live=True, jobs=_records(rows), due_in=due_in)
 
-    def promoted(self, limit: int, now: int, deltas: Deltas) -> Steps[int]:
+    def promoted(self, limit: int, now: int) -> Steps[int]:
         """Make due jobs available."""
         rows: list[Row] = yield self.sql["due"](now=now, limit=limit)
         if rows:
             yield self.sql["promote"](ids=as_json([row[0] for row in rows]))
-            for _, queue, kind, state in rows:
-                add(deltas, queue, kind, state, -1)
-                add(deltas, queue, kind, "available", 1)
         return len(rows)
 
     def expired(self, limit: int, now: int, deltas: Deltas) -> Steps[int]:

@@ -10,7 +10,8 @@ from longshore.core.store import Retention
 from longshore.stores.clock import Clock
 from longshore.stores.sql import Queries, Row, Steps, as_json, with_run
 
-#: What an operation adds to the number of jobs of each queue, kind and state.
+#: What an operation adds to the number of ended jobs of each queue, kind and state. Those that
+#: wait or run are counted when somebody asks: an insert then only adds a row and its entries.
 Deltas: TypeAlias = dict[tuple[str, str, str], int]
 
 
@@ -40,8 +41,7 @@ class Core:
     def cancelled(self, jobs: Sequence[Row], reason: str, now: int, deltas: Deltas) -> Steps[None]:
         """End jobs that wait; ``jobs`` as the queries ``expired`` and ``standing`` give them."""
         kept: list[Row] = []
-        for job_id, state, queue, kind, keep_result, runs in jobs:
-            add(deltas, queue, kind, state, -1)
+        for job_id, _, queue, kind, keep_result, runs in jobs:
             until = self.kept_until("cancelled", keep_result, now)
             if until != now:
                 kept.append((job_id, "cancelled", until, now, 0, reason, None, None, runs))
@@ -75,9 +75,7 @@ class Core:
             line = Run(run=run, process=process, started_at=started, ended_at=now, why=why)
             history = with_run(runs, line)
             released.append((job_id, int(why is Why.INTERRUPTED), history))
-            add(deltas, queue, kind, "running", -1)
             if not asked:
-                add(deltas, queue, kind, "available", 1)
                 continue
             gone.append(job_id)
             until = self.kept_until("cancelled", keep_result, now)
@@ -91,7 +89,7 @@ class Core:
 
 
 def add(deltas: Deltas, queue: str, kind: str, state: str, jobs: int) -> None:
-    """Count jobs in or out of a state."""
+    """Count ended jobs in or out of a state."""
     key = (queue, kind, state)
     deltas[key] = deltas.get(key, 0) + jobs
 

@@ -60,7 +60,6 @@ class Finishing(Core):
         if sum(row[3] for row in groups) != len(plain) or (told and len(keeps) > 1):
             return list(endings)
         for queue, kind, keep_result, jobs in groups:
-            add(deltas, queue, kind, "running", -jobs)
             if self.kept_until("succeeded", keep_result, now) != now:
                 add(deltas, queue, kind, "succeeded", jobs)
         held += [e.lease for e in plain]
@@ -152,7 +151,6 @@ class _Work:
         _, _, _, _, queue, kind, asked, keep_result, reason, runs = row
         if ending.entry is not None:
             runs = with_run(runs, ending.entry)
-        add(self.deltas, queue, kind, "running", -1)
         to = ending.to
         why = ending.reason
         if asked and to is JobState.CANCELLED:
@@ -164,7 +162,7 @@ class _Work:
         if to in ENDED:
             self._end(ending, TEXT[to], (queue, kind, keep_result, why, runs))
         else:
-            self._requeue(ending, queue, kind, runs)
+            self._requeue(ending, runs)
 
     def _end(self, ending: Ending, state: str, row: Row) -> None:
         queue, kind, keep_result, why, runs = row
@@ -177,10 +175,9 @@ class _Work:
         failed, error, result = int(ending.failed), ending.result_error, ending.result
         self.kept.append((job_id, state, until, self.now, failed, why, error, result, runs))
 
-    def _requeue(self, ending: Ending, queue: str, kind: str, runs: bytes | None) -> None:
+    def _requeue(self, ending: Ending, runs: bytes | None) -> None:
         again = ending.to is JobState.AVAILABLE
         state = TEXT[ending.to]
-        add(self.deltas, ending.queue or queue, kind, state, 1)
         self.requeued.append(
             (
                 ending.lease.job_id,

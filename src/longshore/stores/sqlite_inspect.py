@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,15 @@ from longshore.stores.sqlite_core import TEXT, Core, Deltas, add
 FEW = 20
 
 _ENDED = frozenset(TEXT[state] for state in ENDED)
+#: The queries that count, and the states that each may find.
+_COUNTS: Mapping[str, frozenset[str]] = {
+    "count_ended": _ENDED,
+    "count_ready": frozenset({"available"}),
+    "count_parked": frozenset({"available"}),
+    "count_timed": frozenset({"scheduled", "retrying"}),
+    "count_running": frozenset({"running"}),
+    "count_waiting": frozenset({"waiting"}),
+}
 
 
 class Inspecting(Core):
@@ -77,13 +87,18 @@ class Inspecting(Core):
     @operation(writes=False)
     def count(self, where: Filter) -> Steps[tuple[Counted, ...]]:
         """Exact counts by queue, kind and state."""
-        rows: list[Row] = yield self.sql["count"](
-            states=_list(sorted(where.states)),
-            queues=_list(where.queues),
-            kinds=_list(where.kinds),
-        )
+        states = {TEXT[state] for state in where.states or JobState}
+        params = {"queues": _list(where.queues), "kinds": _list(where.kinds)}
+        counts: Counter[tuple[str, str, str]] = Counter()
+        for name, seen in _COUNTS.items():
+            if states & seen:
+                rows: list[Row] = yield self.sql[name](**params)
+                for queue, kind, state, jobs in rows:
+                    counts[queue, kind, state] += jobs
         return tuple(
-            Counted(queue, kind, JobState(state), jobs) for queue, kind, state, jobs in rows
+            Counted(queue, kind, JobState(state), jobs)
+            for (queue, kind, state), jobs in sorted(counts.items())
+            if state in states
         )
 
     @operation(writes=True)
@@ -108,10 +123,8 @@ class Inspecting(Core):
         timed = [row for row in timed if row[1] in {"scheduled", "retrying"}]
         ended: list[Row] = yield self.sql["standing_ended"](ids=_ids(ids))
         deltas: Deltas = {}
-        for row in (*timed, *ended):
-            _, state, queue, kind, *_ = row
+        for _, state, queue, kind, *_ in ended:
             add(deltas, queue, kind, state, -1)
-            add(deltas, queue, kind, "available", 1)
         if timed:
             yield self.sql["hurry"](ids=as_json([row[0] for row in timed]), now=now)
         if ended:
@@ -128,7 +141,7 @@ class Inspecting(Core):
         live = [row for row in live if row[1] != "running"]
         ended: list[Row] = yield self.sql["standing_ended"](ids=_ids(ids))
         deltas: Deltas = {}
-        for _, state, queue, kind, *_ in (*live, *ended):
+        for _, state, queue, kind, *_ in ended:
             add(deltas, queue, kind, state, -1)
         if live:
             yield self.sql["remove"](ids=as_json([row[0] for row in live]))
@@ -142,14 +155,9 @@ class Inspecting(Core):
         """Put jobs that wait into another queue."""
         rows: list[Row] = yield self.sql["standing"](ids=_ids(ids))
         rows = [row for row in rows if row[1] != "running"]
-        deltas: Deltas = {}
-        for _, state, old, kind, *_ in rows:
-            add(deltas, old, kind, state, -1)
-            add(deltas, queue, kind, state, 1)
         moved = [row[0] for row in rows]
         if moved:
             yield self.sql["move"](ids=as_json(moved), queue=queue)
-        yield from self.counted(deltas)
         return _changed(ids, moved)
 
     @operation(writes=True)
@@ -166,11 +174,12 @@ class Inspecting(Core):
     def queues(self) -> Steps[tuple[QueueRecord, ...]]:
         """Every queue that holds jobs or is paused."""
         now = self.clock.wall_us()
-        rows: list[Row] = yield self.sql["queues"]()
+        counted = yield from self.count(Filter()).start()
         pauses: list[Row] = yield self.sql["pauses"](now=now)
         totals: dict[str, dict[str, int]] = {name: {} for name, _, _ in pauses}
-        for queue, state, jobs in rows:
-            totals.setdefault(queue, {})[state] = jobs
+        for one in counted:
+            total = totals.setdefault(one.queue, {})
+            total[one.state] = total.get(one.state, 0) + one.jobs
         heads: list[Row] = yield self.sql["queue_heads"](queues=as_json(list(totals)))
         first: dict[str, int | None] = dict(heads)
         held = {name: (reason, until) for name, reason, until in pauses}
@@ -208,8 +217,7 @@ class Inspecting(Core):
 
     def _fewest(self, where: Filter) -> Steps[str | None]:
         """Which part of a filter leaves so few ended jobs that its index is the way to them."""
-        rows: list[Row] = yield self.sql["count"](states=None, queues=None, kinds=None)
-        rows = [row for row in rows if row[2] in _ENDED]
+        rows: list[Row] = yield self.sql["count_ended"](queues=None, kinds=None)
         total = sum(row[3] for row in rows)
         states = frozenset(TEXT[state] for state in where.states)
         found: dict[str, int] = {}

@@ -65,7 +65,6 @@ class Producing(Core):
     def _insert(self, jobs: Sequence[NewJob]) -> Steps[int]:
         plain: list[Row] = []
         rich: list[Row] = []
-        deltas: Deltas = {}
         for job in jobs:
             state = TEXT[job.state]
             row = (
@@ -86,15 +85,11 @@ class Producing(Core):
                 tags = as_json(job.tags) if job.tags else None
                 meta = json.encode(job.meta) if job.meta else None
                 rich.append((*row, job.expires_at, job.timeout, tags, meta))
-            key = (job.queue, job.kind, state)
-            deltas[key] = deltas.get(key, 0) + 1
         written = 0
         if plain:
             written += yield self.sql["insert_plain"].many(plain)
         if rich:
             written += yield self.sql["insert"].many(rich)
-        if written == len(jobs):
-            yield from self.counted(deltas)
         return written
 
 
@@ -215,7 +210,7 @@ class Maintaining(Claiming):
         now = self.clock.wall_us()
         deltas: Deltas = {}
         expired = yield from self.expired(limit, now, deltas)
-        promoted = yield from self.promoted(limit, now, deltas)
+        promoted = yield from self.promoted(limit, now)
         yield from self.counted(deltas)
         return expired + promoted
 

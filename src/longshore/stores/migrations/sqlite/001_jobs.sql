@@ -35,10 +35,13 @@ create table longshore_job (
 -- What a claim reads, in a claim's order; the id is the last column of each by itself.
 create index longshore_job_ready on longshore_job (priority, scheduled_at)
     where state = 'available' and parked is null;
-create index longshore_job_line on longshore_job (queue, priority, scheduled_at)
+-- Kind and queue behind the order let jobs be counted by them without a look at the rows.
+create index longshore_job_line on longshore_job (queue, priority, scheduled_at, id, kind)
     where state = 'available' and parked is null;
-create index longshore_job_due on longshore_job (scheduled_at)
+create index longshore_job_due on longshore_job (scheduled_at, queue, kind, state)
     where state in ('scheduled', 'retrying');
+create index longshore_job_waiting on longshore_job (queue, kind)
+    where state = 'waiting';
 create index longshore_job_running on longshore_job (claimed_by, claim_id)
     where state = 'running';
 create index longshore_job_parked on longshore_job (kind)
@@ -82,6 +85,7 @@ create index longshore_ended_state on longshore_ended (state) where state <> 'su
 create index longshore_ended_queue on longshore_ended (queue);
 create index longshore_ended_kind on longshore_ended (kind);
 
+-- How many jobs have ended and are kept; those that wait or run are counted by their indexes.
 create table longshore_count (
     queue text not null,
     kind  text not null,

@@ -1,7 +1,0 @@
--- How many jobs there are of each queue, kind and state.
-select queue, kind, state, jobs from longshore_count
-where jobs <> 0
-  and (:states is null or state in (select value from json_each(:states)))
-  and (:queues is null or queue in (select value from json_each(:queues)))
-  and (:kinds is null or kind in (select value from json_each(:kinds)))
-order by queue, kind, state;

@@ -1,0 +1,6 @@
+-- How many jobs of each queue and kind are ready to run; the index alone is read.
+select queue, kind, 'available', count(*) from longshore_job indexed by longshore_job_line
+where state = 'available' and parked is null
+  and (:queues is null or queue in (select value from json_each(:queues)))
+  and (:kinds is null or kind in (select value from json_each(:kinds)))
+group by queue, kind;

@@ -262,6 +262,7 @@ def test_jobs_in_processes_of_their_own(harbour: Harbour) -> None:
     eventually(lambda: not psutil.pid_exists(pid), 10, "its process ending")
     killed = harbour.app.isolated_kill.enqueue()
     assert killed.result(timeout=40) == "survived"
+    assert killed.record.interruptions == 1
     assert [run.why for run in killed.runs] == [Why.INTERRUPTED]
 
 

@@ -265,6 +265,8 @@ class State(Inspecting):
         asked = row.cancel_requested
         if ending.failed:
             row.failures += 1
+        if ending.interrupted:
+            row.interruptions += 1
         if ending.entry is not None:
             row.log(ending.entry)
         if to not in ENDED and not asked:

@@ -191,6 +191,7 @@ class _Work:
                 ending.parked if again else None,
                 ending.parked_by if again else None,
                 ending.reason,
+                int(ending.interrupted),
             )
         )
 

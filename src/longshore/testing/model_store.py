@@ -369,6 +369,7 @@ class ModelStore:
             return self.holds(ending.lease)
         job.told = ending.lease
         job.failures += ending.failed
+        job.interruptions += ending.interrupted
         job.budgets = ending.budgets or job.budgets
         asked = job.reason if job.cancel_requested else None
         job.reason = ending.reason

@@ -377,6 +377,12 @@ def released(lease: Lease) -> Ending:
     return Ending(lease, JobState.AVAILABLE, entry=entry(lease, Why.RELEASED))
 
 
+def interrupted(lease: Lease) -> Ending:
+    """Its own process died under it; given back."""
+    line = entry(lease, Why.INTERRUPTED)
+    return Ending(lease, JobState.AVAILABLE, interrupted=True, entry=line)
+
+
 def cancelled(lease: Lease, reason: str = "no longer needed") -> Ending:
     """Ended without retry."""
     line = entry(lease, Why.CANCELLED)

@@ -16,6 +16,7 @@ from longshore.testing.conformance.bench import (
     died,
     entry,
     failed,
+    interrupted,
     parked,
     released,
     snoozed,
@@ -124,6 +125,19 @@ class EndingConformance:
         record = bench.job(first)
         assert (record.state, record.failures) == (JobState.AVAILABLE, 0)
         assert record.interruptions == 0
+        assert bench.taken("p1", 2) == [first, second]
+
+    def test_an_interrupted_run_is_counted_apart_and_keeps_its_place(self, bench: Bench) -> None:
+        first, second = bench.add(2)
+        bench.process(lease=HOUR)
+        lease = bench.lease()
+        bench.pass_time(MINUTE)
+        assert bench.finish(interrupted(lease)) == {lease}
+        assert bench.finish(interrupted(lease)) == {lease}, "a repetition counts nothing"
+        record = bench.job(first)
+        assert (record.state, record.failures) == (JobState.AVAILABLE, 0)
+        assert record.interruptions == 1
+        assert [line.why for line in record.runs] == [Why.INTERRUPTED]
         assert bench.taken("p1", 2) == [first, second]
 
     def test_a_discarded_job_keeps_its_reason(self, bench: Bench) -> None:

@@ -146,3 +146,16 @@ def test_what_a_handle_says_of_a_job_that_did_not_succeed(app: Longshore) -> Non
 def test_states_by_the_names_of_other_systems(app: Longshore, word: str, state: str) -> None:
     with pytest.raises(InvalidOption, match=rf"Did you mean {state}\?"):
         app.query.filter(state=word)  # type: ignore[arg-type]
+
+
+def test_handles_on_one_job_are_equal() -> None:
+    jobs = Longshore("memory://")
+
+    @jobs.job(kind="same")
+    def same() -> None: ...
+
+    one, other = same.enqueue(), same.enqueue()
+    assert jobs.get(one.id) == one
+    assert one != other
+    assert len({one, jobs.get(one.id), other}) == 2
+    jobs.close()

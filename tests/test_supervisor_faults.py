@@ -17,7 +17,6 @@ import pytest
 
 from longshore import JobState, supervise
 from longshore.core.model import Why
-from longshore.worker import family
 from longshore.worker.options import WorkerOptions
 from tests.harbour_tools import APPS, Harbour, eventually
 
@@ -178,7 +177,7 @@ def test_a_child_that_cannot_be_started_is_tried_again(
 
     for name, value in harbour.env.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(family.subprocess, "Popen", scarce)
+    monkeypatch.setattr(subprocess, "Popen", scarce)
     handle = harbour.app.nap.enqueue(2)
     options = WorkerOptions(app="harbour:jobs", cwd=str(APPS), processes=2, until_empty=True)
     assert supervise.run(options) == 0

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from longshore import JobState
+from longshore import JobState, Longshore
 from longshore.worker import door
 from tests.harbour_tools import APPS, Harbour, eventually
 
@@ -251,3 +252,44 @@ def test_a_closed_stderr_fails_no_job(harbour: Harbour) -> None:
     assert {handle.result(timeout=30) for handle in handles} == {"rested"}
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(timeout=15) == 0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "says"),
+    [
+        ("text", 4, "LONGSHORE-E4"),
+        ("folder", 4, "LONGSHORE-E4"),
+        ("newer", 5, "newer"),
+        ("foreign", 5, "longshore_job"),
+    ],
+)
+def test_a_worker_gives_up_on_a_store_that_will_not_do(
+    harbour: Harbour, spoil: str, code: int, says: str
+) -> None:
+    path = harbour.folder / "spoilt.db"
+    match spoil:
+        case "text":
+            path.write_text("this is no database, and long enough to be read as one\n" * 40)
+        case "folder":
+            path.mkdir()
+        case "newer":
+            Longshore(f"sqlite:///{path}").migrate()
+            with sqlite3.connect(path) as connection:
+                connection.execute("insert into longshore_migration values ('999_later', 0)")
+            connection.close()
+        case _:
+            with sqlite3.connect(path) as connection:
+                connection.execute("create table longshore_job (id text)")
+            connection.close()
+    done = subprocess.run(
+        [sys.executable, "-m", "longshore", "-A", "harbour:jobs", "worker", "--until-empty"],
+        cwd=APPS,
+        env={**harbour.env, "LONGSHORE_STORE": f"sqlite:///{path}"},
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr
+    assert done.stderr.startswith("longshore: ")

@@ -145,6 +145,7 @@ def tool_table(path: str) -> Mapping[str, object]:
         tool_table("/srv/shop/pyproject.toml")  # {'app': 'shop.jobs:jobs', 'lease': '30s'}
     """
     document = _parsed(path, _text(path, _content(path)))
+    _refuse_misspelt(path, document.get("tool"))
     table: object = document
     for name in ("tool", "longshore"):
         if not isinstance(table, dict):
@@ -153,6 +154,16 @@ def tool_table(path: str) -> Mapping[str, object]:
     if isinstance(table, dict):
         return cast("dict[str, object]", table)
     raise ConfigurationError(f"{path}: [tool.longshore] must be a table of settings.")
+
+
+def _refuse_misspelt(path: str, tools: object) -> None:
+    """A table whose name is almost ours is a typo, and would be ignored without a word."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only where there is such a file
+
+    names = list(cast("dict[str, object]", tools)) if isinstance(tools, dict) else []
+    near = get_close_matches("longshore", names, n=1, cutoff=0.85)
+    if near and "longshore" not in names:
+        raise ConfigurationError(f"{path}: [tool.{near[0]}] must be written [tool.longshore].")
 
 
 def warn_if_root(effective_user: int) -> None:

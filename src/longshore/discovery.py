@@ -28,7 +28,13 @@ import msgspec
 
 from longshore.config import project_file, tool_table
 from longshore.core.wording import did_you_mean, shown
-from longshore.errors import AppImportFailed, AppNotFound, ConfigurationError, StoreError
+from longshore.errors import (
+    AppImportFailed,
+    AppNotFound,
+    ConfigurationError,
+    DeclarationError,
+    StoreError,
+)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -234,7 +240,7 @@ class _Finder(Generic[T]):
         try:
             with _time_limit(self.import_time):
                 return run()
-        except (KeyboardInterrupt, ConfigurationError, StoreError):
+        except (KeyboardInterrupt, ConfigurationError, DeclarationError, StoreError):
             raise  # a person's wish, or an error that says more by itself
         except _TooLong as error:
             why = f"importing {what} took longer than {self.import_time:g} s and was given up"

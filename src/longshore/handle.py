@@ -164,6 +164,12 @@ class JobHandle(Generic[R_co]):
         """The awaitable twin of :meth:`retry`."""
         return await self._app.client.afollow(self._retry())
 
+    def __eq__(self, other: object) -> bool:
+        return self.id == other.id if isinstance(other, JobHandle) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
     def __repr__(self) -> str:
         known = self._record or self._new
         return f"<job {self.id} {known.kind} {known.state}>" if known else f"<job {self.id}>"

@@ -194,9 +194,7 @@ class JobDecorator:
 
         def wrap(function: Callable[..., Any]) -> JobFunction[..., Any, Any]:
             if isinstance(function, JobFunction):
-                msg = (
-                    f"{function.kind} is a job already; declare it once, or declare its function"
-                )
+                msg = f"{function.kind} is a job already; declare it once, or declare its function"
                 raise NotAJobFunction(msg)
             declaration = declare(self._app, function, context=context, options=options)
             # A plain call has no running job, so the context parameter gets the detached one.

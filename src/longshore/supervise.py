@@ -40,14 +40,12 @@ class _Banner:
     def __call__(self, hello: Hello, pids: Sequence[int]) -> None:
         options = self._options
         slots = options.processes * options.threads
+        how = f"{_counted(options.processes, 'process')} x {_counted(options.threads, 'thread')}"
         rows = (
             ("app", hello.where),
             ("store", hello.address),
             ("queues", ", ".join(options.queues)),
-            (
-                "slots",
-                f"{slots} ({_counted(options.processes, 'process')} x {_counted(options.threads, 'thread')})",
-            ),
+            ("slots", f"{slots} ({how})"),
             ("jobs", f"{len(hello.kinds)} registered: {_some(hello.kinds)}"),
             ("pid", f"{os.getpid()} (children {', '.join(map(str, pids))})"),
         )

@@ -169,7 +169,8 @@ class Ending(msgspec.Struct, frozen=True, gc=False):
     ``to`` is succeeded, cancelled or dead (the job has ended), retrying or scheduled (due again
     ``at``), or available (given back, keeps its place). ``failed`` counts a failure; ``entry`` is
     the line for ``runs[]`` of a run that did not succeed. ``parked`` marks an available job that
-    no process knowing only these kinds may take again. ``queue`` and ``priority`` move a retried job.
+    no process knowing only these kinds may take again. ``queue`` and ``priority`` move a job that
+    is retried.
     """
 
     lease: Lease

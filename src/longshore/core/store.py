@@ -304,7 +304,7 @@ class SchemaStatus(msgspec.Struct, frozen=True, gc=False):
 
 
 class Retention(msgspec.Struct, frozen=True, gc=False):
-    """How long ended jobs stay, microseconds; ``None`` for ever. A job's ``keep_result`` may be longer."""
+    """How long ended jobs stay, microseconds; ``None`` for ever. ``keep_result`` may be longer."""
 
     succeeded: int | None = 86_400_000_000
     cancelled: int | None = 7 * 86_400_000_000
@@ -389,7 +389,7 @@ class Inspecting(Protocol):
         ...
 
     def retry(self, ids: Sequence[str]) -> Operation[Changed]:
-        """Ended or retrying or scheduled jobs become available now; an ended one's counters go to 0."""
+        """Ended, retrying and scheduled jobs become available; an ended one's counters go to 0."""
         ...
 
     def delete(self, ids: Sequence[str]) -> Operation[Changed]:

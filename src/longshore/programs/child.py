@@ -70,7 +70,7 @@ def main(control: int, shared: int) -> None:
         engine, isolated = build(app, options, Beacon(shared))
     except LongshoreError as error:
         kind = kind_of(error)
-        channel.send(Refused(int(kind.exit), f"Error: {error} {kind.pointer}"))
+        channel.send(Refused(int(kind.exit), f"longshore: {error} {kind.pointer}"))
         return
     channel.send(_hello(app, where, options))
     # Orders meant for workers may come first (there are parked jobs, be quiet): they are repeated.
@@ -135,6 +135,8 @@ def build(app: Host, options: WorkerOptions, beacon: Beacon) -> tuple[Engine, Is
             f"the {store.name} store lives in one process only; run the worker inside it "
             "(jobs.worker().run()), or choose another store, for example sqlite:///jobs.db.",
         )
+    # Asked for once here: what is wrong with the tables or the way to them stops the start.
+    store.run(store.processes())
     performer = Performer(app.registry.by_kind(), app.registry.digest(), app.around)
     isolated = IsolatedJobs(options.app or "", options.cwd)
     performer.isolated = isolated.perform

@@ -55,6 +55,8 @@ def main(descriptor: int) -> None:
     if os.getpid() != pid:
         # A copy that the body forked off and let return: the job is its parent's.
         os._exit(0 if run.error is None else 1)
+    # The body is over; the parent ends this process as soon as it has heard how.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     channel.send(Done(ending, run.started_at, run.ended_at))
 
 

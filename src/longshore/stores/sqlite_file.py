@@ -128,8 +128,17 @@ def migrate_next(
         return None
     name = status.pending[0]
     connection.execute(queries["migration_table"].text)
-    for statement in _split(known[name]):
-        connection.execute(statement)
+    try:
+        for statement in _split(known[name]):
+            connection.execute(statement)
+    except sqlite3.OperationalError as error:
+        if is_busy(error):
+            raise
+        raise SchemaMismatch(
+            f"migration {name} does not fit the tables that are there ({error}); nothing was"
+            " changed. They are not Longshore's, or half of an older copy: use another file, or"
+            " another prefix= for the tables."
+        ) from error
     connection.execute(queries["migrated"].text, {"name": name, "now": now})
     return name
 

@@ -91,7 +91,7 @@ def test_killed_children_lose_nothing_and_every_second_run_is_explained(harbour:
 
 
 def test_the_jobs_of_a_killed_child_run_again_within_a_second(harbour: Harbour) -> None:
-    worker = harbour.worker(processes=2, threads=2)
+    harbour.worker(processes=2, threads=2)
     harbour.await_ready(2)
     waits: list[float] = []
     for _ in range(5):

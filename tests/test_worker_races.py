@@ -85,7 +85,7 @@ def test_hostile_classes_of_exceptions(jobs: Longshore) -> None:
             raise RuntimeError("no")
 
     class Odd(Exception, metaclass=Meta):
-        __class__ = property(_refuse)  # type: ignore[assignment]
+        __class__ = property(_refuse)
 
     class Sur(Exception):
         pass

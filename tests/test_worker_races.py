@@ -361,3 +361,21 @@ def test_errands_outlive_any_error() -> None:
     errands.add("do this", errand)
     assert done.wait(10)
     errands.finish()
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_two_threads_may_fork_at_once(jobs: Longshore) -> None:
+    def fork_often() -> None:
+        for _ in range(40):
+            jobs.query.count()
+            pid = os.fork()
+            if not pid:
+                os._exit(0)
+            os.waitpid(pid, 0)
+
+    threads = [threading.Thread(target=fork_often, daemon=True) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert not any(thread.is_alive() for thread in threads)

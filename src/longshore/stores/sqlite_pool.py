@@ -166,9 +166,12 @@ class SQLiteWatch:
 
 _pools = weakref.WeakSet[Pool]()
 _forking: list[Pool] = []
+#: Two threads may fork at once: the second must not take over the list of the first.
+_one_fork = threading.RLock()
 
 
 def _before_fork() -> None:
+    _one_fork.acquire()
     _forking[:] = _pools
     for pool in _forking:
         pool.before_fork()
@@ -177,11 +180,13 @@ def _before_fork() -> None:
 def _after_fork() -> None:
     while _forking:
         _forking.pop().after_fork()
+    _one_fork.release()
 
 
 def _after_fork_in_child() -> None:
     while _forking:
         _forking.pop().after_fork_in_child()
+    _one_fork.release()
 
 
 os.register_at_fork(

@@ -167,7 +167,7 @@ class Engine:
         self._ended.append((run, ending))
         # Waking the store thread costs more than a tiny job, so only when it has something to do.
         if self._sleeping and (
-            len(self.threads.ready) <= self._low
+            len(self.threads.ready) + len(self.tasks.ready) <= self._low
             or len(self._ended) >= FLUSH
             or (not self._held and len(self._ended) == 1)
         ):
@@ -223,7 +223,8 @@ class Engine:
         free = min(free, self._plan.left(self._claimed_jobs))
         # Small claims cost as much as large ones: wait until the buffer is half empty, unless a
         # slot has nothing to do.
-        self._low = max(0, room - self._plan.slots - CLAIM)
+        ahead = room - self._plan.slots
+        self._low = max(ahead // 2, ahead - CLAIM)
         waiting = len(self.threads.ready) + len(self.tasks.ready)
         if free <= 0 or (waiting > self._low and free < CLAIM):
             return 0
@@ -348,7 +349,11 @@ class Engine:
         if runs:
             self.threads.ready.extend(runs)
             worth, tiny = self._durations.slots_for(runs)
-            self.threads.wake(worth or (tiny and not self.threads.awake))
+            awake = self.threads.awake
+            if tiny and not worth:
+                # They fight for the interpreter and for nothing else: one goes on, the rest rest.
+                self.threads.shed(awake - 1)
+            self.threads.wake(worth or (tiny and not awake))
 
     def _lose(self) -> None:
         """The lease is gone: others have our jobs, so nothing we hold may be reported."""

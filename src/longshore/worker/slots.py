@@ -71,6 +71,7 @@ class ThreadLane:
         self.head: RunState | None = None  # the first ready job at the store thread's last look
         #: Called when a permit was given back.
         self.freed: Callable[[], None] = lambda: None
+        self._spare: list[None] = []  # each entry sends one slot to rest
         self._slots: list[_Slot] = []
         self._asleep: list[_Slot] = []
         self._stopped = False
@@ -119,6 +120,10 @@ class ThreadLane:
         """The jobs whose bodies run now."""
         return [run for slot in list(self._slots) if (run := slot.current) is not None]
 
+    def shed(self, spare: int) -> None:
+        """Let so many of the slots at work rest after their job although there is more to do."""
+        self._spare = [None] * spare
+
     def stop(self) -> None:
         """Let idle slots end; those at work end after their job."""
         self._stopped = True
@@ -143,8 +148,19 @@ class ThreadLane:
                 leave_fork(run)
             last = run.ended_at
             done(run, ending)
+            if self._spare and self._is_spare():
+                if not self._rest(slot, though_ready=True):
+                    return
+                last = 0
 
-    def _rest(self, slot: _Slot) -> bool:
+    def _is_spare(self) -> bool:
+        try:
+            self._spare.pop()
+        except IndexError:  # another slot was quicker
+            return False
+        return True
+
+    def _rest(self, slot: _Slot, *, though_ready: bool = False) -> bool:
         """Sleep until woken with a permit; false when the lane stops."""
         self._permits.append(None)
         if self._stopped:
@@ -152,7 +168,7 @@ class ThreadLane:
         self.freed()
         self._asleep.append(slot)
         # A job may have come between the look and the sleep, when nobody could be woken yet.
-        if self.ready and self._permits:
+        if self.ready and self._permits and not though_ready:
             self.wake(1)
         return slot.bell.get()
 

@@ -21,11 +21,6 @@ def names(line: Line) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(name for name in line.queues if serves(line, name)))
 
 
-def everything(line: Line) -> bool:
-    """Whether this line serves every queue there is."""
-    return "*" in line.queues and not line.excludes
-
-
 def chosen(line: Line, existing: Iterable[str]) -> list[str]:
     """Those of the existing queues that the line serves."""
     return [queue for queue in existing if serves(line, queue)]

@@ -122,9 +122,9 @@ class SQLiteStore(Producing, Consuming, Maintaining, Inspecting):
             self._prepare()
         write = op.writes and op.name not in READ_FIRST
         try:
-            return self._patiently(lambda connection: self._attempt(connection, op, write=write))
+            return self._drive(op, write=write)
         except _Upgrade:
-            return self._patiently(lambda connection: self._attempt(connection, op, write=True))
+            return self._drive(op, write=True)
 
     async def arun(self, op: Operation[T], /) -> T:
         """Drive an operation in a thread."""
@@ -178,6 +178,27 @@ class SQLiteStore(Producing, Consuming, Maintaining, Inspecting):
             status = self.schema()
         checked(status, self.address)
         self._ready = True
+
+    def _drive(self, op: Operation[T], *, write: bool) -> T:
+        """Run an operation; nearly always the first attempt is the only one."""
+        pool = self._pool
+        connection = pool.take()
+        healthy = False
+        try:
+            answer = self._attempt(connection, op, write=write)
+            healthy = True
+        except sqlite3.Error as error:
+            healthy = is_busy(error)
+            if not healthy:
+                raise explained(error, self.address) from error
+        except BaseException:
+            healthy = True
+            raise
+        else:
+            return answer
+        finally:
+            pool.give_back(connection, healthy=healthy and not connection.in_transaction)
+        return self._patiently(lambda again: self._attempt(again, op, write=write))
 
     def _patiently(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run work on a connection, again while others hold the file."""

@@ -8,7 +8,7 @@ from msgspec import json
 
 from longshore.core.model import Claimed
 from longshore.core.store import Claim, ClaimRequest, Line
-from longshore.stores.lines import chosen, everything, names
+from longshore.stores.lines import chosen, names
 from longshore.stores.sql import Row, Steps, as_json
 from longshore.stores.sqlite_core import Core, Deltas
 
@@ -93,9 +93,6 @@ class Claiming(Core):
 
     def _line(self, line: Line, paused: frozenset[str], wanted: int, now: int) -> Steps[list[Row]]:
         rows: list[Row]
-        if everything(line) and not paused:
-            rows = yield self.sql["ready_all"](now=now, limit=wanted)
-            return rows
         queues: Sequence[str] | None = names(line)
         if queues is None:
             there: list[Row] = yield self.sql["ready_queues"]()

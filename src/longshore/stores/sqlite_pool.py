@@ -32,6 +32,7 @@ class Pool:
         self.connect = connect
         self._idle: list[sqlite3.Connection] = []
         self._lent = 0
+        self._forking = False
         #: Set once and for all by :meth:`close`.
         self.closed = threading.Event()
         # Held over a fork; reentrant, for a signal handler may use the store.
@@ -56,7 +57,8 @@ class Pool:
         """Keep a connection for the next, or close one that failed."""
         with self.gate:
             self._lent -= 1
-            self.gate.notify()
+            if self._forking:
+                self.gate.notify()
             if healthy and not self.closed.is_set():
                 self._idle.append(connection)
                 return
@@ -75,7 +77,9 @@ class Pool:
         """Close everything and let nobody in."""
         self.gate.acquire()
         # Not for ever: who forks from within an operation would wait for himself.
+        self._forking = True
         self.gate.wait_for(lambda: not self._lent, BEFORE_FORK)
+        self._forking = False
         self._close_idle()
 
     def after_fork(self) -> None:

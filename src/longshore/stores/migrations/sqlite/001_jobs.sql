@@ -32,9 +32,8 @@ create table longshore_job (
     payload          blob not null
 ) strict, without rowid;
 
--- What a claim reads, in a claim's order; the id is the last column of each by itself.
-create index longshore_job_ready on longshore_job (priority, scheduled_at)
-    where state = 'available' and parked is null;
+-- What a claim reads, queue by queue in a claim's order. One index serves all claims: a second one
+-- over all queues would cost every insert a page.
 -- Kind and queue behind the order let jobs be counted by them without a look at the rows.
 create index longshore_job_line on longshore_job (queue, priority, scheduled_at, id, kind)
     where state = 'available' and parked is null;

@@ -20,6 +20,7 @@ from longshore.context import RunState
 from longshore.core.model import Lease
 from longshore.core.store import Rescue, Watch
 from longshore.worker.control import Cancel, Drain, Refused, child_channel, parent_channel
+from longshore.worker.precise import precise_loop
 from longshore.worker.supervisor import Errands
 from tests.worker_tools import eventually
 
@@ -379,3 +380,19 @@ def test_two_threads_may_fork_at_once(jobs: Longshore) -> None:
     for thread in threads:
         thread.join(20)
     assert not any(thread.is_alive() for thread in threads)
+
+
+def test_the_exact_loop_is_woken_from_other_threads() -> None:
+    """It waits in another call than asyncio's own; a wake-up must end that wait too."""
+    loop = precise_loop()
+    woken = loop.create_future()
+    timer = threading.Timer(0.05, lambda: loop.call_soon_threadsafe(woken.set_result, "woken"))
+    timer.start()
+    started = time.monotonic()
+    try:
+        assert loop.run_until_complete(asyncio.wait_for(woken, 20)) == "woken"
+        assert time.monotonic() - started < 10
+        loop.run_until_complete(asyncio.sleep(0.01))
+    finally:
+        timer.join()
+        loop.close()

@@ -20,6 +20,7 @@ RUNNING = JobState.RUNNING
 RETRYING = JobState.RETRYING
 WAITING = JobState.WAITING
 CANCELLED = JobState.CANCELLED
+SUCCEEDED = JobState.SUCCEEDED
 
 #: In a line: priority, when due, id, a serial number that no two entries share, the row.
 #: An entry counts only while its number is its row's place; others are left until they come up.
@@ -289,8 +290,9 @@ class Rows:
     def end(self, row: Row, state: JobState, now: int) -> None:
         """A withdrawn row has ended: keep it for its time."""
         self.stirred = True
-        row.cancel_requested = False
-        row.parked = row.parked_by = row.budgets = None
+        if row.cancel_requested or row.parked is not None or row.budgets is not None:
+            row.cancel_requested = False
+            row.parked = row.parked_by = row.budgets = None
         kept, asked = self.kept[state], row.new.keep_result
         if kept is None or asked is None:
             row.kept_until = None

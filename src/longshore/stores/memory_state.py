@@ -38,6 +38,7 @@ from longshore.stores.memory_rows import (
     AVAILABLE,
     CANCELLED,
     RUNNING,
+    SUCCEEDED,
     Process,
     Row,
 )
@@ -262,6 +263,12 @@ class State(Inspecting):
     def _finish(self, row: Row, ending: Ending, now: int) -> None:
         self.drop_running(row)
         to = ending.to
+        if to is SUCCEEDED and ending.entry is None and not row.cancel_requested:
+            # The way of most jobs: nothing to count and nothing to tell.
+            row.result, row.result_error = ending.result, ending.result_error
+            row.reason = ending.reason
+            self.end(row, SUCCEEDED, now)
+            return
         asked = row.cancel_requested
         if ending.failed:
             row.failures += 1

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from longshore.context import RunState
+from longshore.core.model import Ending
 
 #: The buffer holds at most this much work of one slot, in microseconds.
 AHEAD = 50_000
@@ -30,11 +31,12 @@ class Durations:
         self._kinds: dict[str, float] = {}
         self._mean: float | None = None
 
-    def learn(self, runs: Sequence[RunState]) -> None:
+    def learn(self, batch: Sequence[tuple[RunState, Ending]]) -> None:
         """Take in ended runs; of many, some."""
-        runs = runs[:: 1 + len(runs) // SAMPLE]
         sums: dict[str, tuple[int, int]] = {}
-        for run in runs:
+        for run, _ in batch[:: 1 + len(batch) // SAMPLE]:
+            if not run.started_at:
+                continue
             total, count = sums.get(run.claimed.kind, (0, 0))
             sums[run.claimed.kind] = (total + run.ended_at - run.started_at, count + 1)
         for kind, (total, count) in sums.items():
@@ -45,11 +47,13 @@ class Durations:
             overall = mean if self._mean is None else self._mean
             self._mean = overall + weight * (mean - overall)
 
-    def slots_for(self, runs: Iterable[RunState]) -> tuple[int, bool]:
+    def slots_for(self, runs: Sequence[RunState]) -> tuple[int, bool]:
         """How many slots these jobs are worth: one each, and whether there are tiny ones beside.
 
         Tiny jobs share one slot.
         """
+        if all(self._kinds.get(kind, AHEAD) < TINY for kind in {run.claimed.kind for run in runs}):
+            return 0, True
         worth, tiny = 0, False
         for run in runs:
             if self._kinds.get(run.claimed.kind, AHEAD) < TINY:

@@ -6,6 +6,12 @@ store holds for this process from an older claim never arrived here and may go b
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from longshore.context import RunState
+from longshore.core.model import Lease, Progress
+from longshore.core.store import Claim
+
 
 class Claims:
     """Numbered from 1 in the order of sending; a repeated request is a new claim here."""
@@ -53,3 +59,12 @@ class Claims:
         except RuntimeError:
             # The store thread changed the table meanwhile; an old answer is always safe.
             return 0
+
+
+def begun(
+    claim: Claim, process_id: str, claim_id: int, report: Callable[[Lease, Progress], None]
+) -> list[RunState]:
+    """A run for each job of a claim."""
+    return [
+        RunState(job, Lease(job.id, process_id, job.run), claim_id, report) for job in claim.jobs
+    ]

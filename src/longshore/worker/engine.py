@@ -14,20 +14,19 @@ from collections.abc import Callable, Sequence
 from random import uniform
 
 from longshore.context import RunState
-from longshore.core.model import Claimed, Ending, JobState, Lease, Patch, Progress
+from longshore.core.model import Ending, JobState, Lease, Patch, Progress
 from longshore.core.outcome import Attempt, released
 from longshore.core.store import Claim, ClaimRequest, Store, Watch
 from longshore.errors import AttemptTimeout, Cancelled, Interrupted, LongshoreError, StoreError
 from longshore.worker.buffer import CLAIM, STALE, Durations
-from longshore.worker.claims import Claims
+from longshore.worker.claims import Claims, begun
 from longshore.worker.deadlines import Deadlines
 from longshore.worker.journal import Journal, log
 from longshore.worker.perform import Performer
 from longshore.worker.plan import Beacon, Mode, Plan
 from longshore.worker.slots import AsyncLane, ThreadLane
 
-GATHER = 0.005
-FLUSH = 500
+GATHER, FLUSH = 0.005, 500
 PROGRESS = 0.25
 GRACE = 1.0
 STUCK = 5.0
@@ -210,7 +209,7 @@ class Engine:
         if count:
             if not self._held:
                 self._held_since = now
-            self._held.extend(ended.popleft() for _ in range(count))
+            self._held += [ended.popleft() for _ in range(count)]
 
     def _unfinished(self) -> int:
         return len(self._inflight) - len(self._held) - len(self._ended)
@@ -290,7 +289,7 @@ class Engine:
 
     def _settle(self, batch: list[tuple[RunState, Ending]], held: frozenset[Lease]) -> None:
         self._held = []
-        self._durations.learn([run for run, _ in batch if run.started_at])
+        self._durations.learn(batch)
         inflight, beacon = self._inflight, self._beacon
         ended: dict[int, int] = {}
         for run, _ in batch:
@@ -332,12 +331,9 @@ class Engine:
             return
         self._last_job = now
         self._claimed_jobs += len(jobs)
-        self._hand_out([self._state(job, request.claim_id) for job in jobs])
-
-    def _state(self, job: Claimed, claim_id: int) -> RunState:
-        run = RunState(job, Lease(job.id, self.process_id, job.run), claim_id, self._report)
-        self._inflight[job.id] = run
-        return run
+        runs = begun(claim, self.process_id, request.claim_id, self._report)
+        self._inflight.update((run.claimed.id, run) for run in runs)
+        self._hand_out(runs)
 
     def _hand_out(self, runs: list[RunState]) -> None:
         awaited = self._coroutine_kinds

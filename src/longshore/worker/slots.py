@@ -283,13 +283,14 @@ class AsyncLane:
             self._thread.join(timeout=1)
 
     def _start(self) -> None:
-        import asyncio  # noqa: PLC0415 - 40 ms that only workers with coroutine jobs pay
+        # It imports asyncio: 40 ms that only workers with coroutine jobs pay.
+        from longshore.worker.precise import precise_loop  # noqa: PLC0415
 
         # The store thread and a slot may come here at once.
         with self._starting:
             if self._loop is not None:
                 return
-            loop = asyncio.new_event_loop()
+            loop = precise_loop()
             self._born = _forks
             self._thread = threading.Thread(
                 target=self._live, args=(loop,), name="longshore-loop", daemon=True

@@ -21,7 +21,8 @@ from tools.budgets import main
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "longshore"
 PYTHON = str(Path(sys.executable).resolve())  # the interpreter without this environment
-IMPORT_LIMIT = 0.060  # seconds, of performance.md's W6
+IMPORT_LIMIT = 0.060  # seconds
+BARE_START = 0.012  # of an interpreter that imports nothing, where that limit was set
 HEAVY = ("asyncio", "click", "rich", "sqlite3", "subprocess")
 
 
@@ -148,12 +149,14 @@ class TestImport:
             return usage.ru_utime + usage.ru_stime
 
         bare = min(seconds("pass") for _ in range(10))
-        cost = IMPORT_LIMIT + 1
+        # Shared machines are two or three times slower at times; a bare start tells when.
+        limit = IMPORT_LIMIT * max(1.0, bare / BARE_START)
+        cost = limit + 1
         for _ in range(30):
             cost = min(cost, seconds("import longshore") - bare)
-            if cost <= IMPORT_LIMIT:
+            if cost <= limit:
                 break
-        assert cost <= IMPORT_LIMIT, f"import longshore takes {cost * 1000:.0f} ms"
+        assert cost <= limit, f"import longshore takes {cost * 1000:.0f} ms, bare {bare * 1000:.0f}"
 
     def test_it_loads_nothing_heavy(self) -> None:
         code = f"import sys, longshore; print(*sorted(set({HEAVY!r}) & set(sys.modules)))"

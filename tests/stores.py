@@ -7,8 +7,8 @@ from pathlib import Path
 
 from longshore.core.store import Retention, Store
 from longshore.stores.clock import ManualClock
-from longshore.stores.memory import MemoryStore
-from longshore.stores.sqlite import SQLiteStore
+from longshore.stores.memory.store import MemoryStore
+from longshore.stores.sqlite.store import SQLiteStore
 from longshore.testing.conformance import OnStatement, OpenStore
 
 

@@ -14,7 +14,7 @@ import pytest
 from longshore.core.model import JobState
 from longshore.core.store import Filter, Retention
 from longshore.errors import LongshoreError, StoreBusy
-from longshore.stores.sqlite import SQLiteStore
+from longshore.stores.sqlite.store import SQLiteStore
 from longshore.testing.conformance import Bench, OpenStore, StoreConformance
 from longshore.testing.conformance.bench import HOUR, LEASE
 from longshore.testing.conformance.faults import WRITES
@@ -212,7 +212,7 @@ DRAIN = """
 import json, sys
 from longshore.core.model import Ending, JobState, Lease
 from longshore.core.store import ClaimRequest, Line, NewProcess
-from longshore.stores.sqlite import SQLiteStore
+from longshore.stores.sqlite.store import SQLiteStore
 
 path, name = sys.argv[1:]
 store = SQLiteStore(path, synchronous="normal")

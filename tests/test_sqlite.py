@@ -37,8 +37,8 @@ from longshore.errors import (
 from longshore.ids import new_id
 from longshore.stores import sqlite_file
 from longshore.stores.clock import ManualClock, SystemClock
-from longshore.stores.sql import Queries
-from longshore.stores.sqlite import SQLiteStore
+from longshore.stores.sql.statements import Queries
+from longshore.stores.sqlite.store import SQLiteStore
 from tests.store_tools import LEASE, claim, job, register
 
 
@@ -236,7 +236,7 @@ WORKER = """
 import sys
 from longshore.core.model import Ending, JobState, Lease
 from longshore.core.store import ClaimRequest, Line, NewProcess
-from longshore.stores.sqlite import SQLiteStore
+from longshore.stores.sqlite.store import SQLiteStore
 
 path, name = sys.argv[1:]
 store = SQLiteStore(path, synchronous="normal")
@@ -283,7 +283,7 @@ import os, sys, time
 from longshore.core.model import JobState, NewJob
 from longshore.core.store import Filter
 from longshore.ids import new_id
-from longshore.stores.sqlite import SQLiteStore
+from longshore.stores.sqlite.store import SQLiteStore
 
 def job():
     return NewJob(new_id(), "k", "q", b"{}", JobState.AVAILABLE, 0, 1, 1)

@@ -26,8 +26,8 @@ from longshore.errors import (
     ConfigurationError,
 )
 from longshore.stores import connect
-from longshore.stores.memory import MemoryStore
-from longshore.stores.sqlite import SQLiteStore
+from longshore.stores.memory.store import MemoryStore
+from longshore.stores.sqlite.store import SQLiteStore
 from tests.store_tools import EVERYTHING, claim, job, register
 
 

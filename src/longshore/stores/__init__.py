@@ -49,11 +49,11 @@ def connect(
     address = parse_url(url) if isinstance(url, str) else url
     match address.store:
         case "memory":
-            from longshore.stores.memory import MemoryStore  # noqa: PLC0415 - only who asks pays
+            from longshore.stores.memory.store import MemoryStore  # noqa: PLC0415 - only who asks pays
 
             return MemoryStore(retention=retention, clock=clock)
         case "sqlite":
-            from longshore.stores.sqlite import open_sqlite  # noqa: PLC0415 - only who asks pays
+            from longshore.stores.sqlite.store import open_sqlite  # noqa: PLC0415 - only who asks pays
 
             return open_sqlite(
                 address, retention=retention, prefix=prefix, durability=durability, clock=clock

@@ -28,7 +28,7 @@ Row: TypeAlias = tuple[Any, ...]
 FIRST_RUNS = 20
 LAST_RUNS = 80
 
-_HERE = Path(__file__).parent
+_HERE = Path(__file__).parent.parent
 _PREFIX = re.compile(r"[a-z_][a-z0-9_]{0,47}")
 _WRITTEN_FOR = "longshore_"
 _READS = re.compile(r"\s*(select|with)\b", re.IGNORECASE)

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from longshore.core.model import JobState, Run, Why
 from longshore.core.store import Retention
 from longshore.stores.clock import Clock
-from longshore.stores.sql import Queries, Row, Steps, as_json, with_run
+from longshore.stores.sql.statements import Queries, Row, Steps, as_json, with_run
 
 #: What an operation adds to the number of ended jobs of each queue, kind and state. Those that
 #: wait or run are counted when somebody asks: an insert then only adds a row and its entries.

@@ -15,7 +15,7 @@ from longshore.errors import (
     StoreUnavailable,
     StoreUnwritable,
 )
-from longshore.stores.sql import Queries
+from longshore.stores.sql.statements import Queries
 
 OLDEST = (3, 38, 0)
 

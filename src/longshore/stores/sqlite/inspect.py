@@ -19,8 +19,8 @@ from longshore.core.store import (
     SetQueue,
     operation,
 )
-from longshore.stores.sql import Row, Steps, as_json
-from longshore.stores.sqlite_core import TEXT, Core, Deltas, add
+from longshore.stores.sql.statements import Row, Steps, as_json
+from longshore.stores.sqlite.core import TEXT, Core, Deltas, add
 
 #: An ended job is found by an index on its state, queue or kind where fewer than one in this many
 #: have it; else reading along the ids comes upon enough of them soon.

@@ -33,8 +33,8 @@ from longshore.core.store import (
     Rescued,
 )
 from longshore.stores.lines import chosen, names
-from longshore.stores.memory_inspect import Inspecting
-from longshore.stores.memory_rows import (
+from longshore.stores.memory.inspect import Inspecting
+from longshore.stores.memory.rows import (
     AVAILABLE,
     CANCELLED,
     RUNNING,

@@ -18,10 +18,10 @@ from longshore.core.store import (
     Rescued,
     operation,
 )
-from longshore.stores.sql import UNDO, Row, Steps, as_json
-from longshore.stores.sqlite_claim import Claiming
-from longshore.stores.sqlite_core import TEXT, Core, Deltas, add
-from longshore.stores.sqlite_finish import Finishing
+from longshore.stores.sql.statements import UNDO, Row, Steps, as_json
+from longshore.stores.sqlite.claim import Claiming
+from longshore.stores.sqlite.core import TEXT, Core, Deltas, add
+from longshore.stores.sqlite.finish import Finishing
 
 
 class Producing(Core):

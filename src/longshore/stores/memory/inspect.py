@@ -15,7 +15,7 @@ from longshore.core.store import (
     QueueRecord,
     SetQueue,
 )
-from longshore.stores.memory_rows import AVAILABLE, RETRYING, RUNNING, SCHEDULED, Row, Rows
+from longshore.stores.memory.rows import AVAILABLE, RETRYING, RUNNING, SCHEDULED, Row, Rows
 
 
 class Inspecting(Rows):

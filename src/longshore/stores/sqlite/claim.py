@@ -9,8 +9,8 @@ from msgspec import json
 from longshore.core.model import Claimed
 from longshore.core.store import Claim, ClaimRequest, Line
 from longshore.stores.lines import chosen, names
-from longshore.stores.sql import Row, Steps, as_json
-from longshore.stores.sqlite_core import Core, Deltas
+from longshore.stores.sql.statements import Row, Steps, as_json
+from longshore.stores.sqlite.core import Core, Deltas
 
 #: How many due and how many expired jobs a claim moves along the way, and how often the latter.
 STEP = 500

@@ -19,8 +19,8 @@ from longshore.core.store_url import StoreURL
 from longshore.core.wording import did_you_mean
 from longshore.errors import ConfigurationError
 from longshore.stores.clock import Clock, SystemClock
-from longshore.stores.sql import UNDO, Statement, migrations
-from longshore.stores.sqlite_file import (
+from longshore.stores.sql.statements import UNDO, Statement, migrations
+from longshore.stores.sqlite.file import (
     checked,
     explained,
     is_busy,
@@ -29,9 +29,9 @@ from longshore.stores.sqlite_file import (
     refuse_network,
     schema_of,
 )
-from longshore.stores.sqlite_inspect import Inspecting
-from longshore.stores.sqlite_operations import Consuming, Maintaining, Producing
-from longshore.stores.sqlite_pool import Pool, SQLiteWatch
+from longshore.stores.sqlite.inspect import Inspecting
+from longshore.stores.sqlite.operations import Consuming, Maintaining, Producing
+from longshore.stores.sqlite.pool import Pool, SQLiteWatch
 
 T = TypeVar("T")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from longshore.core.model import ENDED, TRANSITIONS, Ending, JobState, Lease
-from longshore.stores.sql import Row, Steps, as_json, with_run
-from longshore.stores.sqlite_core import TEXT, Core, Deltas, add
+from longshore.stores.sql.statements import Row, Steps, as_json, with_run
+from longshore.stores.sqlite.core import TEXT, Core, Deltas, add
 
 _SUCCEEDED = JobState.SUCCEEDED
 

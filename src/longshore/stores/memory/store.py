@@ -1,7 +1,7 @@
 """The store that lives in this process: jobs of its threads, gone when it ends.
 
 For tests, for ``longshore dev`` and for applications that can lose their jobs. Every operation is
-one statement: a call on :class:`~longshore.stores.memory_state.State` under one lock, so that it
+one statement: a call on :class:`~longshore.stores.memory.state.State` under one lock, so that it
 happens wholly or not at all.
 """
 
@@ -38,7 +38,7 @@ from longshore.core.store import (
 )
 from longshore.errors import ClientClosed
 from longshore.stores.clock import Clock, SystemClock
-from longshore.stores.memory_state import State
+from longshore.stores.memory.state import State
 
 T = TypeVar("T")
 

@@ -392,17 +392,6 @@ class TestMap:
         }
         assert rooms - set(self.LISTED) == set()
 
-    def test_every_module_of_a_store_is_kept_from_the_other_stores(self) -> None:
-        contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
-        kept = {
-            name.rpartition(".")[2]
-            for contract in contracts["contracts"]
-            if contract["name"].startswith("stores do not know each other")
-            for name in contract["source_modules"]
-        }
-        shared = {"__init__", "clock", "lines"}
-        assert {path.stem for path in (SOURCE / "stores").glob("*.py")} - shared == kept
-
     def test_every_decision_names_its_check(self) -> None:
         records = sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))
         index = (ROOT / "docs" / "adr" / "README.md").read_text()

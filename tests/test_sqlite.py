@@ -35,9 +35,9 @@ from longshore.errors import (
     StoreUnwritable,
 )
 from longshore.ids import new_id
-from longshore.stores import sqlite_file
 from longshore.stores.clock import ManualClock, SystemClock
 from longshore.stores.sql.statements import Queries
+from longshore.stores.sqlite import file as sqlite_file
 from longshore.stores.sqlite.store import SQLiteStore
 from tests.store_tools import LEASE, claim, job, register
 

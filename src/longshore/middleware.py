@@ -49,14 +49,15 @@ Listener = Callable[[Event], object]
 L = TypeVar("L", bound=Listener)
 Middleware = Callable[[JobRecord], Iterator[None]]
 M = TypeVar("M", bound=Middleware)
-_Layer = Callable[[JobRecord], AbstractContextManager[None]]
+Layer = Callable[[JobRecord], AbstractContextManager[None]]
 
 
 class Around:
     """The middleware and listeners of one application, in the order in which they were added."""
 
     def __init__(self) -> None:
-        self._middleware: list[_Layer] = []
+        #: The middleware, the outermost first.
+        self.layers: list[Layer] = []
         self._listeners: dict[str, list[Listener]] = {}
 
     def add(self, middleware: M) -> M:
@@ -69,7 +70,7 @@ class Around:
             )
             raise DeclarationError(msg)
         generator = cast("Callable[[JobRecord], Generator[None]]", middleware)
-        self._middleware.append(contextmanager(generator))
+        self.layers.append(contextmanager(generator))
         return middleware
 
     def listen(self, name: EventName) -> Callable[[L], L]:
@@ -96,14 +97,9 @@ class Around:
             except Exception as error:  # noqa: BLE001 - best effort by contract
                 _report(event, listener, error)
 
-    @property
-    def layers(self) -> int:
-        """How many middleware there are."""
-        return len(self._middleware)
-
     def wrap(self, job: JobRecord) -> AbstractContextManager[None]:
         """Run every middleware's first half, the body, then the second halves from the inside."""
-        return _nest(self._middleware, 0, job)
+        return _nest(self.layers, 0, job)
 
 
 @contextmanager
@@ -121,7 +117,7 @@ def unhidden(around: AbstractContextManager[None]) -> Generator[None]:
 
 
 @contextmanager
-def _nest(layers: list[_Layer], at: int, job: JobRecord) -> Generator[None]:
+def _nest(layers: list[Layer], at: int, job: JobRecord) -> Generator[None]:
     if at == len(layers):
         yield
         return

@@ -71,7 +71,7 @@ class Engine:
         self.done = False  # ended by itself: its limits are reached
 
         self._inflight: dict[str, RunState] = {}
-        self._ended: deque[tuple[RunState, Ending]] = deque()
+        self._ended: list[tuple[RunState, Ending]] = []
         self._held: list[tuple[RunState, Ending]] = []
         self._held_since = 0.0
         self._claims = Claims()
@@ -209,7 +209,9 @@ class Engine:
         if count:
             if not self._held:
                 self._held_since = now
-            self._held += [ended.popleft() for _ in range(count)]
+            # Two whole steps: what a slot adds between them stays for the next time.
+            self._held += ended[:count]
+            del ended[:count]
 
     def _unfinished(self) -> int:
         return len(self._inflight) - len(self._held) - len(self._ended)

@@ -18,6 +18,8 @@ from longshore.errors import UnknownJob, UnstorableResult
 from longshore.middleware import Around, Event
 from longshore.worker.report import describe
 
+# A member of an enumeration is found slowly through its class.
+_PROCESS = Isolation.PROCESS
 _NO_POLICIES = Policies(polynomial())
 
 
@@ -32,6 +34,7 @@ class Performer:
         self._kinds = kinds
         self._digest = digest
         self._around = around
+        self._layers = around.layers
         self._tells = around.wants("job.started")
         #: Called just before a body starts, in its own slot.
         self.begin: Callable[[RunState], None] = lambda _run: None
@@ -45,6 +48,8 @@ class Performer:
     def perform(self, run: RunState, started_at: int = 0) -> Ending:
         """Run the body of a job here, to its end; ``started_at`` saves a look at the clock."""
         job = run.claimed
+        args: Sequence[Any]
+        kwargs: Mapping[str, Any]
         token = set_current(run)
         run.started_at = started_at or time.time_ns() // 1000
         try:
@@ -56,10 +61,13 @@ class Performer:
                 return self.raised(run, _unknown(job.kind))
             if self._tells:
                 self._started(run)
-            if declaration.isolation is Isolation.PROCESS and self.isolated is not None:
+            if declaration.isolation is _PROCESS and self.isolated is not None:
                 return self.isolated(run)
-            args, kwargs = _arguments(run, declaration)
-            if self._around.layers:
+            if declaration.context is None:
+                args, kwargs = declaration.signature.decode(job.payload)
+            else:
+                args, kwargs = _with_context(run, declaration)
+            if self._layers:
                 with self._around.wrap(as_record(run)):
                     value = declaration.call(*args, **kwargs)
             else:
@@ -73,6 +81,8 @@ class Performer:
     async def aperform(self, run: RunState) -> Ending:
         """Await the body of a job; cancellation comes back as the reason that the run carries."""
         job = run.claimed
+        args: Sequence[Any]
+        kwargs: Mapping[str, Any]
         # Each job is a task with a context of its own, so there is nothing to reset.
         set_current(run)
         run.started_at = time.time_ns() // 1000
@@ -83,8 +93,11 @@ class Performer:
             declaration = self._kinds[job.kind]
             if self._tells:
                 self._started(run)
-            args, kwargs = _arguments(run, declaration)
-            if self._around.layers:
+            if declaration.context is None:
+                args, kwargs = declaration.signature.decode(job.payload)
+            else:
+                args, kwargs = _with_context(run, declaration)
+            if self._layers:
                 with self._around.wrap(as_record(run)):
                     value = await declaration.call(*args, **kwargs)
             else:
@@ -131,13 +144,13 @@ class Performer:
         )
 
 
-def _arguments(run: RunState, declaration: Declaration) -> tuple[Sequence[Any], Mapping[str, Any]]:
-    """What to call the body with, the context where the declaration wants it."""
+def _with_context(
+    run: RunState, declaration: Declaration
+) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    """What to call a body with that takes the context."""
     args, kwargs = declaration.signature.decode(run.claimed.payload)
-    place = declaration.context
-    if place is None:
-        return args, kwargs
     context = JobContext(run)
+    place = declaration.context
     return (args, {**kwargs, place: context}) if place else ((context, *args), kwargs)
 
 

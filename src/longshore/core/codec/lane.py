@@ -12,7 +12,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from operator import attrgetter
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, Protocol, cast
 from uuid import UUID
 
 import msgspec
@@ -24,12 +24,14 @@ from longshore.core.codec.nodes import Exact, Float, Node, Text
 from longshore.core.codec.refusals import Mismatch, Refusal, TooLarge, Walk
 from longshore.core.codec.text import HEAD, NUL, check_bounds, to_json
 
-_HEAD_LENGTH: Final = len(HEAD)
-_CLOSING: Final = ord("}")
 _MANY: Final = 256
 
 # The types of which an exact instance is always storable, by the same text as `scalars` writes.
 _NATIVE_TEXTS: Final = frozenset({UUID, date})
+
+
+class _Envelope(Protocol):
+    kwargs: msgspec.Struct
 
 
 class Lane:
@@ -91,10 +93,8 @@ class Lane:
 
     def decode(self, payload: bytes) -> dict[str, Any] | None:
         """What to call the function with, all by name, or ``None``."""
-        if not payload.startswith(HEAD) or payload[-1] != _CLOSING:
-            return None
         try:
-            kwargs = asdict(self._read(payload[_HEAD_LENGTH:-1]))
+            kwargs = asdict(self._read(payload).kwargs)
             for name in self._optional:
                 if kwargs[name] is msgspec.UNSET:
                     del kwargs[name]
@@ -168,14 +168,19 @@ def _writer(parameters: Sequence[Parameter]) -> Callable[..., msgspec.Struct]:
 
 def _reader(
     parameters: Sequence[Parameter], natives: Mapping[str, frozenset[type[Any]]]
-) -> Callable[[bytes], msgspec.Struct]:
+) -> Callable[[bytes], _Envelope]:
     def hint(parameter: Parameter) -> Any:
         native = natives[parameter.name]
         # Members are joined by subscription: a union of classes that are not known beforehand.
         return typing.Union[tuple(native)] if native else Any  # noqa: UP007
 
-    struct = _struct(parameters, hint)
-    return cast("Callable[[bytes], msgspec.Struct]", msgspec.json.Decoder(struct).decode)
+    # The whole payload in one go; one with anything else in it is not this lane's.
+    envelope = msgspec.defstruct(
+        "Envelope",
+        [("v", Literal[1]), ("args", tuple[()]), ("kwargs", _struct(parameters, hint))],
+        forbid_unknown_fields=True,
+    )
+    return cast("Callable[[bytes], _Envelope]", msgspec.json.Decoder(envelope).decode)
 
 
 def _struct(

@@ -15,7 +15,8 @@ from longshore.core.store import (
     QueueRecord,
     SetQueue,
 )
-from longshore.stores.memory.rows import AVAILABLE, RETRYING, RUNNING, SCHEDULED, Row, Rows
+from longshore.stores.memory.row import Row
+from longshore.stores.memory.rows import AVAILABLE, RETRYING, RUNNING, SCHEDULED, Rows
 
 
 class Inspecting(Rows):
@@ -77,6 +78,7 @@ class Inspecting(Rows):
 
         def apply(row: Row) -> bool:
             if row.state in ENDED:
+                self.keeping.leave(row)
                 row.failures = row.interruptions = 0
                 row.kept_until = row.finalized_at = None
                 row.result = row.result_error = row.reason = None

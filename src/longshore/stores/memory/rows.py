@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from heapq import heapify, heappop, heappush
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-import msgspec
-from msgspec import json
-
-from longshore.core.model import JobRecord, JobState, NewJob, Progress, Run
+from longshore.core.model import JobState, NewJob
 from longshore.core.store import NewProcess, Retention, SetQueue
 from longshore.stores.clock import Clock
+from longshore.stores.memory.keeping import Keeping
+from longshore.stores.memory.row import Row, Tally
 
 AVAILABLE = JobState.AVAILABLE
 SCHEDULED = JobState.SCHEDULED
@@ -24,106 +23,9 @@ SUCCEEDED = JobState.SUCCEEDED
 
 #: In a line: priority, when due, id, a serial number that no two entries share, the row.
 #: An entry counts only while its number is its row's place; others are left until they come up.
-Entry: TypeAlias = "tuple[int, int, str, int, Row]"
+Entry: TypeAlias = tuple[int, int, str, int, Row]
 #: By time: when, a serial number, the row.
-Timed: TypeAlias = "tuple[int, int, Row]"
-#: How many jobs of one queue and kind are in each state.
-Tally: TypeAlias = dict[JobState, int]
-
-FIRST_RUNS = 20
-LAST_RUNS = 80
-
-
-class Row(msgspec.Struct, eq=False, gc=False):
-    """One job. What never changes is read from ``new``.
-
-    It points at nothing that points back, so the garbage collector need not look at it.
-    """
-
-    new: NewJob
-    tally: Tally
-    state: JobState
-    queue: str
-    priority: int
-    scheduled_at: int
-    expires_at: int | None
-    meta: bytes | None
-    run: int = 0
-    failures: int = 0
-    interruptions: int = 0
-    claim_id: int = 0
-    attempted_at: int | None = None
-    claimed_at: int = 0
-    finalized_at: int | None = None
-    kept_until: int | None = None
-    claimed_by: str | None = None
-    cancel_requested: bool = False
-    parked: str | None = None
-    parked_by: str | None = None
-    reason: str | None = None
-    result: bytes | None = None
-    result_error: str | None = None
-    progress: Progress | None = None
-    budgets: bytes | None = None
-    runs: tuple[Run, ...] = ()
-    place: int = 0  # serial number of its entry in a line; 0 when it waits in none
-
-    @classmethod
-    def of(cls, new: NewJob, tally: Tally) -> Row:
-        """The row of a job that has just come."""
-        meta = json.encode(new.meta) if new.meta else None
-        return cls(
-            new,
-            tally,
-            new.state,
-            new.queue,
-            new.priority,
-            new.scheduled_at,
-            new.expires_at,
-            meta,
-        )
-
-    def log(self, run: Run) -> None:
-        """Add a line to the history, of which the first and the last are kept."""
-        runs = (*self.runs, run)
-        if len(runs) > FIRST_RUNS + LAST_RUNS:
-            runs = runs[:FIRST_RUNS] + runs[-LAST_RUNS:]
-        self.runs = runs
-
-    def record(self) -> JobRecord:
-        """The job as people read it."""
-        new = self.new
-        meta: Mapping[str, Any] = json.decode(self.meta) if self.meta else {}
-        return JobRecord(
-            id=new.id,
-            kind=new.kind,
-            queue=self.queue,
-            state=self.state,
-            payload=new.payload,
-            priority=self.priority,
-            run=self.run,
-            failures=self.failures,
-            interruptions=self.interruptions,
-            max_attempts=new.max_attempts,
-            scheduled_at=self.scheduled_at,
-            created_at=new.created_at,
-            attempted_at=self.attempted_at,
-            claimed_at=self.claimed_at or None,
-            finalized_at=self.finalized_at,
-            expires_at=self.expires_at,
-            timeout=new.timeout,
-            keep_result=new.keep_result,
-            claimed_by=self.claimed_by,
-            cancel_requested=self.cancel_requested,
-            parked=self.parked,
-            reason=self.reason,
-            result=self.result,
-            result_error=self.result_error,
-            progress=self.progress,
-            tags=new.tags,
-            meta=meta,
-            runs=self.runs,
-        )
+Timed: TypeAlias = tuple[int, int, Row]
 
 
 class Lane:
@@ -163,13 +65,6 @@ class Lane:
     def pop(self) -> Row | None:
         """Take out the first row."""
         ordered = self.ordered
-        while ordered and not self.others:  # nearly always
-            entry = ordered.popleft()
-            row = entry[4]
-            if row.place == entry[3]:
-                row.place = 0
-                return row
-            self.stale -= 1
         head = self.head()
         if head is None:
             return None
@@ -180,6 +75,25 @@ class Lane:
         row = head[4]
         row.place = 0
         return row
+
+    def take(self, wanted: int) -> list[Row]:
+        """Take out the first rows, at most as many as wanted."""
+        ordered = self.ordered
+        taken: list[Row] = []
+        while len(taken) < wanted:
+            if self.others or not ordered:
+                row = self.pop()
+                if row is None:
+                    break
+            else:  # nearly always
+                entry = ordered.popleft()
+                row = entry[4]
+                if row.place != entry[3]:
+                    self.stale -= 1
+                    continue
+                row.place = 0
+            taken.append(row)
+        return taken
 
     def forget(self) -> None:
         """An entry has become stale; when they are the most, rid the line of them."""
@@ -220,7 +134,7 @@ class Rows:
         self.parked: dict[str, Row] = {}
         self.due: list[Entry] = []
         self.expiring: list[Timed] = []
-        self.ended: list[Timed] = []
+        self.keeping = Keeping()
         self.paused: dict[str, tuple[SetQueue, int | None]] = {}
         self.known: dict[str, Process] = {}
         self.leader: tuple[str, int] | None = None
@@ -245,6 +159,21 @@ class Rows:
         tally[row.state] -= 1
         tally[state] += 1
         row.state = state
+
+    def step_all(self, rows: list[Row], before: JobState, after: JobState) -> None:
+        """Change the state of many rows that are in the same one, and the counts with it."""
+        tally, count = None, 0
+        for row in rows:
+            row.state = after
+            if row.tally is not tally:
+                if tally is not None:
+                    tally[before] -= count
+                    tally[after] += count
+                tally, count = row.tally, 0
+            count += 1
+        if tally is not None:
+            tally[before] -= count
+            tally[after] += count
 
     def place(self, row: Row) -> None:
         """Put an available or timed row where it will be found."""
@@ -293,18 +222,21 @@ class Rows:
         if row.cancel_requested or row.parked is not None or row.budgets is not None:
             row.cancel_requested = False
             row.parked = row.parked_by = row.budgets = None
-        kept, asked = self.kept[state], row.new.keep_result
-        if kept is None or asked is None:
-            row.kept_until = None
-        elif kept or asked:
-            row.kept_until = now + max(kept, asked)
-            self.serial += 1
-            heappush(self.ended, (row.kept_until, self.serial, row))
-        else:
+        duration = self.kept_for(state, row.new.keep_result)
+        if duration == 0:
             self.forget(row)
             return
+        row.kept_until = None
+        if duration is not None:
+            row.kept_until = now + duration
+            self.keeping.adder(duration, row.kept_until)(row)
         row.finalized_at = now
         self.step(row, state)
+
+    def kept_for(self, state: JobState, asked: int | None) -> int | None:
+        """How long a job that ends in this state stays; ``None`` for ever."""
+        kept = self.kept[state]
+        return None if kept is None or asked is None else max(kept, asked)
 
     def forget(self, row: Row) -> None:
         """A withdrawn row leaves the store."""

@@ -5,7 +5,7 @@ Each looks before it changes anything, so that one that raises has changed nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from heapq import heapify, heappop, heapreplace
 
 from longshore.core.model import (
@@ -34,17 +34,18 @@ from longshore.core.store import (
 )
 from longshore.stores.lines import chosen, names
 from longshore.stores.memory.inspect import Inspecting
+from longshore.stores.memory.row import Row
 from longshore.stores.memory.rows import (
     AVAILABLE,
     CANCELLED,
     RUNNING,
     SUCCEEDED,
     Process,
-    Row,
 )
 
 #: How many due and how many expired jobs a claim moves along the way.
 STEP = 500
+_NEVER_ASKED = -1
 NEVER_STARTED = frozenset({JobState.AVAILABLE, JobState.SCHEDULED, JobState.WAITING})
 
 
@@ -92,23 +93,20 @@ class State(Inspecting):
         process.last_claim = max(process.last_claim, request.claim_id)
         self._expire(STEP, now)
         self._promote(STEP, now)
+        process_id, claim_id = request.process_id, request.claim_id
+        rows = self._chosen(request, now)
         jobs: list[Claimed] = []
-        for row in self._chosen(request, now):
-            if row.expires_at is not None and row.attempted_at is None and row.expires_at <= now:
-                self.cancel_row(row, "expired", now)
-                continue
+        for row in rows:
             row.parked = row.parked_by = None
             row.run += 1
-            row.claimed_by = request.process_id
-            row.claim_id = request.claim_id
+            row.claimed_by = process_id
+            row.claim_id = claim_id
             row.claimed_at = now
             if row.attempted_at is None:
                 row.attempted_at = now
-            self.step(row, RUNNING)
             mine[row.new.id] = row
             jobs.append(claimed(row))
-            if len(jobs) >= request.wanted:
-                break
+        self.step_all(rows, AVAILABLE, RUNNING)
         due_in = self._due_in(now) if len(jobs) < request.wanted else None
         return Claim(live=True, jobs=tuple(jobs), due_in=due_in)
 
@@ -118,14 +116,30 @@ class State(Inspecting):
             raise ValueError(f"a run cannot end in the state {min(wrong)}")
         now = self.clock.wall_us()
         held: list[Lease] = []
+        plain: list[Row] = []
+        process_id, mine = "", dict[str, Row]()
         for ending in endings:
             lease = ending.lease
-            row = self.rows.get(lease.job_id)
+            if lease.process_id != process_id:
+                process_id = lease.process_id
+                mine = self.running.get(process_id, {})
+            # Its running rows are few and at hand; among all rows each is far away.
+            row = mine.get(lease.job_id) or self.rows.get(lease.job_id)
             if row is None or row.run != lease.run or row.claimed_by != lease.process_id:
                 continue
             held.append(lease)
-            if row.state is RUNNING:  # else this is a repetition, answered like the first time
+            if row.state is not RUNNING or row.finalized_at is not None:
+                continue  # a repetition, answered like the first time
+            if ending.to is SUCCEEDED and ending.entry is None and not row.cancel_requested:
+                # The way of most jobs: nothing to count and nothing to tell.
+                row.result, row.result_error = ending.result, ending.result_error
+                row.reason = ending.reason
+                row.finalized_at = now
+                plain.append(row)
+            else:
                 self._finish(row, ending, now)
+        if plain:
+            self._succeeded(plain, now)
         return frozenset(held)
 
     def exchange(self, endings: Sequence[Ending], request: ClaimRequest) -> Exchanged:
@@ -200,27 +214,25 @@ class State(Inspecting):
     def prune(self, limit: int) -> int:
         now = self.clock.wall_us()
         pruned = 0
-        ended = self.ended
-        while ended and pruned < limit and ended[0][0] <= now:
-            until, _, row = heappop(ended)
-            if row.kept_until == until and row.state in ENDED:
+        while pruned < limit and (row := self.keeping.over(now)) is not None:
+            if self.rows.get(row.new.id) is row and row.state in ENDED:
                 self.forget(row)
                 pruned += 1
         return pruned
 
     # --- helpers ---
 
-    def _chosen(self, request: ClaimRequest, now: int) -> Iterator[Row]:
-        """Rows in the order in which they are to be claimed, each withdrawn as it is handed out."""
-        if request.wanted <= 0:
-            return
+    def _chosen(self, request: ClaimRequest, now: int) -> list[Row]:
+        """The rows to claim, in their order and withdrawn."""
         if request.parked_kinds:
-            yield from self._parked(request, now)
-            return
+            return self._parked(request, now)
+        taken: list[Row] = []
         for line in request.lines:
-            yield from self._line(line, now)
+            if len(taken) < request.wanted:
+                self._line(line, request.wanted, now, taken)
+        return taken
 
-    def _parked(self, request: ClaimRequest, now: int) -> Iterator[Row]:
+    def _parked(self, request: ClaimRequest, now: int) -> list[Row]:
         fit = [
             row
             for row in self.parked.values()
@@ -229,11 +241,16 @@ class State(Inspecting):
             and not self.is_paused(row.queue, now)
         ]
         fit.sort(key=lambda row: (row.priority, row.scheduled_at, row.new.id))
+        taken: list[Row] = []
         for row in fit:
+            if len(taken) >= request.wanted:
+                break
             self.withdraw(row)
-            yield row
+            taken += self._in_time([row], now)
+        return taken
 
-    def _line(self, line: Line, now: int) -> Iterator[Row]:
+    def _line(self, line: Line, wanted: int, now: int, taken: list[Row]) -> None:
+        """Add rows of a line to those taken, until there are as many as wanted."""
         queues: Iterable[str] | None = names(line)
         if queues is None:
             queues = chosen(line, self.lanes)
@@ -243,32 +260,65 @@ class State(Inspecting):
             if queue in self.lanes and not self.is_paused(queue, now)
         ]
         if len(lanes) == 1:
-            pop = lanes[0].pop
-            while (row := pop()) is not None:
-                yield row
+            (lane,) = lanes
+            while len(taken) < wanted and (rows := lane.take(wanted - len(taken))):
+                taken += self._in_time(rows, now)
             return
         heads = [(head, index) for index, lane in enumerate(lanes) if (head := lane.head())]
         heapify(heads)
-        while heads:
+        while heads and len(taken) < wanted:
             lane = lanes[heads[0][1]]
-            row = lane.pop()
+            rows = lane.take(1)
             head = lane.head()
             if head is None:
                 heappop(heads)
             else:
                 heapreplace(heads, (head, heads[0][1]))
-            if row is not None:
-                yield row
+            taken += self._in_time(rows, now)
+
+    def _in_time(self, rows: list[Row], now: int) -> list[Row]:
+        """Those of withdrawn rows that may still start; the others are cancelled."""
+        late = [
+            row
+            for row in rows
+            if row.expires_at is not None and row.attempted_at is None and row.expires_at <= now
+        ]
+        for row in late:
+            self.cancel_row(row, "expired", now)
+        return [row for row in rows if row.state is AVAILABLE] if late else rows
+
+    def _succeeded(self, rows: list[Row], now: int) -> None:
+        """End running rows of which there is nothing to tell; :meth:`end` for many at once."""
+        self.stirred = True
+        self.step_all(rows, RUNNING, SUCCEEDED)
+        add = None
+        asked: int | None = _NEVER_ASKED
+        duration: int | None = None
+        process_id, mine = None, dict[str, Row]()
+        for row in rows:
+            if row.claimed_by != process_id and row.claimed_by is not None:
+                process_id = row.claimed_by
+                mine = self.running[process_id]
+            del mine[row.new.id]
+            row.budgets = None
+            if row.new.keep_result != asked:
+                asked = row.new.keep_result
+                duration = self.kept_for(SUCCEEDED, asked)
+                add = duration and self.keeping.adder(duration, now + duration)
+            if duration == 0:
+                self.forget(row)
+            elif duration is None or not add:
+                row.kept_until = None
+            else:
+                row.kept_until = now + duration
+                add(row)
+        for process_id in {row.claimed_by for row in rows} - self.known.keys():
+            if process_id is not None and not self.running[process_id]:
+                del self.running[process_id]
 
     def _finish(self, row: Row, ending: Ending, now: int) -> None:
         self.drop_running(row)
         to = ending.to
-        if to is SUCCEEDED and ending.entry is None and not row.cancel_requested:
-            # The way of most jobs: nothing to count and nothing to tell.
-            row.result, row.result_error = ending.result, ending.result_error
-            row.reason = ending.reason
-            self.end(row, SUCCEEDED, now)
-            return
         asked = row.cancel_requested
         if ending.failed:
             row.failures += 1

@@ -239,6 +239,23 @@ class PruneConformance:
             self.prune(bench)
             assert set(bench.look()) == {jobs[number] for number in left}
 
+    def test_a_job_that_ended_twice_is_kept_from_its_last_end_and_holds_back_no_other(
+        self, bench: Bench
+    ) -> None:
+        bench.open(Retention(succeeded=HOUR))
+        bench.process("p1", lease=DAY)
+        first, second = bench.add(2, keep_result=0)
+        bench.finish(*(succeeded(lease) for lease in bench.leases()))
+        bench.pass_time(HOUR // 2)
+        bench.do(bench.store.retry([first]))
+        bench.finish(succeeded(bench.lease()))
+        bench.pass_time(HOUR // 2 + 1)
+        assert self.prune(bench) == 1
+        assert (bench.exists(first), bench.exists(second)) == (True, False)
+        bench.pass_time(HOUR // 2)
+        assert self.prune(bench) == 1
+        assert not bench.exists(first)
+
     @pytest.mark.parametrize("awake", [0, DAY])
     def test_zero_keeps_nothing(self, bench: Bench, awake: int) -> None:
         bench.open(KEEP_NOTHING)

@@ -1,12 +1,13 @@
-"""What is measured: each cell one workload on one store, where there is one beside its raw loop."""
+"""What is measured: each cell one workload on one store, beside its raw loop and peers if any."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
+from bench.peers.catalogue import on
 from bench.workloads.spinning import turns_per_millisecond
 
 #: ``--quick`` shows that everything works; its figures mean nothing.
@@ -17,6 +18,23 @@ SECONDS = {"s": "s"}
 MILLISECONDS = {"ms": "ms"}
 PERCENTILES = {"p50": "ms", "p99": "ms"}
 MEMORY = {"idle": "MiB", "after": "MiB"}
+
+#: The stores, in the order in which they are shown, and the modules of their raw loops.
+STORES: Mapping[str, str] = {
+    "memory": "raw_memory",
+    "sqlite": "raw_sqlite",
+    "postgres": "raw_postgres",
+    "mariadb": "raw_mysql",
+    "redis": "raw_redis",
+    "valkey": "raw_redis",
+}
+
+#: Of jobs that W2 drains: a run of seconds.
+DRAINED: Mapping[str, int] = {"memory": 200_000, "mariadb": 50_000}
+
+
+#: How many jobs a run has, of those that make it one of seconds.
+Size = Callable[[int], int]
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -35,7 +53,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
-    """``figures``: those of its samples, with their units; ``raw`` gives the same ones."""
+    """``figures``: those of its samples, with their units; ``raw`` and ``peers`` give the same."""
 
     workload: str
     variant: str
@@ -44,6 +62,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     figures: Mapping[str, str]
     ours: Call
     raw: Call | None = None
+    peers: Mapping[str, Call] = {}
 
     @property
     def key(self) -> str:
@@ -60,7 +79,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Skipped(msgspec.Struct, frozen=True):
-    """A cell that cannot be measured here, and why."""
+    """A cell, or a peer of one, that cannot be measured here, and why."""
 
     key: str
     reason: str
@@ -73,9 +92,9 @@ def cells(*, quick: bool) -> list[Cell]:
         return max(100, jobs // QUICK) if quick else jobs
 
     return [
-        *_enqueueing(size(10_000), size(100_000)),
-        *_draining(size(200_000), size(100_000)),
-        *_latency(size(1_000)),
+        *_enqueueing(size),
+        *_draining(size),
+        *_latency(size),
         *_sleeping(size(2_000)),
         *_memory(size(50_000)),
         *_starting(2 if quick else 20),
@@ -94,14 +113,21 @@ def chosen(every: Sequence[Cell], only: Sequence[str], stores: Sequence[str]) ->
     ]
 
 
-def skipped(cell: Cell) -> Skipped | None:
-    """Whether this system cannot tell what the cell asks."""
+def skipped(cell: Cell) -> str | None:
+    """Why this system cannot tell what the cell asks; ``None`` if it can."""
     if cell.workload == "W5" and not Path("/proc/self/smaps_rollup").exists():
-        return Skipped(cell.key, "this system does not tell a process's share of memory")
+        return "this system does not tell a process's share of memory"
     return None
 
 
-def _cell(key: str, title: str, figures: Mapping[str, str], ours: Call, raw: Call | None) -> Cell:
+def _cell(  # noqa: PLR0917 - each has a title, figures and loops, in this order
+    key: str,
+    title: str,
+    figures: Mapping[str, str],
+    ours: Call,
+    raw: Call | None,
+    peers: Mapping[str, Call] | None = None,
+) -> Cell:
     """``key`` is ``workload/variant/store``."""
     workload, variant, store = key.split("/")
     return Cell(
@@ -112,45 +138,66 @@ def _cell(key: str, title: str, figures: Mapping[str, str], ours: Call, raw: Cal
         figures=figures,
         ours=ours,
         raw=raw,
+        peers=peers or {},
     )
 
 
-def _enqueueing(single: int, bulk: int) -> list[Cell]:
-    one = Call("enqueue.one_by_one", {"store": "sqlite", "jobs": single})
-    many = Call("enqueue.in_bulk", {"store": "sqlite", "jobs": bulk})
-    raw_one = Call("raw_sqlite.one_by_one", {"jobs": single})
-    raw_many = Call("raw_sqlite.in_bulk", {"jobs": bulk})
-    return [
-        _cell("W1//sqlite", f"enqueue {single:,} jobs, a call each", RATE, one, raw_one),
-        _cell("W1b//sqlite", f"enqueue {bulk:,} jobs by thousands", RATE, many, raw_many),
-    ]
+def _peers(key: str, loop: str, size: Size, **params: object) -> dict[str, Call]:
+    """Calls of those that do the workload of ``key`` on its store, each with its own size."""
+    workload, _, store = key.split("/")
+    return {
+        peer.name: Call(
+            f"peer.{loop}", {"peer": peer.name, "jobs": size(peer.jobs[workload]), **params}
+        )
+        for peer in on(store, workload)
+    }
 
 
-def _draining(memory: int, sqlite: int) -> list[Cell]:
-    in_memory = Call("drain.drain", {"store": "memory", "jobs": memory})
-    kept = Call("drain.drain", {"store": "sqlite", "jobs": sqlite})
-    gone = Call("drain.drain", {"store": "sqlite", "jobs": sqlite, "kept": False})
-    two = Call("fleet.drain", {"store": "sqlite", "jobs": sqlite, "processes": 2})
-    raw_memory = Call("raw_memory.drain", {"jobs": memory})
-    raw_sqlite = Call("raw_sqlite.drain", {"jobs": sqlite})
-    few, many = f"drain {memory:,} jobs", f"drain {sqlite:,} jobs"
-    return [
-        _cell("W2//memory", few, RATE, in_memory, raw_memory),
-        _cell("W2//sqlite", many, RATE, kept, raw_sqlite),
-        _cell("W2/not-kept/sqlite", f"{many}, none kept", RATE, gone, raw_sqlite),
-        _cell("W2/2-processes/sqlite", f"{many}, two processes", RATE, two, raw_sqlite),
-    ]
+def _enqueueing(size: Size) -> Iterator[Cell]:
+    loops = {"W1": ("one_by_one", 10_000), "W1b": ("in_bulk", 100_000)}
+    for workload, (loop, jobs) in loops.items():
+        number = size(jobs)
+        how = "a call each" if workload == "W1" else "by thousands"
+        for store, raw in STORES.items():
+            key = f"{workload}//{store}"
+            ours = Call(f"enqueue.{loop}", {"store": store, "jobs": number})
+            bare = Call(f"{raw}.{loop}", {"jobs": number})
+            title = f"enqueue {number:,} jobs, {how}"
+            yield _cell(key, title, RATE, ours, bare, _peers(key, loop, size))
 
 
-def _latency(jobs: int) -> list[Cell]:
-    title = f"enqueue to start, {jobs:,} jobs at 50 a second"
-    paced = {"jobs": jobs, "per_second": 50}
-    between = Call("fleet.latency", {"store": "sqlite", **paced})
-    inside = Call("embedded.latency", {"store": "memory", **paced})
-    return [
-        _cell("W3//sqlite", f"{title}, between processes", PERCENTILES, between, None),
-        _cell("W3//memory", f"{title}, in one process", PERCENTILES, inside, None),
-    ]
+def _draining(size: Size) -> Iterator[Cell]:
+    for store, raw in STORES.items():
+        jobs = size(DRAINED.get(store, 100_000))
+        params = {"store": store, "jobs": jobs}
+        title, bare = f"drain {jobs:,} jobs", Call(f"{raw}.drain", {"jobs": jobs})
+        yield _cell(f"W2//{store}", title, RATE, Call("drain.drain", params), bare)
+        if store == "memory":
+            continue
+        gone = Call("drain.drain", {**params, "kept": False})
+        yield _cell(f"W2/not-kept/{store}", f"{title}, none kept", RATE, gone, bare)
+        if store == "sqlite":
+            two = Call("fleet.drain", {**params, "processes": 2})
+            yield _cell(f"W2/2-processes/{store}", f"{title}, two processes", RATE, two, bare)
+        key = f"W2/worker/{store}"
+        if peers := _peers(key, "drain", size):
+            # A peer's worker is a program, so ours is one here: both start before the clock.
+            program = Call("fleet.drain", {**params, "processes": 1})
+            yield _cell(key, f"{title}, `longshore worker`", RATE, program, None, peers)
+
+
+def _latency(size: Size) -> Iterator[Cell]:
+    paced = {"jobs": size(1_000), "per_second": 50}
+    title = f"enqueue to start, {paced['jobs']:,} jobs at 50 a second"
+    for store in STORES:
+        key = f"W3//{store}"
+        if store == "memory":
+            inside = Call("embedded.latency", {"store": store, **paced})
+            yield _cell(key, f"{title}, in one process", PERCENTILES, inside, None)
+            continue
+        between = Call("fleet.latency", {"store": store, **paced})
+        peers = _peers(key, "latency", size, per_second=50)
+        yield _cell(key, f"{title}, between processes", PERCENTILES, between, None, peers)
 
 
 def _sleeping(jobs: int) -> list[Cell]:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
+from bench.pinning import pin
 from bench.sample import Invalid, Sample
 
 RESULT = "sample.json"
 
 
 def main(name: str, params: str, home: str) -> None:
-    """``name`` is ``module.function`` below ``bench.workloads``."""
+    """``name`` is ``module.function`` below ``bench.workloads``; ``BENCH_CORE``: where to run."""
+    if core := os.environ.get("BENCH_CORE"):
+        pin(int(core))
     sample = measured(function(name), Path(home), msgspec.json.decode(params, type=dict))
     (Path(home) / RESULT).write_bytes(msgspec.json.encode(sample))
 

@@ -15,15 +15,18 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench.cells import Cell, cells, chosen, skipped
+from bench.cells import STORES, Cell, Skipped, cells, chosen, skipped
 from bench.machine import ROOT, commit, facts
+from bench.peers.catalogue import KNOWN
+from bench.peers.environments import NotInstalled, install, versions
+from bench.pinning import described
 from bench.report import page, show
-from bench.results import Results, failed
+from bench.results import PeerFacts, Results, failed
 from bench.running import measure
+from bench.servers import SERVERS, ServerError, Servers
 from bench.targets import TARGETS, Target
 
 ROUNDS = 3
-STORES = ("memory", "sqlite")
 PAGE = ROOT / "docs/benchmarks.md"
 RAW = ROOT / "docs/benchmarks"
 WIDTH = 200  # of the table where there is no terminal to ask
@@ -31,6 +34,7 @@ SETTINGS = {
     "SQLite": "WAL, synchronous=FULL (the default) for Longshore and the raw loops",
     "retention": "the default (a day for succeeded jobs and results) unless a row says otherwise",
     "worker": "10 threads unless a row says otherwise; arguments and results as JSON",
+    "cores where there is a server": described(),
 }
 
 
@@ -39,18 +43,31 @@ def main(arguments: Sequence[str], targets: Mapping[str, Target] = TARGETS) -> i
     parser = _parser()
     asked = parser.parse_args(arguments)
     every = cells(quick=asked.quick)
-    wanted = chosen(every, asked.only, asked.store)
+    whole = not (asked.only or asked.store)
+    wanted = with_peers(chosen(every, asked.only, asked.store), peers=asked.peers, whole=whole)
     known = {name for cell in every for name in (cell.workload, cell.key)}
     if unknown := [name for name in asked.only if name not in known]:
         parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(sorted(known))}")
     if not wanted:
-        parser.error("nothing is left to measure with these --only and --store")
+        parser.error("nothing is left to measure with these --only, --store and --peers")
     results = run(wanted, targets, asked.rounds, Path(asked.dir), quick=asked.quick)
     console = Console()
     show(results, console if console.is_terminal else Console(width=WIDTH))
-    keep(results, asked.json, whole=len(wanted) == len(every) and not asked.quick)
+    keep(results, asked.json, whole=wanted == every and not asked.quick)
     broken = any(measured.faults for measured in results.cells)
     return int(broken or (asked.check and failed(results)))
+
+
+def with_peers(wanted: Sequence[Cell], *, peers: bool | None, whole: bool) -> list[Cell]:
+    """The cells with their peers, or without; only those that have some where that is asked."""
+    if peers is None and whole:
+        return [*wanted]
+    return [cell for cell in wanted if cell.peers] if peers else [alone(cell) for cell in wanted]
+
+
+def alone(cell: Cell) -> Cell:
+    """The cell without its peers."""
+    return msgspec.structs.replace(cell, peers={})
 
 
 def run(
@@ -62,13 +79,13 @@ def run(
     quick: bool,
 ) -> Results:
     """Measure these cells."""
-    left_out = [reason for cell in wanted if (reason := skipped(cell)) is not None]
-    names = {entry.key for entry in left_out}
-    there = [cell for cell in wanted if cell.key not in names]
     machine, (at, changed) = facts(folder), commit()
     started, start = datetime.now(UTC), time.monotonic()
-    with _Shown(there, rounds) as shown:
-        measured = measure(there, rounds, folder, shown.tell)
+    with Servers(folder) as servers:
+        there, left_out = ready(wanted, servers)
+        with _Shown(there, rounds) as shown:
+            measured = measure(there, rounds, folder, servers, shown.tell)
+    names = dict.fromkeys(name for cell in there for name in cell.peers)
     return Results(
         commit=at,
         changed=changed,
@@ -77,11 +94,48 @@ def run(
         quick=quick,
         rounds=rounds,
         machine=machine,
-        settings=SETTINGS,
+        settings=SETTINGS | servers.described,
         targets=targets,
         cells=measured,
         skipped=left_out,
+        peers={name: peer_facts(name) for name in names},
     )
+
+
+def ready(wanted: Sequence[Cell], servers: Servers) -> tuple[list[Cell], list[Skipped]]:
+    """The cells whose servers run and whose peers are installed, and each that is not, and why."""
+    missing: dict[str, str] = {}
+    for store in dict.fromkeys(cell.store for cell in wanted if cell.store in SERVERS):
+        try:
+            servers.start(store)
+        except ServerError as error:
+            missing[store] = f"{error}"
+    for name in dict.fromkeys(name for cell in wanted for name in cell.peers):
+        try:
+            install(KNOWN[name].driver, tell)
+        except NotInstalled as error:
+            missing[name] = f"{KNOWN[name].driver} could not be installed: {error}"
+    there, left_out = list[Cell](), list[Skipped]()
+    for cell in wanted:
+        if (reason := skipped(cell) or missing.get(cell.store or "")) is not None:
+            left_out.append(Skipped(cell.key, reason))
+            continue
+        gone = [name for name in cell.peers if name in missing]
+        left_out += [Skipped(f"{cell.key} of {name}", missing[name]) for name in gone]
+        kept = {name: call for name, call in cell.peers.items() if name not in gone}
+        there.append(msgspec.structs.replace(cell, peers=kept))
+    return there, left_out
+
+
+def peer_facts(name: str) -> PeerFacts:
+    """That peer as it was measured."""
+    peer = KNOWN[name]
+    return PeerFacts(peer.title, versions(peer.driver, peer.packages), peer.settings)
+
+
+def tell(text: str) -> None:
+    """Something that takes a while begins."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def keep(results: Results, path: str | None, *, whole: bool) -> None:
@@ -112,7 +166,7 @@ class _Shown:
             transient=True,
             disable=not self._console.is_terminal,
         )
-        samples = rounds * sum(1 if cell.raw is None else 2 for cell in wanted)
+        samples = rounds * sum(1 + (cell.raw is not None) + len(cell.peers) for cell in wanted)
         self._task = self._bar.add_task("", total=samples)
         self._begun = 0
 
@@ -129,20 +183,27 @@ class _Shown:
         self._bar.update(self._task, description=text, completed=self._begun)
         self._begun += 1
         if not self._console.is_terminal:
-            print(text, file=sys.stderr, flush=True)
+            tell(text)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="./dev bench",
-        description="Measure Longshore beside the raw loops of the same run. A run of all cells"
-        " renews docs/benchmarks.md and keeps its raw results beside it.",
+        description="Measure Longshore beside the raw loops and other job systems of the same run."
+        " A run of all cells and peers renews docs/benchmarks.md and keeps its raw results beside"
+        " it.",
     )
     parser.add_argument(
         "--only", type=_names, default=[], metavar="W2,W4", help="workloads or cells"
     )
     parser.add_argument(
         "--store", type=_stores, default=[], metavar="A,B", help=f"of {', '.join(STORES)}"
+    )
+    parser.add_argument(
+        "--peers",
+        action=argparse.BooleanOptionalAction,
+        help="only cells that other job systems take part in, or none of those systems; without"
+        " this they take part in a run of all cells and in no other",
     )
     parser.add_argument(
         "--rounds", type=_rounds, default=ROUNDS, metavar="N", help=f"default {ROUNDS}"

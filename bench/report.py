@@ -10,9 +10,27 @@ from rich.table import Table
 
 from bench.cells import Call
 from bench.child import function
-from bench.results import Judged, Range, Results, Verdict
+from bench.results import Compared, Judged, Range, Results, Verdict
 
 COLUMNS = ("cell", "what", "Longshore", "raw loop", "ratio", "target", "verdict")
+PEER_COLUMNS = ("cell", "peer", "Longshore", "the peer", "Longshore is better by")
+HOW = """\
+Written by `./dev bench`, which measures again on your machine. Only figures of one run compare:
+each is the median of its rounds with minimum and maximum, every sample is a fresh process, and
+ours, the raw loop of the same store and the peers follow each other in every round, each round
+begun by another. A ratio is taken of each round by itself. A run that lost or repeated a job is
+invalid and has no figure: every body notes its number, and afterwards each must be there once.
+
+PostgreSQL, MariaDB, Redis and Valkey are private servers, started for the run and asked whether
+they are durable before anything is measured; each sample finds an empty database. The raw loops do
+the least that a queue can do with the same driver, server and settings, in one thread and without
+running anything: they are the limit, not a rival.
+
+The other job systems are installed from the package index, each in an environment of its own with
+the versions that `bench/peers` pins, and use the same servers on the same cores. Of the settings
+that we tried, theirs are the fastest that still run several jobs at once and keep what the defaults
+promise. W2 counts from the first body until the server says that the last job is finished, ours
+too in the rows `W2-worker`."""
 STYLES = {
     Verdict.MET: "green",
     Verdict.MISSED: "bold red",
@@ -30,13 +48,16 @@ def show(results: Results, console: Console) -> None:
     for row in results.judged:
         table.add_row(*_texts(row), style=STYLES[row.verdict])
     console.print(table)
+    if results.peers:
+        console.print(_peer_table(results))
     for line in _remarks(results):
         console.print(line, markup=False, highlight=False)
 
 
 def page(results: Results, raw: str) -> str:
     """The page ``docs/benchmarks.md``; ``raw`` is the name of the file with the raw results."""
-    return "\n".join([*_head(results, raw), *_table(results), *_loops(results)]) + "\n"
+    parts = (_head(results, raw), _table(results), _peers(results), _loops(results))
+    return "\n".join(line for part in parts for line in part) + "\n"
 
 
 def _head(results: Results, raw: str) -> Iterator[str]:
@@ -44,10 +65,7 @@ def _head(results: Results, raw: str) -> Iterator[str]:
     changed = ", with changes that are in no commit" if results.changed else ""
     yield "# Benchmarks"
     yield ""
-    yield "Written by `./dev bench`, which measures again on your machine. Only figures of one run"
-    yield "compare: each is the median of its rounds with minimum and maximum, every sample is a"
-    yield "fresh process, and ours and the raw loop of the same store take turns. A ratio is taken"
-    yield "of each such pair. A run that lost or repeated a job is invalid and has no figure."
+    yield HOW
     yield ""
     yield "| | |"
     yield "|---|---|"
@@ -78,6 +96,51 @@ def _table(results: Results) -> Iterator[str]:
     yield ""
 
 
+def _peer_table(results: Results) -> Table:
+    table = Table(title="beside other systems", title_justify="left")
+    for column in PEER_COLUMNS:
+        table.add_column(column, overflow="fold")
+    for row in results.compared:
+        table.add_row(*_compared(results, row))
+    return table
+
+
+def _peers(results: Results) -> Iterator[str]:
+    if not results.peers:
+        return
+    yield "## Beside other systems"
+    yield ""
+    yield "The last column says how many times the rate, or how many times shorter the wait."
+    yield "Longshore keeps ended jobs here, as it does by default."
+    yield ""
+    yield f"| {' | '.join(PEER_COLUMNS)} |"
+    yield f"|{'---|' * len(PEER_COLUMNS)}"
+    for row in results.compared:
+        yield f"| {' | '.join(_compared(results, row))} |"
+    yield ""
+    yield "| peer | versions | settings | jobs |"
+    yield "|---|---|---|---|"
+    for name, facts in results.peers.items():
+        versions = ", ".join(f"{package} {version}" for package, version in facts.versions.items())
+        sizes = ", ".join(
+            f"{entry.cell.workload} {entry.cell.peers[name].params['jobs']:,}"
+            for entry in results.cells
+            if name in entry.cell.peers
+        )
+        yield f"| {facts.title} | {versions} | {facts.settings} | {sizes} |"
+    yield ""
+
+
+def _compared(results: Results, row: Compared) -> tuple[str, ...]:
+    return (
+        row.row.key,
+        results.peers[row.peer].title,
+        _range(row.ours, row.row.unit),
+        _range(row.theirs, row.row.unit),
+        _range(row.times, "x"),
+    )
+
+
 def _loops(results: Results) -> Iterator[str]:
     """What each loop does, in its own words."""
     yield "## What each loop does"
@@ -87,6 +150,8 @@ def _loops(results: Results) -> Iterator[str]:
         yield f"**{cell.key}**: {_words(cell.ours)}"
         if cell.raw is not None:
             yield f"Raw: {_words(cell.raw)}"
+        for words in dict.fromkeys(map(_words, cell.peers.values())):
+            yield f"Peers: {words}"
         yield ""
 
 
@@ -120,8 +185,16 @@ def _number(value: float) -> str:
 def _remarks(results: Results) -> Iterator[str]:
     for measured in results.cells:
         for fault in dict.fromkeys(measured.faults):
-            yield f"{measured.cell.key} is invalid: {fault}"
+            yield f"{measured.cell.key} is invalid: {_line(fault)}"
+    for compared in results.compared:
+        for fault in dict.fromkeys(compared.faults):
+            title = results.peers[compared.peer].title
+            yield f"{compared.row.key} of {title} is invalid: {_line(fault)}"
     for left_out in results.skipped:
-        yield f"{left_out.key} was not measured: {left_out.reason}"
+        yield f"{left_out.key} was not measured: {_line(left_out.reason)}"
     if results.quick:
         yield "The sizes of --quick show that the loops work, not how fast they are."
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from bench.cells import Cell, Row, Skipped
+from bench.cells import Call, Cell, Row, Skipped
 from bench.machine import Machine
 from bench.sample import Sample
 from bench.targets import Target
@@ -39,16 +39,24 @@ class Range(msgspec.Struct, frozen=True):
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """The samples of one cell: one of ours and one raw for each round, run one after the other."""
+    """The samples of one cell: of ours, the raw loop and each peer one for each round, in turn."""
 
     cell: Cell
     ours: list[Sample]
     raw: list[Sample]
+    peers: Mapping[str, list[Sample]] = {}
+
+    @property
+    def contenders(self) -> list[tuple[str, Call, list[Sample]]]:
+        """Who takes part in a round, what it runs and where its samples go."""
+        raw = [] if self.cell.raw is None else [("raw", self.cell.raw, self.raw)]
+        peers = [(name, call, self.peers[name]) for name, call in self.cell.peers.items()]
+        return [("ours", self.cell.ours, self.ours), *raw, *peers]
 
     @property
     def faults(self) -> list[str]:
-        """Why runs of it do not count."""
-        return [sample.invalid for sample in (*self.ours, *self.raw) if sample.invalid]
+        """Why runs of it do not count; a peer's faults are no fault of the cell."""
+        return _faults([*self.ours, *self.raw])
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -64,10 +72,33 @@ class Judged(msgspec.Struct, frozen=True):
     faults: list[str]
 
 
+class Compared(msgspec.Struct, frozen=True):
+    """One figure of ours beside a peer's.
+
+    ``times``: how many times as good ours is, so many times the rate or a so much shorter wait.
+    """
+
+    row: Row
+    title: str
+    peer: str
+    ours: Range | None
+    theirs: Range | None
+    times: Range | None
+    faults: list[str]
+
+
+class PeerFacts(msgspec.Struct, frozen=True):
+    """A peer as it was measured."""
+
+    title: str
+    versions: Mapping[str, str]
+    settings: str
+
+
 class Results(msgspec.Struct, frozen=True, kw_only=True):
     """Everything, raw."""
 
-    version: int = 1
+    version: int = 2
     commit: str
     changed: bool  # there were changes that are in no commit
     started: str
@@ -79,6 +110,17 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     targets: Mapping[str, Target]
     cells: list[Measured]
     skipped: list[Skipped]
+    peers: Mapping[str, PeerFacts] = {}
+
+    @property
+    def compared(self) -> list[Compared]:
+        """Every row of every cell beside every peer that takes part in it."""
+        return [
+            compare(measured, row, name)
+            for measured in self.cells
+            for row in measured.cell.rows
+            for name in measured.cell.peers
+        ]
 
     @property
     def judged(self) -> list[Judged]:
@@ -112,9 +154,35 @@ def judge(measured: Measured, row: Row, target: Target | None) -> Judged:
     )
 
 
+def compare(measured: Measured, row: Row, peer: str) -> Compared:
+    """One figure of ours beside that peer's, round by round."""
+    theirs = measured.peers[peer]
+    pairs = [
+        (mine.figures[row.figure], its.figures[row.figure])
+        for mine, its in zip(measured.ours, theirs, strict=False)
+        if not (mine.invalid or its.invalid)
+    ]
+    return Compared(
+        row=row,
+        title=measured.cell.title,
+        peer=peer,
+        ours=Range.of(_values(measured.ours, row)),
+        theirs=Range.of(_values(theirs, row)),
+        times=Range.of([a / b if row.unit == "jobs/s" else b / a for a, b in pairs]),
+        faults=_faults(theirs),
+    )
+
+
 def failed(results: Results) -> bool:
-    """Whether a target was missed or a run was worth nothing."""
-    return any(row.verdict in (Verdict.MISSED, Verdict.INVALID) for row in results.judged)
+    """Whether a target was missed or not measured, or a run of ours was worth nothing."""
+    left_out = {entry.key for entry in results.skipped}
+    return bool(left_out & set(results.targets)) or any(
+        row.verdict in (Verdict.MISSED, Verdict.INVALID) for row in results.judged
+    )
+
+
+def _faults(samples: Sequence[Sample]) -> list[str]:
+    return [sample.invalid for sample in samples if sample.invalid]
 
 
 def _verdict(

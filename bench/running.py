@@ -17,8 +17,10 @@ import msgspec
 from bench.cells import Call, Cell
 from bench.child import RESULT
 from bench.machine import ROOT
+from bench.pinning import cores
 from bench.results import Measured
 from bench.sample import Sample
+from bench.servers import SERVERS, Servers
 
 LIMIT = 900.0  # seconds for one sample: one that hangs is a fault, not a wait
 LAST_WORDS = 400
@@ -26,44 +28,45 @@ LAST_WORDS = 400
 Progress = Callable[[int, Cell, str], None]
 
 
-def measure(cells: Sequence[Cell], rounds: int, folder: Path, progress: Progress) -> list[Measured]:
+def measure(
+    cells: Sequence[Cell], rounds: int, folder: Path, servers: Servers, progress: Progress
+) -> list[Measured]:
     """Every cell once in every round, so that a slow minute of the machine hits all alike.
 
-    Of a pair, ours and the raw loop take turns in being first.
+    Ours, the raw loop and the peers of a cell follow each other; each round another begins.
     """
-    measured = [Measured(cell, [], []) for cell in cells]
+    measured = [Measured(cell, [], [], {name: [] for name in cell.peers}) for cell in cells]
     for turn in range(rounds):
         for entry in measured:
-            cell = entry.cell
-            pair = [("ours", cell.ours, entry.ours)]
-            if cell.raw is not None:
-                pair.append(("raw", cell.raw, entry.raw))
-            for name, call, samples in pair if turn % 2 else reversed(pair):
+            cell, line = entry.cell, entry.contenders
+            first = turn % len(line)
+            for name, call, samples in (*line[first:], *line[:first]):
                 progress(turn, cell, name)
-                samples.append(sampled(call, folder))
+                url = servers.fresh(cell.store) if cell.store in SERVERS else None
+                samples.append(sampled(call, folder, url))
     return measured
 
 
-def sampled(call: Call, folder: Path) -> Sample:
-    """Run one workload in a process and a folder of its own."""
+def sampled(call: Call, folder: Path, url: str | None = None) -> Sample:
+    """Run one workload in a process and a folder of its own; ``url``: of its server's database."""
     params = msgspec.json.encode(call.params).decode()
     with _home(folder) as home:
         command = [sys.executable, "-m", "bench.child", call.name, params, str(home)]
-        code, said = _run(command, home)
+        code, said = _run(command, home, url)
         try:
             return msgspec.json.decode((home / RESULT).read_bytes(), type=Sample)
         except (OSError, msgspec.DecodeError):
             return Sample(invalid=f"{call.name} ended with {code}: {said[-LAST_WORDS:]}")
 
 
-def _run(command: Sequence[str], home: Path) -> tuple[str, str]:
+def _run(command: Sequence[str], home: Path, url: str | None) -> tuple[str, str]:
     """How a process ended, and what it said."""
     log = home / "child.log"
     with log.open("wb") as output:
         child = subprocess.Popen(
             command,
             cwd=ROOT,
-            env=_environment(),
+            env=_environment(url),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -86,10 +89,16 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     child.wait()
 
 
-def _environment() -> dict[str, str]:
+def _environment(url: str | None) -> dict[str, str]:
     """Ours without the settings of somebody's own application."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("LONGSHORE_")}
-    return kept | {"PYTHONPATH": str(ROOT)}
+    foreign = ("LONGSHORE_", "BENCH_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+    kept["PYTHONPATH"] = str(ROOT)
+    if url is not None:
+        kept["BENCH_URL"] = url
+        if (chosen := cores()) is not None:
+            kept["BENCH_CORE"] = str(chosen[1])
+    return kept
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from demo.fetch import TryAgainLater, get
 from demo.files import whole_file
 from longshore import CONTEXT, Discard, JobContext, Longshore, constant, retry_on
 
-# LONGSHORE_STORE names the store: SQLite here, a database server in production, same code.
+# LONGSHORE_STORE names the store: SQLite here, or what --store names; the code is the same.
 jobs = Longshore()
 
 

@@ -1,4 +1,4 @@
-"""The folder of one demo run: what is where."""
+"""Where one demo run keeps what: a folder, and the store of the jobs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,14 +7,18 @@ from urllib.parse import quote
 
 @dataclass(frozen=True)
 class Place:
-    """Everything a run reads or writes lies in `folder`, but for pictures of your own."""
+    """Everything a run reads or writes lies in `folder`, but for pictures of your own.
+
+    The jobs lie there too, in a file of SQLite, unless `address` names another store.
+    """
 
     folder: Path
+    address: str | None = None
 
     @property
     def store(self) -> str:
         """The address of the jobs' store."""
-        return f"sqlite:///{quote(str(self.folder / 'jobs.db'))}"
+        return self.address or f"sqlite:///{quote(str(self.folder / 'jobs.db'))}"
 
     @property
     def shop(self) -> Path:

@@ -17,6 +17,7 @@ from demo.history import entries, milliseconds, started_again
 from demo.live import short
 from demo.place import Place
 from longshore import JobRecord, JobState
+from longshore.core.store_url import parse_url
 
 COMMAND = Path(sys.executable).with_name("longshore")
 
@@ -117,17 +118,27 @@ def mail(diary: Diary) -> Table:
 
 
 def where_to_look_next(console: Console, place: Place, diary: Diary) -> None:
-    python, store = relative(Path(sys.executable)), shlex.quote(place.store)
+    python = relative(Path(sys.executable))
+    # Without its password: what is printed is copied, kept and shown to others.
+    shown = str(parse_url(place.store)) if place.address else place.store
+    store = f"LONGSHORE_STORE={shlex.quote(shown)}"
+    if place.address:
+        store += f" LONGSHORE_PREFIX={os.environ['LONGSHORE_PREFIX']}"
     longshore = f"{relative(COMMAND)} -A demo.app:jobs"
     console.print("\n[bold]Where to look next[/]")
     for line in (
-        f"export LONGSHORE_STORE={store}",
+        f"export {store}",
         f"{longshore} jobs list",
         f"{longshore} jobs show {diary.imported}",
         f"{longshore} status",
-        f"{python} -m demo --only-check {shlex.quote(str(place.folder))}",
+        f"{python} -m demo --only-check {shlex.quote(str(place.folder))}"
+        + (' --store "$LONGSHORE_STORE"' if place.address else ""),
     ):
         console.print(f"  {line}", soft_wrap=True, highlight=False, markup=False)
+    if place.address:
+        console.print("The jobs stay in the store until a later run of the demo removes them.")
+    if shown != place.store:
+        console.print("Write your password where *** stands.")
     console.print(
         "The jobs are in demo/app.py, the web side in demo/web.py; README.md and docs/ go on from"
         f" there.\nWhat this run wrote is in {place.folder}; delete it when you have seen it.",

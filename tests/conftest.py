@@ -1,16 +1,23 @@
 """What every test shares: random but repeatable examples, and nothing left running.
 
 The time limit of a test, random order and warnings as errors are set in `pyproject.toml`.
+The keeper of servers is started with the run and ends with it, see `tests/servers.py`.
 """
 
+import contextlib
+import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import hypothesis.core
 import psutil
 import pytest
+
+from tests import servers
 
 # Machines are shared and slow at times: how long an example takes is no verdict on the code.
 hypothesis.settings.register_profile(
@@ -26,6 +33,7 @@ hypothesis.settings.load_profile("ci")
 
 GRACE = 5.0  # seconds in which what was told to end may end
 TRACKER = "multiprocessing.resource_tracker"
+KEEPING = pytest.StashKey[servers.Keeping]()
 
 
 @pytest.hookimpl(trylast=True)
@@ -34,6 +42,22 @@ def pytest_configure(config: pytest.Config) -> None:
     seed = getattr(config.option, "randomly_seed", None)
     if hypothesis.core.global_force_seed is None and isinstance(seed, int):
         hypothesis.core.global_force_seed = seed
+    # The processes of xdist share the keeper of the one that started them.
+    if servers.VARIABLE not in os.environ:
+        config.stash[KEEPING] = servers.Keeping()
+        config.stash[KEEPING].begin()
+
+
+def pytest_sessionfinish() -> None:
+    """Remove what this process made on servers."""
+    if (places := sys.modules.get("tests.places")) is not None:
+        places.KEPT.close()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Also after Ctrl-C; what is killed leaves the keeper a closed pipe, which does the same."""
+    if (keeping := config.stash.get(KEEPING, None)) is not None:
+        keeping.end()
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +85,19 @@ def nothing_left_running() -> Iterator[None]:
 
 def children() -> list[psutil.Process]:
     """Our own children, without multiprocessing's tracker, which lives as long as we do."""
-    return [child for child in psutil.Process().children() if TRACKER not in command(child)]
+    return [child for child in own_children() if TRACKER not in command(child)]
+
+
+def own_children() -> list[psutil.Process]:
+    """Asked twice for each of thousands of tests: Linux knows without a look at every process."""
+    tasks = Path("/proc/self/task")
+    if not (tasks / str(os.getpid()) / "children").exists():
+        return psutil.Process().children()
+    found: list[psutil.Process] = []
+    for task in tasks.iterdir():
+        with contextlib.suppress(OSError, psutil.NoSuchProcess):  # the thread or child has ended
+            found += map(psutil.Process, map(int, (task / "children").read_text().split()))
+    return found
 
 
 def descendants(process: psutil.Process) -> list[psutil.Process]:

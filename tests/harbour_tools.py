@@ -35,9 +35,12 @@ def command(process: psutil.Process) -> str:
 
 
 class Harbour:
-    """One SQLite file, one ledger, the application's module, and the workers on it."""
+    """One store, one ledger, the application's module, and the workers on it.
 
-    def __init__(self, folder: Path, lease: float = 15) -> None:
+    ``settings`` are further variables of the environment, such as another store than SQLite.
+    """
+
+    def __init__(self, folder: Path, lease: float = 15, **settings: str) -> None:
         self.ledger = folder / "ledger"
         self.ledger.touch()
         self.env = {
@@ -45,6 +48,7 @@ class Harbour:
             "LONGSHORE_STORE": f"sqlite:///{folder}/harbour.db",
             "HARBOUR_LEDGER": str(self.ledger),
             "HARBOUR_LEASE": str(lease),
+            **settings,
         }
         self.folder = folder
         self.app = self._load()

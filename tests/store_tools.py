@@ -1,10 +1,14 @@
 """What tests of the stores say in one word: a job, a process, a claim."""
 
 import time
+from typing import Any
+
+import pytest
 
 from longshore.core.model import JobState, NewJob
 from longshore.core.store import ClaimRequest, Line, NewProcess, Store
 from longshore.ids import new_id
+from longshore.testing.conformance import Bench, OpenStore
 
 EVERYTHING = (Line(("*",)),)
 LEASE = 15_000_000
@@ -23,6 +27,18 @@ def job(**fields: object) -> NewJob:
         "created_at": now,
     }
     return NewJob(**{**given, **fields})
+
+
+def driven(way: str) -> Any:
+    """A `bench` of one driver, for a class of tests of a store that has both elsewhere."""
+
+    @pytest.fixture(name="bench", params=[way])
+    def bench(self: object, open_store: OpenStore, request: pytest.FixtureRequest) -> Any:
+        made = Bench(open_store, awaiting=request.param == "awaiting")
+        yield made
+        made.close()
+
+    return bench
 
 
 def register(store: Store, name: str = "p", lease: int = LEASE) -> None:

@@ -3,24 +3,47 @@
 Nothing here is a claim about speed: the sizes are those of ``--quick``.
 """
 
+import io
+import json
+import re
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import msgspec
+import psutil
 import pytest
 
-from bench.cells import Call, Cell, Row, cells, chosen
+from bench import command, running
+from bench.cells import STORES, Call, Cell, Row, Skipped, cells, chosen
 from bench.child import function, measured
-from bench.command import PAGE, main
+from bench.command import PAGE, alone, main, ready, with_peers
 from bench.ledger import Ledger, read
-from bench.machine import ROOT
+from bench.machine import ROOT, facts
+from bench.peers.__main__ import main as produce
+from bench.peers.catalogue import PEERS
+from bench.peers.environments import REQUIREMENTS as DRIVERS
+from bench.peers.environments import NotInstalled
 from bench.report import page
-from bench.results import Measured, Results, Verdict, failed, judge
+from bench.results import (
+    Measured,
+    PeerFacts,
+    Range,
+    Results,
+    Verdict,
+    compare,
+    failed,
+    judge,
+)
 from bench.running import sampled
 from bench.sample import Invalid, Sample, exactly_once
+from bench.servers import GIVEN, SERVERS, ServerError, Servers
 from bench.targets import TARGETS, Target
 from bench.workloads import drain
 from longshore import BoundJob, Longshore
@@ -149,7 +172,7 @@ def test_a_drain_whose_store_has_fewer_than_were_due_is_invalid(
 
     monkeypatch.setattr(drain, "fill", too_few)
     sample = measured(drain.drain, tmp_path, {"store": "memory", "jobs": 20})
-    assert sample.invalid == "succeeded jobs: the store has 19, 20 were due"
+    assert sample.invalid == "available jobs: the store has 19, 20 were due"
 
 
 @pytest.mark.slow
@@ -159,6 +182,30 @@ def test_a_workload_that_breaks_is_invalid_and_says_why(tmp_path: Path) -> None:
     assert "exit code 1" in sample.invalid
     assert "KeyError: 'nowhere'" in sample.invalid
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.servers
+@pytest.mark.slow
+def test_a_run_that_is_told_to_end_leaves_nothing_running(tmp_path: Path) -> None:
+    tmp_path.chmod(0o711)
+    options = ["--rounds", "1", "--only", "W3-redis", "--dir", str(tmp_path)]
+    options += ["--json", str(tmp_path / "raw.json")]
+    with subprocess.Popen(
+        [sys.executable, "-m", "bench", *options], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    ) as bench:
+        assert bench.stderr is not None
+        assert any("W3-redis" in line for line in bench.stderr)
+        process = psutil.Process(bench.pid)
+        deadline = time.monotonic() + 30
+        # The sample, its worker and the worker's child.
+        while len(started := process.children(recursive=True)) < 3 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        bench.send_signal(signal.SIGTERM)
+        bench.communicate(timeout=30)
+    assert bench.returncode == 128 + signal.SIGTERM
+    assert len(started) >= 3
+    _, alive = psutil.wait_procs(started, timeout=10)
+    assert alive == []
 
 
 def test_an_invalid_run_fails_even_without_a_target() -> None:
@@ -194,13 +241,26 @@ def test_the_ratio_is_taken_of_each_pair() -> None:
     assert judged.verdict is Verdict.MET
 
 
+@pytest.mark.parametrize("store", STORES)
+def test_every_store_has_the_same_workloads(store: str) -> None:
+    keys = {cell.key for cell in cells(quick=False)}
+    assert {f"{workload}-{store}" for workload in ("W1", "W1b", "W2", "W3")} <= keys
+
+
+def test_every_store_of_a_server_has_a_share_of_its_raw_loop_to_reach() -> None:
+    least = {key: target.least for key, target in TARGETS.items() if target.ratio}
+    assert least["W2-redis"] == 0.15
+    assert least["W2-postgres"] == least["W2-mariadb"] == 0.25
+
+
 def test_every_target_belongs_to_a_row_and_every_loop_says_what_it_does() -> None:
     every = cells(quick=False)
     rows = {row.key for cell in every for row in cell.rows}
     assert set(TARGETS) <= rows
     assert len(rows) == sum(len(cell.rows) for cell in every)
     for cell in every:
-        assert all(function(call.name).__doc__ for call in (cell.ours, cell.raw) if call)
+        calls = [cell.ours, cell.raw, *cell.peers.values()]
+        assert all(function(call.name).__doc__ for call in calls if call)
         target = TARGETS.get(cell.key)
         assert not (target and target.ratio and cell.raw is None)
 
@@ -211,10 +271,161 @@ def test_cells_are_chosen_by_workload_by_key_and_by_store() -> None:
     def keys(only: list[str], stores: list[str]) -> list[str]:
         return [cell.key for cell in chosen(every, only, stores)]
 
-    assert keys(["W1"], []) == ["W1-sqlite"]
+    assert keys(["W1"], ["sqlite", "redis"]) == ["W1-sqlite", "W1-redis"]
     assert keys(["W2"], ["memory"]) == ["W2-memory"]
     assert keys(["W6"], ["memory"]) == ["W6-import"], "it has no store, so it is in all of them"
     assert len(keys([], [])) == len(every)
+
+
+def test_peers_take_part_in_a_whole_run_and_where_they_are_asked_for() -> None:
+    every = cells(quick=True)
+    redis = chosen(every, [], ["redis"])
+    assert with_peers(every, peers=None, whole=True) == every
+    assert not any(cell.peers for cell in with_peers(every, peers=False, whole=True))
+    assert not any(cell.peers for cell in with_peers(redis, peers=None, whole=False))
+    asked = with_peers(redis, peers=True, whole=False)
+    assert [cell.key for cell in asked] == ["W1-redis", "W2-worker-redis", "W3-redis"]
+    assert all({"celery", "dramatiq", "huey", "taskiq"} == set(cell.peers) for cell in asked)
+
+
+def test_a_peer_has_a_driver_and_every_version_that_it_is_measured_with_is_pinned() -> None:
+    for peer in PEERS:
+        assert (DRIVERS / f"{peer.driver}.py").is_file()
+        lines = (DRIVERS / f"{peer.driver}.txt").read_text().splitlines()
+        pins = [line for line in lines if line and not line.startswith("#")]
+        assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)
+        assert set(peer.packages) <= {pin.partition("==")[0] for pin in pins}
+
+
+def test_a_peer_that_cannot_be_installed_is_named_and_the_rest_is_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def install(driver: str, tell: object) -> None:
+        if driver == "huey":
+            raise NotInstalled("no such version")
+
+    monkeypatch.setattr(command, "install", install)
+    wanted = [_cell("W2", {"huey": Call("peer.drain", {}), "celery": Call("peer.drain", {})})]
+    there, left_out = ready(wanted, Servers(ROOT))
+    assert [list(cell.peers) for cell in there] == [["celery"]]
+    assert left_out == [
+        Skipped("W2-memory of huey", "huey could not be installed: no such version")
+    ]
+
+
+def test_a_server_that_is_missing_is_named_and_fails_the_check(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def start(_: Servers, store: str) -> None:
+        raise ServerError(f"no {store} here")
+
+    monkeypatch.setattr(Servers, "start", start)
+    wanted = chosen(cells(quick=True), ["W2-redis", "W2-memory"], [])
+    there, left_out = ready([alone(cell) for cell in wanted], Servers(ROOT))
+    assert [cell.key for cell in there] == ["W2-memory"]
+    assert left_out == [Skipped("W2-redis", "no redis here")]
+    results = _results(skipped=left_out)
+    assert not failed(results)
+    assert failed(msgspec.structs.replace(results, targets=TARGETS))
+    assert "W2-redis was not measured: no redis here" in page(results, "raw.json")
+
+
+def test_a_peer_is_compared_in_each_round_and_its_faults_are_its_own() -> None:
+    rate = Measured(
+        _cell("W2", {"huey": Call("peer.drain", {})}),
+        [Sample({"jobs/s": figure}) for figure in (10.0, 40.0, 20.0)],
+        [],
+        {"huey": [Sample({"jobs/s": 5.0}), Sample(invalid="lost"), Sample({"jobs/s": 2.0})]},
+    )
+    assert not rate.faults
+    (compared,) = _results(rate).compared
+    assert compared.faults == ["lost"]
+    assert compared.times == Range(6.0, 2.0, 10.0)
+    waits = Row("W3-memory-p50", "jobs/s", "ms")
+    assert compare(rate, waits, "huey").times == Range(0.3, 0.1, 0.5), "a shorter wait is better"
+    facts = {"huey": PeerFacts("Huey", {"huey": "1.0"}, "4 threads")}
+    text = page(msgspec.structs.replace(_results(rate), peers=facts), "raw.json")
+    assert "| Huey | huey 1.0 | 4 threads | W2 100 |" in text
+    assert "W2-memory of Huey is invalid: lost" in text
+
+
+def test_each_round_is_begun_by_another_contender(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "sampled", lambda *_: Sample({"jobs/s": 1.0}))
+    cell = _cell("W2", {"huey": Call("peer.drain", {}), "celery": Call("peer.drain", {})})
+    told: list[str] = []
+    running.measure([cell], 3, ROOT, Servers(ROOT), lambda turn, cell, name: told.append(name))
+    assert told == ["ours", "huey", "celery", "huey", "celery", "ours", "celery", "ours", "huey"]
+
+
+@pytest.mark.servers
+@pytest.mark.slow
+@pytest.mark.parametrize("store", SERVERS)
+def test_a_sample_finds_an_empty_durable_server_and_does_its_work_there(
+    tmp_path: Path, store: str
+) -> None:
+    raw = STORES[store]
+    tmp_path.chmod(0o711)
+    with Servers(tmp_path) as servers:
+        servers.start(store)
+        (about,) = servers.described.values()
+        assert re.search(r"fsync=on|appendfsync=everysec|flush_log_at_trx_commit=1", about)
+        for loop in ("one_by_one", "in_bulk", "drain"):
+            url = servers.fresh(store)
+            sample = sampled(Call(f"{raw}.{loop}", {"jobs": 250}), tmp_path, url)
+            assert sample.invalid is None
+            assert sample.figures["jobs/s"] > 0
+        for loop in ("enqueue.one_by_one", "enqueue.in_bulk", "drain.drain"):
+            url = servers.fresh(store)
+            sample = sampled(Call(loop, {"store": store, "jobs": 250}), tmp_path, url)
+            assert sample.invalid is None
+            assert sample.figures["jobs/s"] > 0
+
+
+@pytest.mark.servers
+@pytest.mark.slow
+def test_a_server_that_would_lose_what_it_acknowledged_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(GIVEN, "redis", ("--appendonly", "no"))
+    with Servers(tmp_path) as servers, pytest.raises(ServerError, match="appendonly = no"):
+        servers.start("redis")
+
+
+def test_the_driver_of_a_peer_stores_what_it_is_told_and_says_how_long_it_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Calls:
+        @staticmethod
+        def one(number: int) -> None:
+            stored.append(number)
+
+        @staticmethod
+        def many(numbers: range) -> None:
+            stored.append(len(numbers))
+
+    @contextmanager
+    def opened() -> Iterator[type[Calls]]:
+        yield Calls
+
+    driver = ModuleType("bench.peers.fake")
+    driver.__dict__["opened"] = opened
+    monkeypatch.setitem(sys.modules, "bench.peers.fake", driver)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("go\n"))
+    stored: list[int] = []
+    for words, expected in {
+        ("prepare",): [],
+        ("fill", "2500"): [1000, 1000, 500],
+        ("one", "3"): [3, 0, 1, 2],
+        ("bulk", "1500"): [1500, 1000, 500],
+        ("pace", "2", "1000"): [2, 0, 1],
+    }.items():
+        stored.clear()
+        produce("fake", *words)
+        assert stored == expected, words
+    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [list(each) for each in said] == [["seconds"], ["seconds"], ["seconds"], ["called"]]
+    first, second = said[-1]["called"]
+    assert second - first >= 500_000
 
 
 def test_an_unknown_cell_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -236,20 +447,24 @@ def test_a_ledger_keeps_numbers_and_moments_in_order_and_is_never_overrun(tmp_pa
 
 
 def _verdict(ours: list[Sample], target: Target | None) -> Verdict:
-    cell = Cell(
-        workload="W2",
+    row = Row("W2-memory", "jobs/s", "jobs/s")
+    return judge(Measured(_cell("W2", {}), ours, []), row, target).verdict
+
+
+def _cell(workload: str, peers: dict[str, Call]) -> Cell:
+    sized = {name: Call(call.name, {"peer": name, "jobs": 100}) for name, call in peers.items()}
+    return Cell(
+        workload=workload,
         variant="",
         store="memory",
         title="a drain",
         figures={"jobs/s": "jobs/s"},
         ours=Call("drain.drain", {}),
+        peers=sized,
     )
-    return judge(Measured(cell, ours, []), Row("W2-memory", "jobs/s", "jobs/s"), target).verdict
 
 
-def _results(*entries: Measured) -> Results:
-    from bench.machine import facts
-
+def _results(*entries: Measured, skipped: Sequence[Skipped] = ()) -> Results:
     return Results(
         commit="none",
         changed=False,
@@ -261,5 +476,5 @@ def _results(*entries: Measured) -> Results:
         settings={},
         targets={},
         cells=list(entries),
-        skipped=[],
+        skipped=list(skipped),
     )

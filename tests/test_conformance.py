@@ -18,7 +18,9 @@ from longshore.stores.sqlite.store import SQLiteStore
 from longshore.testing.conformance import Bench, OpenStore, StoreConformance
 from longshore.testing.conformance.bench import HOUR, LEASE
 from longshore.testing.conformance.faults import WRITES
-from tests.stores import open_memory, open_sqlite
+from tests.places import MYSQL, POSTGRES, REDIS
+from tests.store_tools import driven
+from tests.stores import OPEN, open_memory, open_sqlite
 
 
 class StoreOfOneMachine:
@@ -84,6 +86,34 @@ class TestSQLiteStore(StoreConformance, StoreOfOneMachine):
         assert bench.do(bench.store.elect("p2", LEASE))
         assert bench.rescue().leases == (lease,)
         assert bench.state(job) is JobState.AVAILABLE
+
+
+class StoreOnAServer:
+    """For stores that many machines share; each class names its server."""
+
+    kind = ""
+
+    @pytest.fixture
+    def open_store(self, tmp_path: Path) -> OpenStore:
+        return OPEN[self.kind](tmp_path)
+
+
+#: The same store on another server: each driver meets what is new there on one of the two.
+ONE_WAY = {"postgres16": "blocking", "pgbouncer": "awaiting", "redis-cluster": "awaiting"}
+
+
+def on(kind: str) -> type:
+    """The class of tests for the store on one kind of server."""
+    name = "Test" + kind.title().replace("-", "")
+    members = {"kind": kind}
+    if kind in ONE_WAY:
+        members["bench"] = driven(ONE_WAY[kind])
+    return pytest.mark.servers(type(name, (StoreOnAServer, StoreConformance), members))
+
+
+TestPostgres16, TestPostgres18, TestPgBouncer = map(on, POSTGRES)
+(TestMariaDB,) = map(on, MYSQL)
+TestRedis, TestValkey, TestRedisCluster = map(on, REDIS)
 
 
 class TestSQLiteFileWithOthers:

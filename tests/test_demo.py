@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from demo import inputs, mishaps, orders
 from demo.app import (
@@ -29,24 +30,48 @@ from demo.app import (
 from demo.diary import Diary
 from demo.fetch import HttpError, TryAgainLater
 from demo.place import Place
+from demo.report import where_to_look_next
 from demo.services import Served, mail_server, web_server
 from demo.worker import Worker, WorkerDied
-from longshore import Discard
+from longshore import Discard, Longshore
+from tests.places import each, place
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def run(*arguments: str | Path, seconds: float = 90) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str | Path, seconds: float = 90, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if name != "LONGSHORE_STORE"}
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
         cwd=ROOT,
-        env={name: value for name, value in os.environ.items() if name != "LONGSHORE_STORE"},
+        env=kept | environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=seconds,
         check=False,
     )
+
+
+def proposed(said: str) -> list[str]:
+    """The commands that a run of the demo proposes."""
+    lines = said.partition("Where to look next")[2].splitlines()
+    return [line.strip() for line in lines if line.startswith("  ")]
+
+
+def shell(*commands: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        ["sh", "-c", " && ".join(commands)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+    )
+    assert done.returncode == 0, (commands, done.stdout, done.stderr)
+    return done
 
 
 class TestThumbnail:
@@ -177,27 +202,11 @@ class TestDemo:
 
     def test_the_commands_it_proposes_work(self, finished: tuple[Path, str]) -> None:
         folder, said = finished
-        proposed = said.partition("Where to look next")[2].splitlines()
-        commands = [line.strip() for line in proposed if line.startswith("  ")]
+        commands = proposed(said)
         assert len(commands) == 5
         for command in commands[1:]:
-            done = subprocess.run(
-                ["sh", "-c", f"{commands[0]} && {command}"],
-                cwd=ROOT,
-                capture_output=True,
-                text=True,
-                timeout=30,
-                check=False,
-            )
-            assert done.returncode == 0, (command, done.stdout, done.stderr)
-        listed = subprocess.run(
-            ["sh", "-c", f"{commands[0]} && {commands[1]}"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=True,
-        )
+            shell(commands[0], command)
+        listed = shell(commands[0], commands[1])
         assert Diary.load(folder / "diary.json").imported in listed.stdout
 
     def test_a_folder_that_is_in_use_is_refused(self, finished: tuple[Path, str]) -> None:
@@ -217,6 +226,71 @@ class TestDemo:
         done = run("-m", "demo", "--only-check", tmp_path)
         assert done.returncode == 2
         assert "does not hold a finished run" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+class TestStore:
+    @pytest.mark.parametrize("kind", each("postgres18", "mariadb", "redis", "valkey"))
+    def test_the_whole_demo_runs_on_a_server_and_its_commands_do(
+        self, kind: str, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "kept"
+        with place(kind, tmp_path) as where:
+            options = ("-m", "demo", "--check", "--store", where.url, "--keep", folder)
+            done = run(*options, LONGSHORE_PREFIX=where.prefix)
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert len(re.findall(r"ran again \d{1,3} ms after SIGKILL", done.stdout)) == 1
+            assert "38 jobs read back, everything is as it should be" in done.stdout
+            assert not list(folder.glob("jobs.db*"))
+            commands = proposed(done.stdout)
+            assert commands[0].endswith(f" LONGSHORE_PREFIX={where.prefix}")
+            imported = Diary.load(folder / "diary.json").imported
+            assert imported in shell(commands[0], commands[1]).stdout
+            checked = shell(commands[0], commands[4])
+            assert "everything is as it should be" in checked.stdout
+
+            again = run(
+                *("-m", "demo", "--store", where.url, "--keep", tmp_path / "second"),
+                LONGSHORE_PREFIX=where.prefix,
+            )
+            assert again.returncode == 1
+            assert "the store holds 38 jobs already" in again.stdout
+
+    def test_what_an_earlier_demo_left_is_removed_and_other_jobs_stay(self, tmp_path: Path) -> None:
+        store = f"sqlite:///{tmp_path}/shop.db"
+        mine, earlier = Longshore(store), Longshore(store, prefix="longshore_demo_")
+        with closing(mine), closing(earlier):
+            for jobs in (mine, earlier):
+                jobs.migrate()
+                jobs.push({"kind": "demo.app.send_mail", "args": []})
+            done = run("-m", "demo", "--check", "--store", store, "--keep", tmp_path / "kept")
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert (mine.query.count(), earlier.query.count()) == (1, 38)
+
+    def test_a_password_is_not_printed(self) -> None:
+        console = Console(record=True, width=200)
+        place = Place(Path("/nowhere"), "redis://me:s3cret@127.0.0.1/1")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("LONGSHORE_PREFIX", "longshore_demo_")
+            where_to_look_next(console, place, Diary())
+        said = console.export_text()
+        assert "s3cret" not in said
+        assert "LONGSHORE_STORE='redis://me:***@127.0.0.1/1'" in said
+        assert "Write your password where *** stands." in said
+
+    @pytest.mark.parametrize(
+        ("address", "words"),
+        [
+            ("memory://", "seen by one process alone"),
+            ("oracle://db/shop", "no store serves the scheme"),
+            ("shop.db", "a store's address starts with one of"),
+        ],
+    )
+    def test_an_address_that_cannot_work_is_refused(self, address: str, words: str) -> None:
+        done = run("-m", "demo", "--store", address)
+        assert done.returncode == 2
+        assert words in " ".join(done.stderr.split())
 
 
 @pytest.mark.slow

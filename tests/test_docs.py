@@ -39,7 +39,7 @@ from tests.docs_tools import (
 
 REFERENCE = DOCS / "reference"
 WITH_EXAMPLES = [p for p in PAGES if any(b.language in ("python", "console") for b in blocks(p))]
-LANGUAGES = {"python", "console", "text", "sh", "ini", "toml", "yaml", "dockerfile", "json"}
+LANGUAGES = {"python", "console", "text", "sh", "sql", "ini", "toml", "yaml", "dockerfile", "json"}
 
 
 @pytest.fixture
@@ -134,6 +134,7 @@ class TestReference:
         text = (REFERENCE / "api.md").read_text()
         words = set(re.findall(r"\w+", " ".join(re.findall(r"`[^`\n]+`", text))))
         internal = {"enqueue_one", "store", "refreshing", "around", "client", "registry"}
+        internal |= {"enqueue_through", "outbox"}
         for kind in (longshore.Longshore, longshore.JobHandle, longshore.JobContext):
             methods = {each for each in vars(kind) if not each.startswith("_")}
             twins = {each for each in methods if each[0] == "a" and each[1:] in methods}

@@ -170,7 +170,7 @@ class TestDev:
         done = run(ROOT / "dev")
         assert done.returncode == 0, done.stderr
         listed = re.findall(r"^  ([a-z-]+)  +\S", done.stdout, re.MULTILINE)
-        assert listed == ["demo", "test", "test-fast", "check", "bench", "mutants"]
+        assert listed == ["demo", "test", "test-fast", "faults", "check", "bench", "mutants"]
 
     def test_an_unknown_command_is_refused(self) -> None:
         done = run(ROOT / "dev", "tset")
@@ -431,7 +431,7 @@ def test_a_test_that_leaves_something_running_fails(tmp_path: Path) -> None:
     (tmp_path / "test_leaks.py").write_text(textwrap.dedent(LEAKS))
     done = run(
         sys.executable, "-m", "pytest", "-p", "no:randomly", "-p", "no:cacheprovider",
-        "--rootdir", tmp_path, "-rA", cwd=tmp_path, COLUMNS="240",
+        "--rootdir", tmp_path, "-rA", cwd=tmp_path, COLUMNS="240", PYTHONPATH=str(ROOT),
     )  # fmt: skip
     assert done.returncode == 1, done.stdout
     assert re.search(

@@ -5,10 +5,24 @@ from pathlib import Path
 import pytest
 
 from longshore.testing.machine import check_store
+from tests.places import each
 from tests.stores import OPEN
+
+#: How many lives each store has, driven blocking and awaiting. Where one takes longer there are
+#: fewer, and those that run the same statements share the lives.
+EXAMPLES = {
+    "memory": (300, 10),
+    "sqlite": (180, 10),
+    "postgres18": (40, 20),
+    "mariadb": (40, 20),
+    "valkey": (40, 20),
+}
+OTHERS = (10, 10)
 
 
 @pytest.mark.timeout(400)  # a failing life is made short before it is shown: that takes minutes
-@pytest.mark.parametrize(("store", "examples"), [("memory", 300), ("sqlite", 180)])
-def test_a_store_lives_as_the_model_does(store: str, examples: int, tmp_path: Path) -> None:
-    check_store(OPEN[store](tmp_path), examples=examples)
+@pytest.mark.parametrize("awaiting", [False, True], ids=["blocking", "awaiting"])
+@pytest.mark.parametrize("store", each(*OPEN))
+def test_a_store_lives_as_the_model_does(store: str, awaiting: bool, tmp_path: Path) -> None:
+    examples = EXAMPLES.get(store, OTHERS)[awaiting]
+    check_store(OPEN[store](tmp_path), examples=examples, awaiting=awaiting)

@@ -29,5 +29,5 @@ def test_a_mutant_without_its_line_is_told() -> None:
 
 
 def test_each_store_is_broken_in_many_ways() -> None:
-    for store in ("memory", "sqlite"):
-        assert sum(mutant.store == store for mutant in MUTANTS) >= 40
+    for store in ("memory", "sqlite", "postgres", "mysql", "redis"):
+        assert sum(mutant.store == store for mutant in MUTANTS) >= 40, store

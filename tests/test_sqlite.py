@@ -36,6 +36,7 @@ from longshore.errors import (
 )
 from longshore.ids import new_id
 from longshore.stores.clock import ManualClock, SystemClock
+from longshore.stores.sql.schema import Known
 from longshore.stores.sql.statements import Queries
 from longshore.stores.sqlite import file as sqlite_file
 from longshore.stores.sqlite.store import SQLiteStore
@@ -151,7 +152,7 @@ def test_older_tables_are_refused_until_migrated(path: str) -> None:
     store = SQLiteStore(path)
     store.migrate()
     later = SQLiteStore(path)
-    later._migrations = {**later._migrations, "002_later": "create table longshore_later (id);"}
+    later._migrations = with_one_more(later, "create table longshore_later (id);", "002_later")
     with pytest.raises(SchemaMismatch, match=r"missing: 002_later.*longshore db up"):
         later.run(later.insert([job()]))
     assert later.migrate() == ("002_later",)
@@ -162,15 +163,19 @@ def test_older_tables_are_refused_until_migrated(path: str) -> None:
     later.close()
 
 
+def with_one_more(store: SQLiteStore, text: str, name: str) -> dict[str, Known]:
+    return {**store._migrations, name: Known(name, text, additive=False)}
+
+
 def test_a_migration_that_fails_leaves_nothing(path: str) -> None:
     store = SQLiteStore(path)
     store.migrate()
     broken = "create table longshore_half (id);\ninsert into longshore_nowhere values (1);"
-    store._migrations = {**store._migrations, "002_broken": broken}
+    store._migrations = with_one_more(store, broken, "002_broken")
     with pytest.raises(StoreError, match="longshore_nowhere"):
         store.migrate()
     assert store.schema().pending == ("002_broken",)
-    store._migrations = {**store._migrations, "002_broken": "create table longshore_half (id);"}
+    store._migrations = with_one_more(store, "create table longshore_half (id);", "002_broken")
     assert store.migrate() == ("002_broken",)
     store.close()
 

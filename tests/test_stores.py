@@ -57,9 +57,21 @@ def test_an_address_finds_its_store(path: str) -> None:
     assert not Path(path).exists(), "nothing is opened before the first operation"
 
 
-def test_a_store_of_a_later_release_is_refused_with_a_sentence() -> None:
-    with pytest.raises(ConfigurationError, match=r"app:\*\*\*@db.*does not have yet.*sqlite"):
-        opened("postgresql://app:secret@db/app")
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("postgresql://app:secret@db.example/app", "postgres"),
+        ("mysql://app:secret@db.example/app", "mysql"),
+        ("redis://app:secret@db.example/3", "redis"),
+        ("redis+cluster://app:secret@db.example", "redis"),
+    ],
+)
+def test_an_address_on_a_server_finds_its_store_without_asking_it(url: str, name: str) -> None:
+    store = opened(url)
+    assert (store.name, store.shared) == (name, True)
+    assert "db.example" in store.address
+    assert "secret" not in store.address
+    store.close()
 
 
 def test_an_option_that_sqlite_does_not_have_is_refused(path: str) -> None:

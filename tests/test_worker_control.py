@@ -275,7 +275,7 @@ def test_a_worker_gives_up_on_a_store_that_will_not_do(
         case "newer":
             Longshore(f"sqlite:///{path}").migrate()
             with sqlite3.connect(path) as connection:
-                connection.execute("insert into longshore_migration values ('999_later', 0)")
+                connection.execute("insert into longshore_migration values ('999_later', 0, 0)")
             connection.close()
         case _:
             with sqlite3.connect(path) as connection:

@@ -1,13 +1,14 @@
 """Break the stores one line at a time; the tests must notice every time.
 
-    python tools/mutants.py                     # all of them
-    python tools/mutants.py memory sqlite/beat  # those whose name begins so
-    python tools/mutants.py --list              # what each one breaks, and where that was seen
+    python -m tools.mutants                     # all of them
+    python -m tools.mutants memory sqlite/beat  # those whose name begins so
+    python -m tools.mutants --list              # what each one breaks, and where that was seen
 
 A mutant is a file `mutants/<store>/<name>.toml`: `file` and `old` name the text that is replaced by
 `new` (it stands there exactly once), `breaks` the invariant, `origin` where somebody had this bug.
 Each is put into a copy of the tree in a temporary directory, never into the tree itself. The
-conformance suite runs first, the state machine if that noticed nothing.
+conformance suite runs first, driven blocking; then, as long as nothing is noticed, the state
+machine, both driven awaiting, and the store's own tests. Servers are started once for all of them.
 
 Exit code 1 if a mutant lives or does not fit the sources any more; 2 if the tests fail without one.
 """
@@ -27,10 +28,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.servers import keeping
+
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = ("src", "tests", "pyproject.toml")
 SUITES = ("tests/test_conformance.py", "tests/test_machine.py")
+#: On which server a store is tested where there are several, as names of tests have it.
+SERVER = {"postgres": "postgres18", "mysql": "mariadb", "redis": "valkey"}
 FAILED = re.compile(r"^(?:FAILED|ERROR) \S+?::(?:\w+::)?(\S+)", re.MULTILINE)
+NO_TESTS = 5  # pytest's exit code when nothing was chosen
 LIMIT = 300  # seconds for one suite; an endless loop is a noticed mutant too
 
 
@@ -70,6 +76,12 @@ def main() -> int:
         for mutant in mutants:
             print(f"{mutant.name:44} {mutant.breaks:12} {mutant.origin}")
         return 0
+    with keeping():
+        return judge_all(mutants)
+
+
+def judge_all(mutants: list[Mutant]) -> int:
+    """The exit code; each verdict is printed as it comes."""
     stores = sorted({mutant.store for mutant in mutants})
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for store, (noticed, said) in zip(stores, pool.map(run_unchanged, stores), strict=True):
@@ -140,10 +152,17 @@ def run_unchanged(store: str) -> tuple[str | None, str]:
 
 def run(root: Path, store: str) -> tuple[str | None, str]:
     """The first test that failed, ``None`` if all passed, empty if they could not be run."""
-    for suite in SUITES:
-        command = [sys.executable, "-m", "pytest", suite, "-k", f"{store} and not awaiting"]
-        # The order is kept and examples begin with one seed: the same mutant, the same killer.
+    server = SERVER.get(store, store)
+    runs = [
+        *((suite, f"{server} and not awaiting") for suite in SUITES),
+        *((suite, f"{server} and awaiting") for suite in SUITES),
+    ]
+    own = sorted((root / "tests").glob(f"test_{store}*.py"))
+    runs += [(f"tests/{path.name}", "not slow") for path in own]
+    for suite, chosen in runs:
+        command = [sys.executable, "-m", "pytest", suite, "-k", chosen]
         command += ["-x", "-q", "--tb=line", "-p", "no:randomly", "-p", "no:cacheprovider"]
+        # The order is kept and examples begin with one seed: the same mutant, the same killer.
         command += ["--hypothesis-seed=0"]
         try:
             done = subprocess.run(
@@ -157,6 +176,8 @@ def run(root: Path, store: str) -> tuple[str | None, str]:
             )
         except subprocess.TimeoutExpired:
             return "the time limit", ""
+        if done.returncode == NO_TESTS:  # its tests are its own alone
+            continue
         failed = FAILED.search(done.stdout)
         if done.returncode == 1 and failed:
             return failed[1], done.stdout

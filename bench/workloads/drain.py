@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.sample import Sample, Stopwatch, exactly_once, same
-from bench.workloads.stores import fill, opened
+from bench.workloads.stores import fill, opened, waiting
 
 
 def drain(home: Path, *, store: str, jobs: int, kept: bool = True) -> Sample:
@@ -24,6 +24,7 @@ def drain(home: Path, *, store: str, jobs: int, kept: bool = True) -> Sample:
         ran.append(number)
 
     fill(app, note.bind, range(jobs))
+    waiting(app, jobs)
     worker = app.worker()
     with Stopwatch() as watch:
         worker.run(until_empty=True)

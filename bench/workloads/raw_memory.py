@@ -1,14 +1,49 @@
-"""What Python itself costs for a queue in memory: W2's limit on the memory store."""
+"""What Python itself costs for a queue in memory: the limits of W1, W1b and W2 on the memory store.
+
+Rows are kept by id in a dictionary and in their order in a deque.
+"""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from pathlib import Path
 
 import msgspec
 
-from bench.sample import Sample, Stopwatch, exactly_once
+from bench.sample import Sample, Stopwatch, exactly_once, same
+from bench.workloads.stores import chunks
+
+
+def one_by_one(home: Path, *, jobs: int) -> Sample:  # noqa: ARG001 - called as all are
+    """One thread encodes the payload and keeps the row under a lock, for each job."""
+    rows: dict[str, tuple[object, ...]] = {}
+    ready: deque[str] = deque()
+    lock = threading.Lock()
+    with Stopwatch() as watch:
+        for number in range(jobs):
+            row = _row(number)
+            with lock:
+                rows[row[0]] = row
+                ready.append(row[0])
+    same("rows", len(rows), jobs)
+    return watch.rate(jobs)
+
+
+def in_bulk(home: Path, *, jobs: int) -> Sample:  # noqa: ARG001 - called as all are
+    """The same, a thousand each time that the lock is taken."""
+    rows: dict[str, tuple[object, ...]] = {}
+    ready: deque[str] = deque()
+    lock = threading.Lock()
+    with Stopwatch() as watch:
+        for chunk in chunks(range(jobs)):
+            made = [_row(number) for number in chunk]
+            with lock:
+                rows.update((row[0], row) for row in made)
+                ready.extend(row[0] for row in made)
+    same("rows", len(rows), jobs)
+    return watch.rate(jobs)
 
 
 def drain(home: Path, *, jobs: int) -> Sample:  # noqa: ARG001 - called as all are
@@ -23,10 +58,7 @@ def drain(home: Path, *, jobs: int) -> Sample:  # noqa: ARG001 - called as all a
         ran.append(number)
 
     known = {"note": note}
-    rows = deque(
-        (f"{number:036x}", "note", msgspec.json.encode({"number": number}))
-        for number in range(jobs)
-    )
+    rows = deque(_row(number) for number in range(jobs))
     decode = msgspec.json.Decoder(dict[str, int]).decode
     ended: dict[str, tuple[int, int, str]] = {}
     with Stopwatch() as watch:
@@ -42,3 +74,7 @@ def drain(home: Path, *, jobs: int) -> Sample:  # noqa: ARG001 - called as all a
             ended[job_id] = (start, time.time_ns(), outcome)
     exactly_once(ran, jobs)
     return watch.rate(jobs)
+
+
+def _row(number: int) -> tuple[str, str, bytes]:
+    return f"{number:036x}", "note", msgspec.json.encode({"number": number})

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from bench.sample import Sample, Stopwatch, exactly_once, same
-from bench.workloads.stores import fill, opened
+from bench.workloads.stores import fill, opened, waiting
 
 NAP = 0.05
 
@@ -24,6 +24,7 @@ def sleep_in_threads(home: Path, *, store: str, jobs: int, slots: int) -> Sample
         time.sleep(NAP)
 
     fill(app, nap.bind, range(jobs))
+    waiting(app, jobs)
     worker = app.worker(threads=slots)
     with Stopwatch() as watch:
         worker.run(until_empty=True)
@@ -44,6 +45,7 @@ def sleep_in_loop(home: Path, *, store: str, jobs: int, slots: int) -> Sample:
         await asyncio.sleep(NAP)
 
     fill(app, nap.bind, range(jobs))
+    waiting(app, jobs)
     worker = app.worker(threads=slots)
     with Stopwatch() as watch:
         worker.run(until_empty=True)

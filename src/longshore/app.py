@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, Unpack
 
 from longshore import config
@@ -14,7 +16,9 @@ from longshore.core.durations import Duration
 from longshore.core.model import Inserted, NewJob
 from longshore.core.registry import Declaration, Registry
 from longshore.core.settings import Durability, Settings
+from longshore.core.shards import Placing, ShardBy
 from longshore.core.store import Store
+from longshore.core.store_url import StoreURL
 from longshore.core.wording import shown
 from longshore.declare import new_job, read_push
 from longshore.errors import (
@@ -23,19 +27,26 @@ from longshore.errors import (
     EnqueueError,
     IdConflict,
     LongshoreError,
+    PartlyEnqueued,
 )
-from longshore.handle import JobHandle
+from longshore.handle import JobHandle, JoinedHandle
 from longshore.job import BoundJob, JobDecorator
+from longshore.joining.here import HERE, Transaction, joined
 from longshore.middleware import Around, Event, EventName, L, M
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from longshore.joining.enqueue import Answer, Joins
+    from longshore.joining.kinds import DatabaseConnection, DatabaseSession, Proxy
+    from longshore.joining.through import Through
     from longshore.query import JobQuery, Queues
     from longshore.worker.embedded import Worker
     from longshore.worker.options import WorkerOptions
 
 R = TypeVar("R")
+C = TypeVar("C", bound="DatabaseConnection | DatabaseSession | Proxy")
+S = TypeVar("S", bound="Callable[..., DatabaseSession]")
 
 
 class SettingOptions(TypedDict, total=False):
@@ -51,6 +62,9 @@ class SettingOptions(TypedDict, total=False):
     default_queue: str
     prefix: str
     durability: Durability
+    outbox: str | None
+    shards: Sequence[str] | int | None
+    shard_by: ShardBy
 
 
 class Longshore:
@@ -85,7 +99,12 @@ class Longshore:
         )
         self.registry: Final = Registry()
         self.around: Final = Around()
-        self.client: Final = Client(self._connect)
+        self.client: Final = Client(partial(self._connect, self.settings.store))
+        count, by = self.settings.shards, self.settings.shard_by
+        self._placing: Final = Placing(count, by) if count else None
+        outbox = self.settings.outbox
+        #: Where jobs wait that join a transaction of another database than the store's.
+        self.outbox: Final = None if outbox is None else Client(partial(self._connect, outbox))
         #: Declares a job: ``@jobs.job`` or ``@jobs.job(queue="mail")``.
         self.job: Final = JobDecorator(self)
 
@@ -104,22 +123,34 @@ class Longshore:
     def enqueue_many(self, bound: Iterable[BoundJob[R]]) -> list[JobHandle[R]]:
         """Store many jobs, all or none; every one is checked before the first is sent.
 
-        Raises what ``bind`` raises, naming the item's place; then nothing was written.
+        Raises what ``bind`` raises, naming the item's place; then nothing was written. Over several
+        shards it is all or none in each: :class:`PartlyEnqueued` has handles on what was stored.
 
         Example: ``jobs.enqueue_many(send_welcome.bind(i) for i in range(10_000))``
         """
-        made = self._collect(bound)
+        made, through = self._collect(bound)
         if not made:
             return []
-        return self._stored(made, self.client.run(self.store.insert([job for _, job in made])))
+        through = through or (joined(self._owners(), awaits=False) if HERE.get() else None)
+        if through is not None:
+            return self.enqueue_through(through, made)
+        placed = self._placed(made)
+        with self._partly(placed):
+            answer = self.client.run(self.store.insert([job for _, job in placed]))
+        return self._stored(placed, answer)
 
     async def aenqueue_many(self, bound: Iterable[BoundJob[R]]) -> list[JobHandle[R]]:
         """The awaitable twin of :meth:`enqueue_many`."""
-        made = self._collect(bound)
+        made, through = self._collect(bound)
         if not made:
             return []
-        answer = await self.client.arun(self.store.insert([job for _, job in made]))
-        return self._stored(made, answer)
+        through = through or (joined(self._owners(), awaits=True) if HERE.get() else None)
+        if through is not None:
+            return await self.aenqueue_through(through, made)
+        placed = self._placed(made)
+        with self._partly(placed):
+            answer = await self.client.arun(self.store.insert([job for _, job in placed]))
+        return self._stored(placed, answer)
 
     def push(self, job: Mapping[str, object]) -> JobHandle[Any]:
         """Store a job given as a plain dictionary; its code need not be importable here.
@@ -140,13 +171,72 @@ class Longshore:
 
     def enqueue_one(self, declaration: Declaration | None, job: NewJob) -> JobHandle[Any]:
         """Store one checked job; what ``enqueue`` of every kind of job ends in."""
+        if HERE.get():
+            through = joined(self._owners(), awaits=False)
+            if through is not None:
+                return self.enqueue_through(through, [(declaration, job)])[0]
+        if self._placing is not None:
+            job = self._placing.placed(job)
         (answer,) = self.client.run(self.store.insert([job]))
         return self._handle(declaration, job, answer)
 
     async def aenqueue_one(self, declaration: Declaration | None, job: NewJob) -> JobHandle[Any]:
         """The awaitable twin of :meth:`enqueue_one`."""
+        if HERE.get():
+            through = joined(self._owners(), awaits=True)
+            if through is not None:
+                return (await self.aenqueue_through(through, [(declaration, job)]))[0]
+        if self._placing is not None:
+            job = self._placing.placed(job)
         (answer,) = await self.client.arun(self.store.insert([job]))
         return self._handle(declaration, job, answer)
+
+    # --- in the caller's transaction ----------------------------------------------------------
+
+    def transaction(self, connection: C) -> Transaction[C]:
+        """Let everything that is enqueued inside the block join a transaction of yours.
+
+        Parameters: ``connection``, of sqlite3, psycopg, PyMySQL, an SQLAlchemy engine or Django, or
+        a session of SQLAlchemy. The block holds for this thread or task; it neither commits nor
+        rolls back. What the connection raises is raised unchanged. Raises :class:`InvalidOption`
+        for anything else, and inside :class:`StoreElsewhere` where it leads to another database
+        and nothing tells of its commit.
+
+        Example: ``with jobs.transaction(connection): send_welcome.enqueue(42)``
+        """
+        from longshore.joining.kinds import recognise  # noqa: PLC0415 - only who joins pays for it
+
+        return Transaction(self, connection, recognise(connection))
+
+    def attach(self, factory: S) -> S:
+        """Let plain enqueues join the SQLAlchemy session that is in a transaction here.
+
+        Parameters: ``factory``, a ``sessionmaker``, ``async_sessionmaker``, ``scoped_session`` or
+        class of sessions; it is returned. A session counts from its first statement, or ``begin``,
+        to its commit or rollback, in the thread or task in which it began. With two at once an
+        enqueue raises :class:`EnqueueError`: say ``using(session=...)``.
+
+        Example: ``Session = jobs.attach(sessionmaker(engine))``
+        """
+        from longshore.joining.attach import attach  # noqa: PLC0415 - only with SQLAlchemy
+
+        attach(self, factory)
+        return factory
+
+    def enqueue_through(
+        self, through: Through, made: Sequence[tuple[Declaration | None, NewJob]]
+    ) -> list[JobHandle[Any]]:
+        """Store checked jobs in the transaction of a caller's connection."""
+        made = self._placed(made)
+        return self._promised(through, made, self._joins.insert(through, [job for _, job in made]))
+
+    async def aenqueue_through(
+        self, through: Through, made: Sequence[tuple[Declaration | None, NewJob]]
+    ) -> list[JobHandle[Any]]:
+        """The awaitable twin of :meth:`enqueue_through`."""
+        made = self._placed(made)
+        answer = await self._joins.ainsert(through, [job for _, job in made])
+        return self._promised(through, made, answer)
 
     # --- follow -------------------------------------------------------------------------------
 
@@ -209,8 +299,12 @@ class Longshore:
         return self.client.store
 
     def migrate(self) -> tuple[str, ...]:
-        """Bring the store's tables up to date; returns the names of the migrations that ran."""
-        return self.store.migrate()
+        """Bring the tables of the store, and of the outbox, up to date.
+
+        Returns the names of the migrations that ran.
+        """
+        done = self.store.migrate()
+        return done if self.outbox is None else (*done, *self.outbox.store.migrate())
 
     async def amigrate(self) -> tuple[str, ...]:
         """The awaitable twin of :meth:`migrate`."""
@@ -221,6 +315,8 @@ class Longshore:
     def close(self) -> None:
         """Close the store. Every later use raises :class:`ClientClosed`."""
         self.client.close()
+        if self.outbox is not None:
+            self.outbox.close()
 
     async def aclose(self) -> None:
         """The awaitable twin of :meth:`close`."""
@@ -233,15 +329,16 @@ class Longshore:
 
     # --- helpers ------------------------------------------------------------------------------
 
-    def _connect(self) -> Store:
+    def _connect(self, address: StoreURL) -> Store:
         from longshore.stores import connect  # noqa: PLC0415 - a driver is imported when used
 
         settings = self.settings
         return connect(
-            settings.store,
+            address,
             retention=settings.retention,
             prefix=settings.prefix,
             durability=settings.durability,
+            shard_by=settings.shard_by,
         )
 
     def _pushed(self, job: Mapping[str, object]) -> tuple[Declaration | None, NewJob]:
@@ -249,17 +346,22 @@ class Longshore:
         payload = encode_literal(args, kwargs, limit=self.settings.max_payload, kind=kind)
         return self.registry.find(kind), new_job(kind, options, payload)
 
-    def _collect(self, bound: Iterable[BoundJob[Any]]) -> list[tuple[Declaration, NewJob]]:
+    def _collect(
+        self, bound: Iterable[BoundJob[Any]]
+    ) -> tuple[list[tuple[Declaration, NewJob]], Through | None]:
         """Turn every item into a record before the first is sent; say which one was bad."""
         made: list[tuple[Declaration, NewJob]] = []
+        through: Through | None = None
         try:
             # A generator binds here, so what it raises belongs to the item after the last.
             for item in bound:
-                made.append(self._record(item))  # noqa: PERF401 - an error has to know how far it got
+                made.append(self._record(item))
+                if item.options.through is not through:
+                    through = _one_for_all(through, item, first=len(made) == 1)
         except LongshoreError as error:
             error.args = (f"item {len(made)}: {error} (nothing of the batch was enqueued)",)
             raise
-        return made
+        return made, through
 
     def _record(self, item: object) -> tuple[Declaration, NewJob]:
         if not isinstance(item, BoundJob):
@@ -270,6 +372,29 @@ class Longshore:
             msg = f"job {declaration.kind} was declared by another Longshore object; use that one"
             raise EnqueueError(msg)
         return declaration, new_job(declaration.kind, item.options, item.payload)
+
+    def _placed(
+        self, made: Sequence[tuple[Declaration | None, NewJob]]
+    ) -> Sequence[tuple[Declaration | None, NewJob]]:
+        """The same jobs, each with its shard in its id where there are shards."""
+        if self._placing is None:
+            return made
+        return [(declaration, self._placing.placed(job)) for declaration, job in made]
+
+    @contextmanager
+    def _partly(self, made: Sequence[tuple[Declaration | None, NewJob]]) -> Generator[None]:
+        """Give handles to an error that says that only some were stored."""
+        try:
+            yield
+        except PartlyEnqueued as error:
+            stored = frozenset(error.stored)
+            handles: list[JobHandle[Any]] = [
+                JobHandle(self, job.id, declaration, new=job)
+                for declaration, job in made
+                if job.id in stored
+            ]
+            error.handles = tuple(handles)
+            raise
 
     def _get(self, job_id: str) -> Plan[JobHandle[Any]]:
         # Ids are kept in one form; a UUID object and capitals mean the same job.
@@ -288,13 +413,63 @@ class Longshore:
             )
         return JobHandle(self, job.id, declaration, new=job, is_duplicate=answer.duplicate)
 
+    @cached_property
+    def _joins(self) -> Joins:
+        from longshore.joining.enqueue import Joins  # noqa: PLC0415 - only who joins pays for it
+
+        return Joins(self, self._told)
+
+    def _owners(self) -> tuple[object, ...]:
+        return self, self.store
+
+    def _told(self, jobs: Sequence[NewJob], answers: Sequence[Inserted]) -> None:
+        """Jobs were stored after the caller's commit."""
+        for job, answer in zip(jobs, answers, strict=True):
+            self._handle(None, job, answer)
+
+    def _promised(
+        self, through: Through, made: Sequence[tuple[Declaration | None, NewJob]], answer: Answer
+    ) -> list[JobHandle[Any]]:
+        """Handles on jobs that are enqueued once the caller commits."""
+        inserted = answer.inserted
+        if answer.stored:
+            return self._stored(made, inserted)
+        for (_, job), one in zip(made, inserted, strict=True):
+            if one.conflict:
+                raise _conflict(job)
+        if answer.joined and through.tells and self.around.wants("job.enqueued"):
+            self._announce_later(through, [job for _, job in made], inserted)
+        return [
+            JoinedHandle(self, declaration, job, is_duplicate=one.duplicate, relayed=answer.relayed)
+            for (declaration, job), one in zip(made, inserted, strict=True)
+        ]
+
+    def _announce_later(
+        self, through: Through, jobs: Sequence[NewJob], inserted: Sequence[Inserted]
+    ) -> None:
+        async def announce() -> None:
+            self._told(jobs, inserted)
+
+        through.after_commit(lambda: self._told(jobs, inserted), announce)
+
     def _stored(
-        self, made: list[tuple[Declaration, NewJob]], answers: Sequence[Inserted]
+        self, made: Sequence[tuple[Declaration | None, NewJob]], answers: Sequence[Inserted]
     ) -> list[JobHandle[Any]]:
         return [
             self._handle(declaration, job, answer)
             for (declaration, job), answer in zip(made, answers, strict=True)
         ]
+
+
+def _one_for_all(through: Through | None, item: BoundJob[Any], *, first: bool) -> Through | None:
+    own = item.options.through
+    if first or (own is not None and through is not None and own.given is through.given):
+        return own
+    msg = (
+        f"job {item.declaration.kind} was bound to another connection than those before it, so they"
+        " cannot be stored all or none; use one, or jobs.transaction(connection)"
+    )
+    raise EnqueueError(msg)
 
 
 def _supervise(options: WorkerOptions) -> int:

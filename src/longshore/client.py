@@ -98,7 +98,10 @@ class Client:
                         step = plan.send(self.run(step))
                     case Hint(timeout=timeout):
                         heard = watch is None or watch.wait(timeout)
-                        watch = watch or self.store.watch()
+                        if watch is None:
+                            watch = self.store.watch()
+                            # A store on a server hears nothing before it has asked to be told.
+                            watch.wait(0)
                         step = plan.send(heard)
         except StopIteration as done:
             value: T = done.value

@@ -16,6 +16,7 @@ from typing import Any, cast
 import msgspec
 
 from longshore.core.settings import DEFAULTS, VARIABLE_PREFIX, Layer, Settings, build
+from longshore.core.store_url import StoreURL
 from longshore.core.wording import nearest
 from longshore.errors import ConfigurationError, LongshoreWarning
 
@@ -67,6 +68,8 @@ COMMAND_VARIABLES = frozenset(
         "jobs_yes",
         "jobs_dry_run",
         "jobs_reason",
+        "db_from",
+        "db_to",
         "queues_for",
         "queues_reason",
         "queues_yes",
@@ -246,15 +249,26 @@ def _parsed(path: str, text: str) -> dict[str, Any]:
 
 
 def _anchored(settings: Settings, beside: str | None) -> Settings:
-    """Make a relative SQLite path absolute: every process must open the same file."""
-    store = settings.store
+    """Make relative SQLite paths absolute: every process must open the same file."""
+    outbox = settings.outbox
+    return msgspec.structs.replace(
+        settings,
+        store=_absolute("store", settings.store, beside),
+        outbox=None if outbox is None else _absolute("outbox", outbox, beside),
+    )
+
+
+def _absolute(name: str, store: StoreURL, beside: str | None) -> StoreURL:
+    if store.shards:
+        shards = tuple(_absolute("shards", shard, beside) for shard in store.shards)
+        return msgspec.structs.replace(store, shards=shards)
     if store.store != "sqlite":
-        return settings
+        return store
     path = store.path
     if not os.path.isabs(path):
         if beside is None:
             raise ConfigurationError(
-                f"store: the relative path {path} has no folder to start from, because the"
+                f"{name}: the relative path {path} has no folder to start from, because the"
                 " application was not made in a file. Give an absolute path"
                 " (sqlite:////var/lib/app/jobs.db) or memory://."
             )
@@ -263,10 +277,10 @@ def _anchored(settings: Settings, beside: str | None) -> Settings:
     filesystem = network_filesystem(os.path.realpath(path), _mounts())
     if filesystem is not None:
         raise ConfigurationError(
-            f"store: {path} is on a network file system ({filesystem}), where SQLite's locks do not"
-            " hold and jobs would be lost. Use a local disk, or a database server."
+            f"{name}: {path} is on a network file system ({filesystem}), where SQLite's locks do"
+            " not hold and jobs would be lost. Use a local disk, or a database server."
         )
-    return msgspec.structs.replace(settings, store=msgspec.structs.replace(store, path=path))
+    return msgspec.structs.replace(store, path=path)
 
 
 _NETWORK = frozenset(

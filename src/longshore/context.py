@@ -2,19 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from types import TracebackType
+from typing import Any, Protocol
 
 import msgspec
 
-from longshore.core.model import Claimed, Lease, Progress
+from longshore.core.model import Claimed, Ending, Lease, Progress
 from longshore.core.wording import shown, storable
-from longshore.errors import Cancelled, Interrupted, InvalidOption, LongshoreError, NotInAJob
+from longshore.errors import (
+    Cancelled,
+    Interrupted,
+    InvalidOption,
+    LongshoreError,
+    NotInAJob,
+    TransactionRefused,
+)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HUGE = 1e300
+
+
+class JobTransaction(Protocol):
+    """A block that commits the work of a job together with its success: ``with`` or ``async with``.
+
+    Entering it gives a plain connection of the store's driver.
+    """
+
+    def succeed(self, result: Any) -> None: ...
+    def __enter__(self) -> Any: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None: ...
+    async def __aenter__(self) -> Any: ...
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None: ...
+
+
+class Reports(Protocol):
+    """What a run tells its worker while its body runs."""
+
+    def __call__(self, lease: Lease, progress: Progress, /) -> None:
+        """How far it is."""
+        ...
+
+    def transaction(self, run: RunState, /) -> JobTransaction:
+        """A block for its work and its success."""
+        ...
+
+    def settled(self, run: RunState, ending: Ending, /) -> None:
+        """Its end is stored already."""
+        ...
 
 
 class RunState(msgspec.Struct, eq=False):
@@ -28,7 +77,7 @@ class RunState(msgspec.Struct, eq=False):
     claimed: Claimed
     lease: Lease
     claim_id: int
-    report: Callable[[Lease, Progress], None]
+    report: Reports
     started_at: int = 0
     ended_at: int = 0
     cancelled: bool = False
@@ -36,6 +85,8 @@ class RunState(msgspec.Struct, eq=False):
     lost: bool = False
     verdict: LongshoreError | None = None
     error: BaseException | None = None
+    transaction: JobTransaction | None = None  # the one that was entered
+    ending: Ending | None = None  # stored before the end of the body, by that transaction
     place: int = -1  # in the beacon, from the start of the body until its end is stored
 
 
@@ -164,6 +215,37 @@ class JobContext:
         if run.stopping:
             msg = f"the worker is stopping; job {run.claimed.id} ({run.claimed.kind}) goes back"
             raise Interrupted(msg)
+
+    def transaction(self) -> JobTransaction:
+        """Commit what the job does in the block together with its success.
+
+        Entering it gives a new, plain connection of the store's driver: sqlite3, psycopg or
+        PyMySQL. Leaving it commits; an exception inside rolls both back and is an ordinary failed
+        attempt. May be entered once. What follows the block is outside: the return value is
+        dropped, and an exception is kept as ``error_after_success``. Jobs enqueued inside belong
+        to the block. ``async with`` where the store's driver awaits. Raises
+        :class:`TransactionRefused` where there can be none, :class:`LeaseLost` on leaving when the
+        job belongs to another process by now.
+
+        Example: ``with ctx.transaction() as connection: connection.execute(...); ctx.succeed(7)``
+        """
+        if self._run is None:
+            msg = (
+                "no job runs here: ctx.transaction() commits a running job's work with its success"
+            )
+            raise TransactionRefused(msg)
+        return self._run.report.transaction(self._run)
+
+    def succeed(self, result: Any = None) -> None:
+        """Say inside the block of :meth:`transaction` what the job's result is.
+
+        Example: ``ctx.succeed(receipt)``
+        """
+        transaction = None if self._run is None else self._run.transaction
+        if transaction is None:
+            msg = "succeed() belongs inside the block of ctx.transaction(); elsewhere return"
+            raise TransactionRefused(msg)
+        transaction.succeed(result)
 
 
 def _number(field: str, value: Any) -> float:

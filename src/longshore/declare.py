@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import CodeType
-from typing import Any, Final, Literal, Protocol, TypeAlias, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, TypedDict, cast
 
 import msgspec
 
@@ -19,13 +19,23 @@ from longshore.core.backoff import Backoff, WaitFunction, as_backoff
 from longshore.core.codec import Signature, check_callable
 from longshore.core.durations import LONGEST, Duration, microseconds
 from longshore.core.model import JobState, NewJob
-from longshore.core.options import check_max_attempts, check_priority, check_queue, check_tags
+from longshore.core.options import (
+    check_max_attempts,
+    check_priority,
+    check_queue,
+    check_shard_key,
+    check_tags,
+)
 from longshore.core.outcome import ErrorPolicy, Policies
 from longshore.core.registry import Declaration, Isolation, Registry
 from longshore.core.settings import Settings
 from longshore.core.wording import did_you_mean, shown
 from longshore.errors import ArgsMismatch, ConflictingOptions, InvalidOption, NotAJobFunction
 from longshore.ids import is_id, new_id
+
+if TYPE_CHECKING:
+    from longshore.joining.kinds import DatabaseConnection, DatabaseSession, Proxy
+    from longshore.joining.through import Through
 
 IsolationName: TypeAlias = Literal["auto", "thread", "async", "process"]
 
@@ -51,6 +61,9 @@ class CallOptions(TypedDict, total=False):
     tags: Sequence[str]
     keep_result: Duration | None
     id: str
+    shard_key: str
+    connection: DatabaseConnection | Proxy
+    session: DatabaseSession
 
 
 class JobOptions(TypedDict, total=False):
@@ -92,6 +105,8 @@ class Options(msgspec.Struct, frozen=True):
     delay: int | None = None
     at: int | None = None
     id: str | None = None
+    shard_key: str | None = None
+    through: Through | None = None  # a connection of the caller
 
     @classmethod
     def of(cls, declaration: Declaration) -> Options:
@@ -139,6 +154,7 @@ def new_job(kind: str, options: Options, payload: bytes) -> NewJob:
         options.tags,
         None,
         options.id is None,
+        options.shard_key,
     )
 
 
@@ -153,6 +169,12 @@ def read_options(kind: str, base: Options, given: Mapping[str, object]) -> Optio
         changed["at"] = None
     elif "at" in changed:
         changed["delay"] = None
+    joined = [name for name in ("connection", "session") if name in changed]
+    if len(joined) > 1:
+        msg = f"job {kind}: both connection= and session= were given; give one of them"
+        raise ConflictingOptions(msg)
+    for name in joined:
+        changed["through"] = changed.pop(name)
     return msgspec.structs.replace(base, **changed)
 
 
@@ -173,6 +195,9 @@ def read_push(
         raise ArgsMismatch(msg)
     base = Options(settings.default_queue, 0, 25, None, None, _DAY, ())
     options = read_options(kind, base, given)
+    if options.through is not None:
+        msg = f"job {kind}: what is pushed is plain data; use jobs.transaction(...) around push()"
+        raise InvalidOption(msg)
     return kind, cast("list[object]", args), cast("dict[str, object]", kwargs), options
 
 
@@ -410,6 +435,15 @@ def _keep(value: Any) -> int | None:
     return None if value is None else microseconds(value, field="keep_result")
 
 
+def _through(field: Literal["connection", "session"]) -> Callable[[Any], Through]:
+    def read(value: Any) -> Through:
+        from longshore.joining.kinds import recognise  # noqa: PLC0415 - only who joins pays
+
+        return recognise(value, field)
+
+    return read
+
+
 _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "queue": check_queue,
     "priority": check_priority,
@@ -421,7 +455,10 @@ _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "delay": lambda value: microseconds(value, field="delay"),
     "at": _at,
     "id": _id,
+    "shard_key": check_shard_key,
     "backoff": lambda value: as_backoff(value, field="backoff"),
+    "connection": _through("connection"),
+    "session": _through("session"),
 }
 
 

@@ -18,6 +18,9 @@
     - UnknownJob                    no such kind in this application
     - IdConflict                    the id exists with another payload
     - EnqueueUncertain              the store did not say whether it was written
+    - PartlyEnqueued                some of many were written: over several shards or chunks
+    - CrossShard                    what must stay in one shard would lie in two
+    - StoreElsewhere                the caller's connection does not lead to the store
   + JobNotFound                   no job with this id (exit code 8)
   + ResultError                   ``handle.result()`` has no value to give
     - JobDead
@@ -44,11 +47,15 @@
   + Interrupted                   raised by ``ctx.checkpoint()`` when the worker drains
   + Cancelled                     raised by ``ctx.checkpoint()`` when a person cancelled the job
   + NotInAJob                     ``current()`` outside a running job
+  + TransactionRefused            ``ctx.transaction()`` where there can be none, or a second time
 * Signal (not errors: what a job raises to say how it wants to end)
   + Retry, Snooze, Discard          in ``longshore.core.outcome``
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 
 class LongshoreError(Exception):
@@ -129,6 +136,25 @@ class EnqueueUncertain(EnqueueError):
     def __init__(self, message: str, job_id: str) -> None:
         super().__init__(message)
         self.job_id = job_id
+
+
+class PartlyEnqueued(EnqueueError):
+    """Some of many jobs were stored, the others not; ``handles`` are those of the stored ones."""
+
+    def __init__(self, message: str, stored: Sequence[str]) -> None:
+        super().__init__(message)
+        #: The ids of the jobs that were stored.
+        self.stored = tuple(stored)
+        #: Their handles, where an application enqueued them.
+        self.handles: tuple[Any, ...] = ()
+
+
+class CrossShard(EnqueueError):
+    """What must stay in one shard would lie in two; nothing was written."""
+
+
+class StoreElsewhere(EnqueueError):
+    """The caller's connection leads to another database than the jobs are in."""
 
 
 class JobNotFound(LongshoreError):
@@ -233,3 +259,7 @@ class Cancelled(LongshoreError):
 
 class NotInAJob(LongshoreError):
     """There is no running job here."""
+
+
+class TransactionRefused(LongshoreError):
+    """``ctx.transaction()`` cannot be entered here, or not again."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Final, Generic, Protocol, TypeVar, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar, cast
 
 import msgspec
 
@@ -22,6 +23,9 @@ from longshore.errors import (
     ResultUnavailable,
 )
 from longshore.middleware import Around, Event
+
+if TYPE_CHECKING:
+    from longshore.joining.through import Through
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -45,6 +49,12 @@ class App(Protocol):
     async def aenqueue_one(
         self, declaration: Declaration | None, job: NewJob
     ) -> JobHandle[Any]: ...
+    def enqueue_through(
+        self, through: Through, made: Sequence[tuple[Declaration | None, NewJob]]
+    ) -> list[JobHandle[Any]]: ...
+    async def aenqueue_through(
+        self, through: Through, made: Sequence[tuple[Declaration | None, NewJob]]
+    ) -> list[JobHandle[Any]]: ...
 
 
 class JobHandle(Generic[R_co]):
@@ -213,9 +223,11 @@ class JobHandle(Generic[R_co]):
         try:
             yield from self._wait(timeout)
         except JobNotFound as error:
-            msg = f"the result of job {self.id} is not kept (any more); see keep_result"
-            raise ResultGone(msg) from error
+            raise ResultGone(self._gone(error)) from error
         return cast("R_co", self._value(self.record))
+
+    def _gone(self, _error: JobNotFound) -> str:
+        return f"the result of job {self.id} is not kept (any more); see keep_result"
 
     def _value(self, job: JobRecord) -> Any:  # an R_co, as far as the job's annotation goes
         match job.state:
@@ -256,6 +268,63 @@ class JobHandle(Generic[R_co]):
     def _retry(self) -> Plan[bool]:
         answer = yield from ask(self._app.client.store.retry([self.id]))
         return bool(answer.changed)
+
+
+class JoinedHandle(JobHandle[R_co]):
+    """A job that was enqueued in a transaction of the caller: not visible before its commit.
+
+    ``relayed``: it goes through the outbox, so it becomes visible some moments after the commit.
+    """
+
+    __slots__ = ("_relayed", "_seen")
+
+    def __init__(
+        self,
+        app: App,
+        declaration: Declaration | None,
+        new: NewJob,
+        *,
+        is_duplicate: bool,
+        relayed: bool,
+    ) -> None:
+        super().__init__(app, new.id, declaration, new=new, is_duplicate=is_duplicate)
+        self._relayed = relayed
+        self._seen = False
+
+    def refreshing(self) -> Plan[JobHandle[R_co]]:
+        """The plan behind :meth:`refresh`; says what may be when the job is not there yet."""
+        try:
+            yield from super().refreshing()
+        except JobNotFound:
+            if self._seen:
+                raise
+            why = "was rolled back, or is not committed yet"
+            if self._relayed:
+                why += ", or no worker has relayed it from the outbox yet"
+            msg = f"job {self.id} is not visible: the transaction it was enqueued in {why}"
+            raise JobNotFound(msg) from None
+        self._seen = True
+        return self
+
+    def _gone(self, error: JobNotFound) -> str:
+        return super()._gone(error) if self._seen else str(error)
+
+    def _wait(self, timeout: Duration | None) -> Plan[JobHandle[R_co]]:
+        limit = None if timeout is None else seconds(timeout, field="timeout")
+        started = time.monotonic()
+        while self._relayed and not self._seen:
+            try:
+                yield from self.refreshing()
+            except JobNotFound as error:
+                left = self._app.settings.poll_interval
+                if limit is not None:
+                    left = min(left, started + limit - time.monotonic())
+                if left <= 0:
+                    msg = f"after {limit:g} s: {error}"
+                    raise ResultTimeout(msg) from None
+                yield from pause(left)
+        waited = time.monotonic() - started
+        return (yield from super()._wait(None if limit is None else max(0.0, limit - waited)))
 
 
 def _as_record(new: NewJob) -> JobRecord:

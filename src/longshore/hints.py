@@ -54,8 +54,10 @@ class Hub:
 
     def _listen(self, watch: Watch) -> None:
         try:
+            # Only now does the store know that we listen: what changed before was not hinted at.
+            watch.wait(0)
+            hinted = True
             while True:
-                hinted = watch.wait(_LINGER)
                 with self._lock:
                     if self._closed or not (hinted or self._subscriptions):
                         # Under the lock: who subscribes next finds no watch and opens another.
@@ -64,6 +66,7 @@ class Hub:
                     subscriptions = tuple(self._subscriptions) if hinted else ()
                 for subscription in subscriptions:
                     subscription.hint()
+                hinted = watch.wait(_LINGER)
         finally:
             with self._lock:
                 if self._watch is watch:

@@ -55,14 +55,19 @@ class BoundJob(Generic[R_co]):
 
     def enqueue(self) -> JobHandle[R_co]:
         """Store the job; see :meth:`JobFunction.enqueue`."""
-        return self.app.enqueue_one(
-            self.declaration, new_job(self.declaration.kind, self.options, self.payload)
-        )
+        declaration, options = self.declaration, self.options
+        new = new_job(declaration.kind, options, self.payload)
+        if options.through is not None:
+            return self.app.enqueue_through(options.through, [(declaration, new)])[0]
+        return self.app.enqueue_one(declaration, new)
 
     async def aenqueue(self) -> JobHandle[R_co]:
         """Store the job, awaiting."""
-        new = new_job(self.declaration.kind, self.options, self.payload)
-        return await self.app.aenqueue_one(self.declaration, new)
+        declaration, options = self.declaration, self.options
+        new = new_job(declaration.kind, options, self.payload)
+        if options.through is not None:
+            return (await self.app.aenqueue_through(options.through, [(declaration, new)]))[0]
+        return await self.app.aenqueue_one(declaration, new)
 
     def __repr__(self) -> str:
         return f"<bound job {self.declaration.kind}>"
@@ -106,7 +111,8 @@ class JobFunction(Generic[P, C, R]):
 
         Parameters: ``queue``, ``priority``, ``max_attempts``, ``timeout``, ``expires``, ``delay``
         or ``at`` (an aware datetime), ``tags``, ``keep_result``, ``id`` (a UUID: enqueueing it
-        again gives the job that is there). Raises :class:`InvalidOption` and its kin.
+        again gives the job that is there), ``connection`` or ``session`` (of yours: the job is
+        stored in its transaction). Raises :class:`InvalidOption` and its kin.
 
         Example: ``send_welcome.using(queue="vip", delay="10m").enqueue(42)``
         """

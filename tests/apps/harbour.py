@@ -39,6 +39,12 @@ def count(n: int, ctx: JobContext = CONTEXT) -> int:
     return n
 
 
+@jobs.job(kind="carry")
+def carry(n: int, cargo: str, ctx: JobContext = CONTEXT) -> int:
+    note("carry", n, ctx.run)
+    return len(cargo)
+
+
 @jobs.job(kind="nap", max_attempts=3, backoff=constant("10ms", jitter=0))
 def nap(seconds: float, ctx: JobContext = CONTEXT) -> str:
     note("start", ctx.id, ctx.run)

@@ -1,8 +1,6 @@
 """``status``, ``health``, ``check``, ``db``, ``config``, and one real worker."""
 
-import contextlib
 import json
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -82,27 +80,6 @@ def test_check_finds_what_cannot_work(run: Call, folder: Path) -> None:
     assert (said.code, said.number) == (5, 514)
     assert [problem["kind"] for problem in said.json["problems"]] == ["bad.f"]
     assert "Nowhere" in said.err
-
-
-def test_db_status_and_up(run: Call, folder: Path) -> None:
-    before = run("db", "status", "-o", "json")
-    assert before.code == 5
-    assert before.json["pending"]
-    up = run("db", "up", "-o", "json")
-    assert up.code == 0
-    assert up.json["ran"] == before.json["pending"]
-    after = run("db", "status", "-o", "json")
-    assert (after.code, after.json["pending"]) == (0, [])
-    assert run("db", "up", "-o", "json").json["ran"] == []
-
-
-def test_db_up_does_not_call_newer_tables_up_to_date(run: Call, folder: Path) -> None:
-    run("db", "up")
-    with contextlib.closing(sqlite3.connect(folder / "jobs.db", isolation_level=None)) as other:
-        other.execute("insert into longshore_migration values ('999_later', 1)")
-    said = run("db", "up")
-    assert (said.code, said.number) == (5, 501)
-    assert "newer than this release" in said.err
 
 
 def test_config_show(run: Call, monkeypatch: pytest.MonkeyPatch) -> None:

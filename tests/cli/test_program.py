@@ -311,6 +311,7 @@ def test_every_error_that_a_command_meets_has_a_row_of_its_own() -> None:
         errors.Interrupted,
         errors.Cancelled,
         errors.NotInAJob,
+        errors.TransactionRefused,
         errors.UnstorableResult,
     }
     rows = {kind.raised for kind in KINDS}

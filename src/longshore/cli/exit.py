@@ -220,6 +220,18 @@ KINDS: Final = (
         "Close it at the end of the program only.",
         errors.ClientClosed,
     ),
+    Kind(
+        118,
+        "Some of many jobs were stored, the others not: they belong to several shards.",
+        "Enqueue the others again; the message says which shard failed.",
+        errors.PartlyEnqueued,
+    ),
+    Kind(
+        119,
+        "A connection of the caller leads to another database than the jobs are in.",
+        "Use a connection to the store's database, a session, or set `outbox`.",
+        errors.StoreElsewhere,
+    ),
     USAGE,
     UNKNOWN_COMMAND,
     UNKNOWN_OPTION,
@@ -374,6 +386,12 @@ KINDS: Final = (
         "Others held the store for longer than the deadline; nothing was written.",
         "Try again; if it lasts, look for a long transaction.",
         errors.StoreBusy,
+    ),
+    Kind(
+        609,
+        "What must stay in one shard would lie in two; nothing was written.",
+        "Give what belongs together one shard_key.",
+        errors.CrossShard,
     ),
     Kind(
         700,

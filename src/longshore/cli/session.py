@@ -23,7 +23,7 @@ def application(ctx: click.Context, *, shared: bool = True) -> Generator[Longsho
     app, where = load(
         globals_of(ctx).app, environ=os.environ, cwd=current_folder(), instance_of=Longshore
     )
-    if shared and app.settings.store.store == "memory":
+    if shared and any(part.store == "memory" for part in app.settings.store.parts):
         raise Failure(
             IN_MEMORY,
             f"{where} has a memory store. It lives in one process only, its workers are threads of"

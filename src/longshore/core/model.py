@@ -96,6 +96,7 @@ class NewJob(msgspec.Struct, frozen=True, gc=False):
 
     ``fresh``: the id was made for this very job, so none that has ended can have it and a store
     need not look among those, unless its replies can be lost and the request be repeated.
+    ``shard_key``: what decides its shard instead of its kind; only a store of several shards asks.
     """
 
     id: str
@@ -113,6 +114,7 @@ class NewJob(msgspec.Struct, frozen=True, gc=False):
     tags: tuple[str, ...] = ()
     meta: Mapping[str, Any] | None = None
     fresh: bool = False
+    shard_key: str | None = None
 
 
 class Inserted(msgspec.Struct, frozen=True, gc=False):
@@ -232,6 +234,11 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def attempt(self) -> int:
         """The present attempt, or the last one made: failures + 1, but a dead job's last failed."""
         return max(1, self.failures + (self.state is not JobState.DEAD))
+
+    @property
+    def error_after_success(self) -> str | None:
+        """What the body raised after its ``ctx.transaction()`` was committed."""
+        return self.reason if self.state is JobState.SUCCEEDED else None
 
     @property
     def error(self) -> str | None:

@@ -19,6 +19,7 @@ PRIORITIES = (-32_768, 32_767)
 MOST_ATTEMPTS = 100_000
 MOST_TAGS = 20
 LONGEST_TAG = 64
+LONGEST_SHARD_KEY = 200
 LARGEST_META = 8_192  # bytes of JSON
 RESERVED = "longshore."
 
@@ -77,6 +78,24 @@ def check_max_attempts(value: object, *, field: str = "max_attempts") -> int:
     raise InvalidOption(
         f"{field}={shown(value)} is out of range. Give a whole number from 1 (never retry)"
         f" to {MOST_ATTEMPTS}."
+    )
+
+
+def check_shard_key(value: object) -> str:
+    """What decides a job's shard instead of its kind: 1 to 200 characters, such as a tenant.
+
+    Raises:
+        InvalidOption: not such a text.
+
+    Example:
+        >>> check_shard_key("acme")
+        'acme'
+    """
+    if isinstance(value, str) and 1 <= len(value) <= LONGEST_SHARD_KEY:
+        return value
+    raise InvalidOption(
+        f"shard_key={shown(value)} is not a key. Give a text of 1 to {LONGEST_SHARD_KEY}"
+        " characters, such as a tenant's name: the jobs of one key are in one shard."
     )
 
 

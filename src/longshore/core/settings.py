@@ -8,14 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 import msgspec
 
 from longshore.core.durations import ACCEPTED, describe, seconds
 from longshore.core.options import check_queue
+from longshore.core.shards import MOST_SHARDS, ShardBy
 from longshore.core.store import Retention
-from longshore.core.store_url import StoreURL, parse_url
+from longshore.core.store_url import StoreURL, parse_url, shards_of
 from longshore.core.wording import did_you_mean, shown
 from longshore.errors import ConfigurationError, InvalidOption
 
@@ -41,6 +42,9 @@ DEFAULTS: Mapping[str, object] = {
     "default_queue": "default",
     "prefix": "longshore_",
     "durability": "full",
+    "outbox": None,
+    "shards": None,
+    "shard_by": "kind",
 }
 
 
@@ -58,6 +62,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     default_queue: str
     prefix: str  # of tables or keys
     durability: Durability
+    outbox: StoreURL | None = (
+        None  # a SQL database of the application, where the store is elsewhere
+    )
+    shards: int = 0  # how many stores `store` is made of; none: it is one
+    shard_by: ShardBy = "kind"
     sources: Mapping[str, str]  # where each value came from, by name
 
     @property
@@ -103,8 +112,9 @@ def build(layers: Sequence[Layer], variables: Mapping[str, str] | None = None) -
     for layer in layers:
         _refuse_unknown(layer)
     given = _Given(layers, variables or {})
+    store, shards = given.stores()
     return Settings(
-        store=given.store("store"),
+        store=store,
         lease=given.lease("lease"),
         poll_interval=given.duration("poll_interval", least=0.001, most=3_600),
         shutdown_timeout=given.duration("shutdown_timeout", least=0, most=86_400),
@@ -115,6 +125,9 @@ def build(layers: Sequence[Layer], variables: Mapping[str, str] | None = None) -
         default_queue=given.queue("default_queue"),
         prefix=given.prefix("prefix"),
         durability=given.durability("durability"),
+        outbox=given.outbox("outbox"),
+        shards=shards,
+        shard_by=given.shard_by("shard_by", shards),
         sources=given.sources,
     )
 
@@ -130,6 +143,9 @@ _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
 _WHOLE = re.compile(r"-?[0-9]{1,15}")
 _INDIRECT = re.compile(r"env:(.*)", re.DOTALL)
 _LONGEST_LEASE = 86_400.0
+_SQL = frozenset({"sqlite", "postgres", "mysql"})
+_ARGUMENT = re.compile(r"args\.[^\W\d]\w{0,99}")
+_LONGEST_PREFIX = 48
 
 
 class _Given:
@@ -141,12 +157,103 @@ class _Given:
         self.sources = dict[str, str]()
 
     def store(self, name: str) -> StoreURL:
+        return self._address(name, self._take(name))
+
+    def stores(self) -> tuple[StoreURL, int]:
+        """The address of the store, and of how many shards it is made."""
+        value = self._take("shards", _WHOLE)
+        if value is None:
+            return self.store("store"), 0
+        if isinstance(value, str):
+            value = value.split()
+        if type(value) is int:
+            store = self.store("store")
+            # One of a kind has nobody to share its prefix with; a list of one may grow.
+            self._check_count(value, least=2)
+            return shards_of([store] * value), value
+        if not isinstance(value, list | tuple):
+            raise self._wrong(
+                "shards",
+                f"shards={shown(value)} is neither a list of addresses nor a number. Give"
+                ' ["postgresql://one/app", "postgresql://two/app"], or for one address how many.',
+            )
+        self._take("store")
+        if self.sources["store"] != "default":
+            raise self._wrong(
+                "shards",
+                "both store and shards were given, and shards names every store itself. Keep one"
+                f" of them; store was given by: {self.sources['store']}.",
+            )
+        self.sources["store"] = self.sources["shards"]
+        addresses = [self._address("shards", one) for one in cast("list[object]", value)]
+        self._check_count(len(addresses))
+        self._refuse_alike(addresses)
+        return shards_of(addresses), len(addresses)
+
+    def shard_by(self, name: str, shards: int) -> ShardBy:
         value = self._take(name)
+        if not shards and self.sources[name] != "default":
+            raise self._wrong(name, "shard_by was given, but there are no shards. Give shards too.")
+        if callable(value):
+            return cast("ShardBy", value)
+        if isinstance(value, str) and (value in {"kind", "queue"} or _ARGUMENT.fullmatch(value)):
+            return value
+        hint = did_you_mean(value, ("kind", "queue")) if isinstance(value, str) else ""
+        raise self._wrong(
+            name,
+            f'{name}={shown(value)} does not say what decides a job\'s shard. Give "kind", "queue",'
+            f' "args.NAME" for the value of an argument, or in Python a function.{hint}',
+        )
+
+    def _check_count(self, count: int, least: int = 1) -> None:
+        if not least <= count <= MOST_SHARDS:
+            raise self._wrong(
+                "shards",
+                f"shards: {count} are not possible. Give {least} to {MOST_SHARDS}: two digits of a"
+                " job's id name its shard.",
+            )
+        prefix = self.prefix("prefix")
+        if len(prefix) > _LONGEST_PREFIX - 3:
+            raise self._wrong(
+                "prefix", f"prefix={prefix} is too long: each shard adds three characters to it."
+            )
+
+    def _refuse_alike(self, addresses: Sequence[StoreURL]) -> None:
+        for number, address in enumerate(addresses):
+            if address.store in {"memory", "shards"}:
+                raise self._wrong(
+                    "shards",
+                    f"shards: {address} cannot be one of several. Give addresses of stores that"
+                    ' processes share; for tests store="memory://" and a number of shards.',
+                )
+            first = next(place for place, one in enumerate(addresses) if one.alike(address))
+            if first < number:
+                raise self._wrong(
+                    "shards",
+                    f"shards: the {first + 1}. and the {number + 1}. are the same place"
+                    f" ({address}). Name each store once; for several shards in one store give"
+                    " store and a number.",
+                )
+
+    def outbox(self, name: str) -> StoreURL | None:
+        value = self._take(name)
+        if value is None or value == "":
+            return None
+        address = self._address(name, value)
+        if address.store not in _SQL:
+            raise self._wrong(
+                name,
+                f"{name}: {address} is no SQL database. Give the address of the one that your own"
+                " tables are in: sqlite:///, postgresql:// or mysql://.",
+            )
+        return address
+
+    def _address(self, name: str, value: object) -> StoreURL:
         if isinstance(value, StoreURL):
             return value
         if not isinstance(value, str):
             raise self._wrong(
-                name, f"store must be an address as text, not {type(value).__name__}."
+                name, f"{name} must be an address as text, not {type(value).__name__}."
             )
         indirect = _INDIRECT.fullmatch(value.strip())
         if indirect is not None:
@@ -154,7 +261,9 @@ class _Given:
         try:
             return parse_url(value)
         except ConfigurationError as error:
-            raise self._wrong(name, str(error)) from None
+            # It speaks of a store's address wherever that is written.
+            said = str(error).replace("store: not a store's address", f"{name}: not an address", 1)
+            raise self._wrong(name, str(error) if name == "store" else said) from None
 
     def lease(self, name: str) -> float:
         lease = self.duration(name, least=0, most=_LONGEST_LEASE)
@@ -242,7 +351,7 @@ class _Given:
         if not value:
             raise self._wrong(
                 name,
-                f"store=env:{shown(variable)[1:-1]} names a variable that is not set. Set it, or"
+                f"{name}=env:{shown(variable)[1:-1]} names a variable that is not set. Set it, or"
                 " give the address itself.",
             )
         self.sources[name] += f", env:{variable}"
@@ -276,7 +385,9 @@ def _readable(name: str, settings: Settings) -> str:
     value: object = getattr(settings, name)
     match value:
         case None:
-            return "forever"
+            return "none" if name == "outbox" else "forever"
+        case 0 if name == "shards":
+            return "none"
         case float():
             return _time(value)
         case _:

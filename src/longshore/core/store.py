@@ -301,6 +301,32 @@ class SchemaStatus(msgspec.Struct, frozen=True, gc=False):
     applied: tuple[str, ...]
     pending: tuple[str, ...]
     unknown: tuple[str, ...]  # applied by a newer release
+    breaking: tuple[str, ...] = ()  # those of the unknown that this release cannot run on
+    half: tuple[str, ...] = ()  # begun and not ended, where a database ends each step by itself
+
+
+class Migration(msgspec.Struct, frozen=True, gc=False):
+    """One step of a store's tables; ``sql`` is all that ``migrate`` runs for it, version row too.
+
+    ``additive``: releases that do not know it run on unharmed.
+    """
+
+    name: str
+    additive: bool
+    sql: str
+
+
+class Difference(msgspec.Struct, frozen=True, gc=False):
+    """One thing in which tables are not what their migrations make.
+
+    ``what`` is ``table``, ``column NAME`` or ``index NAME``; ``problem`` is ``missing``, ``extra``
+    or ``altered``; ``detail`` says in words what is there and what should be.
+    """
+
+    table: str
+    what: str
+    problem: str
+    detail: str = ""
 
 
 class Retention(msgspec.Struct, frozen=True, gc=False):
@@ -406,6 +432,12 @@ class Inspecting(Protocol):
         ...
 
     def processes(self) -> Operation[tuple[ProcessRecord, ...]]: ...
+    def identity(self) -> Operation[str | None]:
+        """Which store this is, for ever and however it is reached.
+
+        A SQL store's runs over the caller's connection too; there ``None`` says: no store at all.
+        """
+        ...
 
 
 class Watch(Protocol):
@@ -443,6 +475,14 @@ class Store(Producing, Consuming, Maintaining, Inspecting, Protocol):
     def schema(self) -> SchemaStatus: ...
     def migrate(self) -> tuple[str, ...]:
         """Bring tables up to date; returns the names of the migrations that ran."""
+        ...
+
+    def script(self) -> tuple[Migration, ...]:
+        """Every migration that this release knows, to apply by hand; touches nothing."""
+        ...
+
+    def verify(self) -> tuple[Difference, ...]:
+        """Compare the tables that are there with those that the applied migrations make."""
         ...
 
     def close(self) -> None: ...

@@ -7,7 +7,7 @@ A password never leaves this module by accident: it is kept apart, ``repr`` and 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -46,6 +46,8 @@ def parse_url(text: str) -> StoreURL:
         StoreURL('postgresql://app:***@db.example:5432/shop')
     """
     text = text.strip()
+    if text.startswith(_SHARDS):
+        return shards_of(parse_url(part) for part in text.removeprefix(_SHARDS).split())
     found = _SCHEME.match(text)
     scheme = found[1].lower() if found else ""
     if text.startswith("sqlite:") and ":memory:" in text:
@@ -72,6 +74,11 @@ def parse_url(text: str) -> StoreURL:
             return _sqlite(scheme, rest)
         case _:
             return _server(scheme, rest)
+
+
+def shards_of(addresses: Iterable[StoreURL]) -> StoreURL:
+    """One address for several stores; as text it is ``shards: URL URL ...``."""
+    return StoreURL(scheme="shards", shards=tuple(addresses))
 
 
 class Password:
@@ -105,11 +112,25 @@ class StoreURL(msgspec.Struct, frozen=True, kw_only=True):
     port: int | None = None
     path: str = ""
     query: Mapping[str, str] = {}
+    shards: tuple[StoreURL, ...] = ()  # of a store that is made of several
 
     @property
     def store(self) -> str:
-        """Which store serves it: ``memory``, ``sqlite``, ``postgres``, ``mysql`` or ``redis``."""
-        return SCHEMES[self.scheme]
+        """Which store serves it: a name of :data:`SCHEMES`, or ``shards`` for several."""
+        return "shards" if self.shards else SCHEMES[self.scheme]
+
+    @property
+    def parts(self) -> tuple[StoreURL, ...]:
+        """The addresses of all its shards; itself when it is one store."""
+        return self.shards or (self,)
+
+    def alike(self, other: StoreURL) -> bool:
+        """Whether both lead to the same place, whoever goes there."""
+        return self._place() == other._place()
+
+    def _place(self) -> tuple[object, ...]:
+        path = self.path or ("0" if self.store == "redis" else "")
+        return (self.store, self.host, self.port or _PORTS.get(self.store), path)
 
     def reveal(self) -> str:
         """The whole address, the password included: for drivers and child processes only."""
@@ -126,6 +147,11 @@ class StoreURL(msgspec.Struct, frozen=True, kw_only=True):
         return [("", str(self))]
 
     def _text(self, *, reveal: bool) -> str:
+        if self.shards:
+            texts = [shard._text(reveal=reveal) for shard in self.shards]  # noqa: SLF001 - our own
+            if len({*texts}) == 1 and not reveal:
+                return f"{len(texts)} shards in {texts[0]}"
+            return _SHARDS + " ".join(texts)
         who = _encoded(self.user or "")
         if self.password is not None:
             who += f":{_encoded(self.password.reveal()) if reveal else '***'}"
@@ -144,6 +170,8 @@ class StoreURL(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.scheme}://{who}{at}{where}{path}{'?' if options else ''}{options}"
 
 
+_PORTS: Mapping[str, int] = {"postgres": 5432, "mysql": 3306, "redis": 6379}
+_SHARDS = "shards: "
 _STARTS = tuple(f"{scheme}://" for scheme in SCHEMES)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30})://")
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._~%-]+))(?::(.*))?")

@@ -191,6 +191,7 @@ def _hello(app: Host, where: str, options: WorkerOptions) -> Hello:
         retention=settings.retention,
         prefix=settings.prefix,
         durability=settings.durability,
+        outbox=None if settings.outbox is None else settings.outbox.reveal(),
         lease=settings.lease,
         shutdown_timeout=settings.shutdown_timeout,
         kinds=app.registry.names(),

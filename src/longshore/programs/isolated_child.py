@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -10,12 +11,23 @@ import sys
 import threading
 from types import FrameType
 
+from longshore.app import Longshore
 from longshore.context import RunState
-from longshore.core.model import Lease, Progress
-from longshore.errors import Interrupted, LongshoreError
+from longshore.core.model import Ending, Lease, Progress
+from longshore.errors import Interrupted, LongshoreError, StoreError
 from longshore.programs.boot import load
-from longshore.worker.control import Boot, Done, Perform, Refused, Said, child_channel
+from longshore.worker.control import (
+    Boot,
+    Channel,
+    Done,
+    Perform,
+    Refused,
+    Said,
+    ToChild,
+    child_channel,
+)
 from longshore.worker.perform import Performer
+from longshore.worker.transaction import JobTransaction, keep_error
 
 
 def main(descriptor: int) -> None:
@@ -40,10 +52,7 @@ def main(descriptor: int) -> None:
     signal.signal(signal.SIGTERM, _stop)
     performer = Performer(app.registry.by_kind(), app.registry.digest(), app.around)
 
-    def report(_lease: Lease, progress: Progress) -> None:
-        channel.send(Said(progress))
-
-    run = RunState(order.job, order.lease, 0, report)
+    run = RunState(order.job, order.lease, 0, _Reports(channel, app, performer))
     pid = os.getpid()
     declaration = performer.declaration(order.job.kind)
     if declaration is not None and declaration.coroutine:
@@ -57,7 +66,29 @@ def main(descriptor: int) -> None:
         os._exit(0 if run.error is None else 1)
     # The body is over; the parent ends this process as soon as it has heard how.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    channel.send(Done(ending, run.started_at, run.ended_at))
+    settled = run.ending is not None
+    if settled:
+        with contextlib.suppress(StoreError):  # it is logged; the success stands
+            keep_error(app.store, run)
+    channel.send(Done(ending, run.started_at, run.ended_at, settled))
+
+
+class _Reports:
+    """Progress goes to the parent; only a transaction opens a connection of its own."""
+
+    def __init__(self, channel: Channel[ToChild], app: Longshore, performer: Performer) -> None:
+        self._channel = channel
+        self._app = app
+        self._performer = performer
+
+    def __call__(self, _lease: Lease, progress: Progress) -> None:
+        self._channel.send(Said(progress))
+
+    def transaction(self, run: RunState) -> JobTransaction:
+        return JobTransaction(run, self._app.store, self._performer.success)
+
+    def settled(self, run: RunState, ending: Ending) -> None:
+        run.ending = ending
 
 
 def _die_with_parent(sock: socket.socket) -> None:

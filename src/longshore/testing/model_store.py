@@ -8,7 +8,8 @@ and jobs. Where the seam leaves a choice, the model follows what the store was s
 * a due job may stay scheduled or retrying until a claim of its queue or ``promote`` looks at it;
 * a job past ``expires_at`` may stay as it is until ``promote`` looks at it, but never starts;
 * the line in ``runs[]`` for a run that was given back before it had started may be left out;
-* a job whose retention is nothing may go with its ending or with the next ``prune``.
+* a job whose retention is nothing may go with its ending or with the next ``prune``; the same
+  ending reported once more may be known or not.
 """
 
 from __future__ import annotations
@@ -101,8 +102,8 @@ class ModelStore:
         self.processes: dict[str, int] = {}
         self.paused: dict[str, int | None] = {}
         self.leader: tuple[str, int] | None = None
-        #: Leases of runs whose jobs a person made to run again: the seam does not say how an
-        #: ending that arrives twice is answered then.
+        #: Leases of runs whose jobs a person made to run again, or of which nothing is kept: the
+        #: seam does not say how an ending that arrives twice is answered then.
         self.vague: set[Lease] = set()
 
     # --- producing and consuming ---
@@ -307,7 +308,7 @@ class ModelStore:
                     line for line in job.runs if line.run in told or line.why is not Why.RELEASED
                 )
         for job_id in gone:
-            del self.jobs[job_id]
+            self.vague.update(filter(None, [self.jobs.pop(job_id).told]))
 
     # --- parts ---
 

@@ -6,10 +6,8 @@ store holds for this process from an older claim never arrived here and may go b
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from longshore.context import RunState
-from longshore.core.model import Lease, Progress
+from longshore.context import Reports, RunState
+from longshore.core.model import Lease
 from longshore.core.store import Claim
 
 
@@ -61,9 +59,7 @@ class Claims:
             return 0
 
 
-def begun(
-    claim: Claim, process_id: str, claim_id: int, report: Callable[[Lease, Progress], None]
-) -> list[RunState]:
+def begun(claim: Claim, process_id: str, claim_id: int, report: Reports) -> list[RunState]:
     """A run for each job of a claim."""
     return [
         RunState(job, Lease(job.id, process_id, job.run), claim_id, report) for job in claim.jobs

@@ -68,6 +68,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
     retention: Retention
     prefix: str
     durability: str
+    outbox: str | None  # likewise
     lease: float
     shutdown_timeout: float
     kinds: tuple[str, ...]
@@ -114,6 +115,7 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     ending: Ending
     started_at: int
     ended_at: int
+    settled: bool = False  # it is stored already, by the body's own transaction
 
 
 ToChild = Boot | Go | Drain | Quiet | Cancel | ParkedKinds | Perform

@@ -31,6 +31,7 @@ from longshore.worker.location import Host, spec_of
 from longshore.worker.options import WorkerOptions, lines_of
 from longshore.worker.perform import Performer
 from longshore.worker.plan import Plan
+from longshore.worker.relay import started
 
 
 class Worker:
@@ -170,6 +171,7 @@ class Worker:
 
         heart = Heart(store, app.settings.lease, members, obey, self._told_of_rescue)
         heart.start()
+        relay = started(store, None if app.outbox is None else app.outbox.store)
         log.info(
             "worker %s started inside this process: %d jobs, %d slots, queues %s; "
             "the death of this process counts as the loss of its host",
@@ -183,6 +185,8 @@ class Worker:
             yield process_id
         finally:
             heart.stop()
+            if relay is not None:
+                relay.stop()
             if self._isolated is not None:
                 self._isolated.close()
             # What is left of it goes back now instead of waiting for the lease to run out.

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from random import uniform
 
 from longshore.context import RunState
-from longshore.core.model import Ending, JobState, Lease, Patch, Progress
+from longshore.core.model import Ending, JobState, Lease
 from longshore.core.outcome import Attempt, released
 from longshore.core.store import Claim, ClaimRequest, Store, Watch
 from longshore.errors import AttemptTimeout, Cancelled, Interrupted, LongshoreError, StoreError
@@ -24,10 +24,10 @@ from longshore.worker.deadlines import Deadlines
 from longshore.worker.journal import Journal, log
 from longshore.worker.perform import Performer
 from longshore.worker.plan import Beacon, Mode, Plan
+from longshore.worker.reports import PROGRESS, Reports
 from longshore.worker.slots import AsyncLane, ThreadLane
 
 GATHER, FLUSH = 0.005, 500
-PROGRESS = 0.25
 GRACE = 1.0
 STUCK = 5.0
 
@@ -59,6 +59,7 @@ class Engine:
         self._deadlines = Deadlines()
         self._durations = Durations()
         self._watch: Watch = store.watch()
+        self._reports = Reports(store, performer.success, self._watch.wake)
         self.process_id = ""
         self.mode = Mode.CLAIMING
         #: Asked when the process's lease is gone: a new process id to go on with, or None to stop.
@@ -76,8 +77,6 @@ class Engine:
         self._held_since = 0.0
         self._claims = Claims()
         self._claimed_jobs = 0
-        self._progress: dict[Lease, Progress] = {}
-        self._progress_since = 0.0
         self._parked_kinds: tuple[str, ...] = ()
         self._more = True  # the store may have jobs for us
         self._crowded = False  # every slot is busy with something long: hold nothing ahead
@@ -97,6 +96,8 @@ class Engine:
         """Work until drained; the calling thread becomes the store thread."""
         self.process_id = process_id
         try:
+            # Listened before looked: what comes after the first claim is then hinted at.
+            self._watch.wait(0)
             while self.mode is not Mode.STOPPED:
                 self._turn()
         finally:
@@ -173,12 +174,6 @@ class Engine:
             self._sleeping = False
             self._watch.wake()
 
-    def _report(self, lease: Lease, progress: Progress) -> None:
-        if not self._progress:
-            self._progress_since = time.monotonic()
-            self._watch.wake()
-        self._progress[lease] = progress
-
     # --- the store thread ---------------------------------------------------------------------
 
     def _turn(self) -> None:
@@ -242,7 +237,7 @@ class Engine:
     def _talk(self, now: float, wanted: int) -> None:
         """Finish and claim in as few round trips as possible; a store's trouble is waited out."""
         try:
-            self._save(now, force=bool(self._held))
+            self._reports.save(now, force=bool(self._held))
             if self._parked_kinds:
                 kinds, self._parked_kinds = self._parked_kinds, ()
                 left = min(self._plan.left(self._claimed_jobs), CLAIM)
@@ -255,7 +250,7 @@ class Engine:
                 self._take(now, *self._claim(wanted, ()))
             elif self._held:
                 batch = self._held
-                held = self._store.run(self._store.finish([ending for _, ending in batch]))
+                held = self._store.run(self._store.finish(self._reports.untold(batch)))
                 self._settle(batch, held)
         except StoreError as error:
             self._trouble += 1
@@ -282,7 +277,8 @@ class Engine:
         request = self._request(wanted, ())
         batch = self._held
         try:
-            answer = self._store.run(self._store.exchange([ending for _, ending in batch], request))
+            endings = self._reports.untold(batch)
+            answer = self._store.run(self._store.exchange(endings, request))
         except StoreError:
             self._claims.arrived(request.claim_id, 0, 0)
             raise
@@ -291,6 +287,7 @@ class Engine:
 
     def _settle(self, batch: list[tuple[RunState, Ending]], held: frozenset[Lease]) -> None:
         self._held = []
+        held = self._reports.standing(batch, held)
         self._durations.learn(batch)
         inflight, beacon = self._inflight, self._beacon
         ended: dict[int, int] = {}
@@ -333,7 +330,7 @@ class Engine:
             return
         self._last_job = now
         self._claimed_jobs += len(jobs)
-        runs = begun(claim, self.process_id, request.claim_id, self._report)
+        runs = begun(claim, self.process_id, request.claim_id, self._reports)
         self._inflight.update((run.claimed.id, run) for run in runs)
         self._hand_out(runs)
 
@@ -374,7 +371,7 @@ class Engine:
     # --- between exchanges --------------------------------------------------------------------
 
     def _tend(self, now: float) -> None:
-        self._save(now, force=False)
+        self._reports.save(now, force=False)
         if self._beacon is not None:
             self._beacon.tend(self.oldest_claim, len(self._inflight), self.jobs_ended)
         for lane in (self.threads, self.tasks):
@@ -412,19 +409,6 @@ class Engine:
         started = run.started_at or run.claimed.claimed_at
         return released(Attempt(run.claimed, run.lease, started, ended))
 
-    def _save(self, now: float, *, force: bool) -> None:
-        if not self._progress or not (force or now - self._progress_since >= PROGRESS):
-            return
-        said, self._progress = self._progress, {}
-        self._progress_since = now
-        try:
-            self._store.run(
-                self._store.save([Patch(lease, progress) for lease, progress in said.items()])
-            )
-        except StoreError as error:
-            # Progress is worth less than the loop: the next word replaces it.
-            log.warning("progress of %d jobs was not saved: %s", len(said), error)
-
     def _pause(self, now: float) -> float:
         if now < self._retry_at:
             return self._retry_at - now
@@ -436,7 +420,7 @@ class Engine:
             wait = 0 if self._more else max(0.0, self._next_look - now)
         if self._held or self.threads.ready or self.tasks.ready:
             wait = min(wait or GATHER, GATHER)
-        if self._progress:
+        if self._reports.waiting:
             wait = min(wait, PROGRESS)
         if self.mode is Mode.DRAINING:
             wait = min(wait, 0.05)

@@ -48,6 +48,8 @@ class IsolatedJobs:
                             run.report(run.lease, progress)
                         case Done(ending=ending, started_at=started, ended_at=ended):
                             run.started_at, run.ended_at = started, ended
+                            if message.settled:
+                                run.report.settled(run, ending)
                             return ending
                         case Refused(message=text):
                             raise AppImportFailed(text)

@@ -7,6 +7,7 @@ import sys
 from types import ModuleType
 from typing import Protocol
 
+from longshore.client import Client
 from longshore.errors import AppNotFound
 from longshore.handle import App
 
@@ -16,6 +17,8 @@ class Host(App, Protocol):
 
     @property
     def module(self) -> str: ...
+    @property
+    def outbox(self) -> Client | None: ...
 
 
 def spec_of(app: Host) -> str:

@@ -117,15 +117,19 @@ class Performer:
     def returned(self, run: RunState, declaration: Declaration, value: Any) -> Ending:
         """The ending of a body that returned."""
         run.ended_at = time.time_ns() // 1000
-        try:
-            return succeeded(run.lease, declaration.signature.encode_result(value))
-        except UnstorableResult as error:
-            return succeeded(run.lease, None, f"its result could not be stored: {error}")
+        # What its transaction has committed stands, whatever it returned afterwards.
+        return run.ending or _success(run, declaration, value)
+
+    def success(self, run: RunState, value: Any) -> Ending:
+        """The ending of a run that succeeded with this result, while its body goes on."""
+        return _success(run, self._kinds[run.claimed.kind], value)
 
     def raised(self, run: RunState, error: BaseException) -> Ending:
         """The ending of a run that raised; an error in here must not lose the job."""
         run.ended_at = time.time_ns() // 1000
         run.error = error
+        if run.ending is not None:
+            return run.ending
         declaration = self._kinds.get(run.claimed.kind)
         attempt = Attempt(run.claimed, run.lease, run.started_at or run.ended_at, run.ended_at)
         return decide(
@@ -142,6 +146,13 @@ class Performer:
         self._around.publish(
             Event(name="job.started", job_id=job.id, kind=job.kind, queue=job.queue)
         )
+
+
+def _success(run: RunState, declaration: Declaration, value: Any) -> Ending:
+    try:
+        return succeeded(run.lease, declaration.signature.encode_result(value))
+    except UnstorableResult as error:
+        return succeeded(run.lease, None, f"its result could not be stored: {error}")
 
 
 def _with_context(

@@ -21,6 +21,8 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from queue import SimpleQueue
 
+import msgspec
+
 from longshore.core.store import Orders, ProcessBeat, Rescue, Store
 from longshore.errors import StoreError
 from longshore.worker.control import (
@@ -43,6 +45,7 @@ from longshore.worker.identity import child_process, default_name
 from longshore.worker.journal import log
 from longshore.worker.logs import tell
 from longshore.worker.options import WorkerOptions
+from longshore.worker.relay import Relay
 from longshore.worker.signals import Signals
 
 BOOT_LIMIT = 120.0
@@ -66,6 +69,8 @@ class Supervisor:
         self._children: list[Child] = []
         self._store: Store | None = None
         self._heart: Heart | None = None
+        self._outbox: Store | None = None
+        self._relay: Relay | None = None
         self._errands = Errands()
         self._waits: dict[int, tuple[float, float]] = {}  # child number: respawn at, wait then
         self._stopping = False
@@ -134,10 +139,12 @@ class Supervisor:
             child.popen.wait()
             child.bury()
         self._errands.finish()
-        if self._heart is not None:
-            self._heart.stop()
-        if self._store is not None:
-            self._store.close()
+        for part in (self._relay, self._heart):
+            if part is not None:
+                part.stop()
+        for store in (self._outbox, self._store):
+            if store is not None:
+                store.close()
         self._selector.close()
 
     # --- children -----------------------------------------------------------------------------
@@ -195,6 +202,10 @@ class Supervisor:
             self._store = self._connect(hello)
             self._heart = Heart(self._store, hello.lease, self._members, self._obey)
             self._heart.start()
+            if hello.outbox is not None:
+                self._outbox = self._connect(msgspec.structs.replace(hello, store=hello.outbox))
+                self._relay = Relay(self._store, self._outbox)
+                self._relay.start()
             self._banner(hello, [each.pid for each in self._children])
         self._files = {file: _modified(file) for file in hello.files} or self._files
         process = child_process(hello, self._options, self._name, child.pid)

@@ -12,6 +12,7 @@ from longshore.cli.commands.status import process_view
 from longshore.cli.exit import DEGRADED, IN_MEMORY, NO_WORKER, Failure
 from longshore.cli.output import out_of
 from longshore.cli.parts import Command, option
+from longshore.cli.shards import troubles
 from longshore.cli.views import many
 from longshore.core.settings import Settings
 from longshore.core.store import ProcessRecord
@@ -84,12 +85,23 @@ def _sentence(report: Report) -> str:
 
 def _ask_store(ctx: click.Context, name: str | None) -> None:
     settings = settings_without_app()
-    found = [one for one in _processes(settings) if name is None or _of(one, name)]
+    processes, down = _processes(settings)
+    found = [one for one in processes if name is None or _of(one, name)]
     alive = [process for process in found if process.lease_left > 0]
     out_of(ctx).fields(
-        {"healthy": bool(alive), "workers": [process_view(process) for process in found]},
-        [("workers", f"{len(alive)} live"), ("store", str(settings.store))],
+        {
+            "healthy": bool(alive) and not down,
+            "workers": [process_view(process) for process in found],
+            "down": list(down),
+        },
+        [
+            ("workers", f"{len(alive)} live"),
+            ("store", str(settings.store)),
+            *(("down", trouble) for trouble in down),
+        ],
     )
+    if down:
+        raise Failure(DEGRADED, f"{'; '.join(down)}; the other shards are served.")
     if alive:
         return
     if name is not None and not found:
@@ -102,18 +114,20 @@ def _of(process: ProcessRecord, name: str) -> bool:
     return process.name == name or process.name.rpartition(":")[0] == name
 
 
-def _processes(settings: Settings) -> tuple[ProcessRecord, ...]:
+def _processes(settings: Settings) -> tuple[tuple[ProcessRecord, ...], tuple[str, ...]]:
+    """The processes of the store, and what is wrong with shards of it."""
     address = settings.store
-    if address.store == "memory":
+    if any(part.store == "memory" for part in address.parts):
         raise Failure(
             IN_MEMORY,
             "a memory store lives in one process only, and this command is another process.",
         )
-    if address.store == "sqlite" and not os.path.exists(address.path):  # noqa: PTH110
-        # Asking must not make an empty store.
-        raise StoreUnavailable(
-            f"there is no file {address.path}; is LONGSHORE_STORE what the application uses?"
-        )
+    for part in address.parts:
+        if part.store == "sqlite" and not os.path.exists(part.path):  # noqa: PTH110
+            # Asking must not make an empty store.
+            raise StoreUnavailable(
+                f"there is no file {part.path}; is LONGSHORE_STORE what the application uses?"
+            )
     store = connect(
         address,
         retention=settings.retention,
@@ -121,6 +135,6 @@ def _processes(settings: Settings) -> tuple[ProcessRecord, ...]:
         durability=settings.durability,
     )
     try:
-        return store.run(store.processes())
+        return store.run(store.processes()), troubles(store)
     finally:
         store.close()

@@ -14,9 +14,10 @@ from longshore.cli.exit import DEGRADED, Failure
 from longshore.cli.output import Columns, Out, out_of
 from longshore.cli.parts import Command
 from longshore.cli.session import application
+from longshore.cli.shards import counted, troubles
 from longshore.cli.views import ago, many, moment
 from longshore.core.model import JobState
-from longshore.core.store import Filter, ProcessRecord, QueueRecord
+from longshore.core.store import ProcessRecord, QueueRecord
 from longshore.errors import LongshoreError
 from longshore.stores.lines import serves
 from longshore.worker.options import lines_of
@@ -32,14 +33,14 @@ def command(ctx: click.Context) -> None:
     out = out_of(ctx)
     with application(ctx) as app:
         store = app.store
-        counted = app.client.run(store.count(Filter()))
+        jobs = counted(store)
         queues = app.client.run(store.queues())
         processes = app.client.run(store.processes())
         states = {
-            state.value: sum(part.jobs for part in counted if part.state is state)
+            state.value: sum(part.jobs for part in jobs if part.state is state)
             for state in JobState
         }
-        problems = _problems(queues, processes)
+        problems = [*troubles(store), *_problems(queues, processes)]
         report = _Report(str(app.settings.store), states, queues, processes, problems)
         _show(out, report)
     if problems:

@@ -19,8 +19,10 @@ from longshore.core.store import (
     Claim,
     ClaimRequest,
     Counted,
+    Difference,
     Exchanged,
     Filter,
+    Migration,
     NewProcess,
     Operation,
     Orders,
@@ -37,6 +39,7 @@ from longshore.core.store import (
     operation,
 )
 from longshore.errors import ClientClosed
+from longshore.ids import new_id
 from longshore.stores.clock import Clock, SystemClock
 from longshore.stores.memory.state import State
 
@@ -73,6 +76,7 @@ class MemoryStore:
         self._watches: tuple[_MemoryWatch, ...] = ()
         self._on_statement = on_statement
         self._closed = False
+        self._id = new_id()
 
     # --- driving ---
 
@@ -106,6 +110,14 @@ class MemoryStore:
 
     def migrate(self) -> tuple[str, ...]:
         """Nothing to migrate."""
+        return ()
+
+    def script(self) -> tuple[Migration, ...]:
+        """Nothing to migrate."""
+        return ()
+
+    def verify(self) -> tuple[Difference, ...]:
+        """No tables that could differ."""
         return ()
 
     def close(self) -> None:
@@ -242,6 +254,11 @@ class MemoryStore:
     def processes(self) -> Steps[tuple[ProcessRecord, ...]]:
         """Every registered process."""
         return (yield self._state.process_records)
+
+    @operation(writes=False)
+    def identity(self) -> Steps[str | None]:
+        """Which store this is: no other one ever."""
+        return (yield lambda: self._id)
 
 
 class _MemoryWatch:

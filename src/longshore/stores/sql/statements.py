@@ -35,14 +35,22 @@ _READS = re.compile(r"\s*(select|with)\b", re.IGNORECASE)
 
 
 class Statement:
-    """One query with its values. ``many``: once for each of ``params``."""
+    """One query with its values. ``many``: once for each of ``params``.
 
-    __slots__ = ("many", "params", "query")
+    ``whole``: where it is the first of an operation and writes a row for each of ``params``, it is
+    all of it. A driver may then let it be its own transaction, which saves two steps; where it
+    writes fewer it must have written none.
+    """
 
-    def __init__(self, query: Query, params: Any = (), *, many: bool = False) -> None:
+    __slots__ = ("many", "params", "query", "whole")
+
+    def __init__(
+        self, query: Query, params: Any = (), *, many: bool = False, whole: bool = False
+    ) -> None:
         self.query = query
         self.params = params
         self.many = many
+        self.whole = whole
 
 
 class Query:
@@ -59,13 +67,16 @@ class Query:
         """Run once with named values."""
         return Statement(self, params)
 
-    def many(self, rows: Sequence[Row]) -> Statement:
+    def many(self, rows: Sequence[Row], *, whole: bool = False) -> Statement:
         """Run once for each row of values."""
-        return Statement(self, rows, many=True)
+        return Statement(self, rows, many=True, whole=whole)
 
 
 #: Not a query: undo what this operation has written so far, and go on.
 UNDO = Statement(Query("undo", ""))
+
+#: Not a query: whether an earlier try of this operation may have been committed, its reply lost.
+REPEATED = Statement(Query("repeated", ""))
 
 
 class Queries:

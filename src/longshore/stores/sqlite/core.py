@@ -1,98 +1,33 @@
-"""What every SQLite operation stands on: the queries, the clock, and the steps they share."""
+"""What a SQLite file does otherwise than other SQL stores: whose clock it is, and what leases mean.
+
+There is no server whose clock could decide: it is this machine's. A lease counts in the time since
+the machine started, together with the boot that this time counts from.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from longshore.core.model import JobState, Run, Why
 from longshore.core.store import Retention
-from longshore.stores.clock import Clock
-from longshore.stores.sql.statements import Queries, Row, Steps, as_json, with_run
-
-#: What an operation adds to the number of ended jobs of each queue, kind and state. Those that
-#: wait or run are counted when somebody asks: an insert then only adds a row and its entries.
-Deltas: TypeAlias = dict[tuple[str, str, str], int]
+from longshore.stores.clock import Clock, SystemClock
+from longshore.stores.sql.core import Core
 
 
-class Core:
-    """The queries of one store and the few steps that several operations take."""
+class SQLiteCore(Core):
+    """The hooks of :class:`longshore.stores.sql.core.Core` for SQLite."""
 
-    def __init__(self, retention: Retention, clock: Clock, prefix: str) -> None:
-        self.sql = Queries("sqlite", prefix)
-        self.clock = clock
-        self.kept: Mapping[str, int | None] = {
-            "succeeded": retention.succeeded,
-            "cancelled": retention.cancelled,
-            "dead": retention.dead,
-        }
+    database: ClassVar[str] = "sqlite"
+    remote: ClassVar[bool] = False
 
-    def counted(self, deltas: Deltas) -> Steps[None]:
-        """Write what an operation has added to the counts."""
-        rows = [(*key, jobs) for key, jobs in deltas.items() if jobs]
-        if rows:
-            yield self.sql["count_add"].many(rows)
+    def __init__(self, retention: Retention, clock: Clock | None, prefix: str) -> None:
+        self.machine = clock or SystemClock()
+        super().__init__(retention, self.machine, prefix)
 
-    def paused(self, now: int) -> Steps[frozenset[str]]:
-        """The queues that are held back now."""
-        rows: list[Row] = yield self.sql["paused"](now=now)
-        return frozenset(name for (name,) in rows)
+    def lease_time(self, now: int) -> Mapping[str, Any]:  # noqa: ARG002 - the wall may jump
+        """Which boot this is and how long ago it was."""
+        return {"boot_id": self.machine.boot_id(), "boot_now": self.machine.boot_us()}
 
-    def cancelled(self, jobs: Sequence[Row], reason: str, now: int, deltas: Deltas) -> Steps[None]:
-        """End jobs that wait; ``jobs`` as the queries ``expired`` and ``standing`` give them."""
-        kept: list[Row] = []
-        for job_id, _, queue, kind, keep_result, runs in jobs:
-            until = self.kept_until("cancelled", keep_result, now)
-            if until != now:
-                kept.append((job_id, "cancelled", until, now, 0, reason, None, None, runs))
-                add(deltas, queue, kind, "cancelled", 1)
-        yield from self.ended(kept, [job[0] for job in jobs])
-
-    def ended(self, kept: Sequence[Row], ids: Sequence[str]) -> Steps[None]:
-        """Copy the jobs to keep to those that have ended, then take all of these out."""
-        if kept:
-            yield self.sql["end"].many(kept)
-        if ids:
-            yield self.sql["remove"](ids=as_json(ids))
-
-    def kept_until(self, state: str, keep_result: int | None, now: int) -> int | None:
-        """How long a job that ends now stays; ``None`` for ever, now not at all."""
-        kept = self.kept[state]
-        return None if kept is None or keep_result is None else now + max(kept, keep_result)
-
-    def given_back(
-        self, rows: Iterable[Row], whys: Sequence[Why], now: int, deltas: Deltas
-    ) -> Steps[None]:
-        """Give running jobs back; one that a person wants to end has ended by it.
-
-        ``rows`` as the queries ``running`` and ``unreached`` give them.
-        """
-        released: list[Row] = []
-        kept: list[Row] = []
-        gone: list[str] = []
-        for row, why in zip(rows, whys, strict=True):
-            job_id, run, process, started, queue, kind, asked, keep_result, reason, runs = row
-            line = Run(run=run, process=process, started_at=started, ended_at=now, why=why)
-            history = with_run(runs, line)
-            released.append((job_id, int(why is Why.INTERRUPTED), history))
-            if not asked:
-                continue
-            gone.append(job_id)
-            until = self.kept_until("cancelled", keep_result, now)
-            if until != now:
-                why_ended = reason or "cancelled"
-                kept.append((job_id, "cancelled", until, now, 0, why_ended, None, None, history))
-                add(deltas, queue, kind, "cancelled", 1)
-        if released:
-            yield self.sql["release"].many(released)
-        yield from self.ended(kept, gone)
-
-
-def add(deltas: Deltas, queue: str, kind: str, state: str, jobs: int) -> None:
-    """Count ended jobs in or out of a state."""
-    key = (queue, kind, state)
-    deltas[key] = deltas.get(key, 0) + jobs
-
-
-#: The text of a state, without the cost of asking an enumeration for it.
-TEXT: Mapping[JobState, str] = {state: state.value for state in JobState}
+    def lease_end(self, now: int, lease: int) -> int:  # noqa: ARG002 - the wall may jump
+        """When a lease given now ends, in the time since boot."""
+        return self.machine.boot_us() + lease

@@ -1,4 +1,4 @@
-"""Opening a SQLite file for jobs, bringing its tables up to date, and what its errors mean."""
+"""Opening a SQLite file for jobs, and what its errors mean."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ import os
 import sqlite3
 from collections.abc import Mapping
 
-from longshore.core.store import SchemaStatus
 from longshore.errors import (
-    SchemaMismatch,
     StoreBusy,
     StoreError,
     StoreFull,
     StoreUnavailable,
     StoreUnwritable,
 )
-from longshore.stores.sql.statements import Queries
 
 OLDEST = (3, 38, 0)
 
@@ -85,62 +82,6 @@ def open_file(path: str, *, synchronous: str) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
-
-
-def schema_of(
-    connection: sqlite3.Connection, queries: Queries, known: Mapping[str, str]
-) -> SchemaStatus:
-    """Which migrations a file has had. The caller is in a transaction."""
-    there = connection.execute(queries["migration_table_there"].text).fetchall()
-    rows = connection.execute(queries["migrations"].text).fetchall() if there else []
-    applied = tuple(name for (name,) in rows)
-    return SchemaStatus(
-        applied=applied,
-        pending=tuple(name for name in known if name not in applied),
-        unknown=tuple(name for name in applied if name not in known),
-    )
-
-
-def checked(status: SchemaStatus, path: str) -> None:
-    """Refuse a file whose tables are not those of this release.
-
-    Raises:
-        SchemaMismatch: they are older or newer.
-    """
-    if status.unknown:
-        raise SchemaMismatch(
-            f"{path}: a newer release of Longshore has changed its tables"
-            f" ({', '.join(status.unknown)}). Use that release or a newer one here too."
-        )
-    if status.pending:
-        raise SchemaMismatch(
-            f"{path}: its tables are older than this release; missing:"
-            f" {', '.join(status.pending)}. Run `longshore db up`."
-        )
-
-
-def migrate_next(
-    connection: sqlite3.Connection, queries: Queries, known: Mapping[str, str], now: int
-) -> str | None:
-    """Run the first pending migration, if there is one; the caller is in a write transaction."""
-    status = schema_of(connection, queries, known)
-    if not status.pending:
-        return None
-    name = status.pending[0]
-    connection.execute(queries["migration_table"].text)
-    try:
-        for statement in _split(known[name]):
-            connection.execute(statement)
-    except sqlite3.OperationalError as error:
-        if is_busy(error):
-            raise
-        raise SchemaMismatch(
-            f"migration {name} does not fit the tables that are there ({error}); nothing was"
-            " changed. They are not Longshore's, or half of an older copy: use another file, or"
-            " another prefix= for the tables."
-        ) from error
-    connection.execute(queries["migrated"].text, {"name": name, "now": now})
-    return name
 
 
 def is_busy(error: sqlite3.Error) -> bool:
@@ -218,17 +159,3 @@ def _file_system(path: str) -> str:
     except OSError:
         return ""
     return kind
-
-
-def _split(script: str) -> list[str]:
-    """The statements of a script; ``executescript`` would end our transaction."""
-    statements: list[str] = []
-    text = ""
-    for line in script.splitlines():
-        if line.startswith("--"):
-            continue
-        text += line + "\n"
-        if sqlite3.complete_statement(text):
-            statements.append(text)
-            text = ""
-    return statements

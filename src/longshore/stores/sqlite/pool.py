@@ -36,7 +36,9 @@ class Pool:
         #: Set once and for all by :meth:`close`.
         self.closed = threading.Event()
         # Held over a fork; reentrant, for a signal handler may use the store.
-        self.gate = threading.Condition(threading.RLock())
+        # Taken directly where nobody is told: through the condition it takes twice as long.
+        self._lock = threading.RLock()
+        self.gate = threading.Condition(self._lock)
         self.watches = weakref.WeakSet[SQLiteWatch]()
         _pools.add(self)
 
@@ -46,7 +48,7 @@ class Pool:
         Raises:
             ClientClosed: after :meth:`close`.
         """
-        with self.gate:
+        with self._lock:
             if self.closed.is_set():
                 raise ClientClosed("This Longshore object was closed; make a new one to go on.")
             connection = self._idle.pop() if self._idle else self.connect()
@@ -55,7 +57,7 @@ class Pool:
 
     def give_back(self, connection: sqlite3.Connection, *, healthy: bool) -> None:
         """Keep a connection for the next, or close one that failed."""
-        with self.gate:
+        with self._lock:
             self._lent -= 1
             if self._forking:
                 self.gate.notify()

@@ -14,30 +14,34 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from longshore.core.store import Operation, Retention, SchemaStatus, Watch, drive
+from longshore.core.store import (
+    Difference,
+    Migration,
+    Operation,
+    Retention,
+    SchemaStatus,
+    Watch,
+    drive,
+)
 from longshore.core.store_url import StoreURL
 from longshore.core.wording import did_you_mean
 from longshore.errors import ConfigurationError
-from longshore.stores.clock import Clock, SystemClock
-from longshore.stores.sql.statements import UNDO, Statement, migrations
-from longshore.stores.sqlite.file import (
-    checked,
-    explained,
-    is_busy,
-    migrate_next,
-    open_file,
-    refuse_network,
-    schema_of,
-)
-from longshore.stores.sqlite.inspect import Inspecting
-from longshore.stores.sqlite.operations import Consuming, Maintaining, Producing
+from longshore.stores.clock import Clock
+from longshore.stores.sql.inspect import Inspecting
+from longshore.stores.sql.joining import Joining
+from longshore.stores.sql.operations import Consuming, Maintaining, Producing
+from longshore.stores.sql.schema import FRESH, checked, read
+from longshore.stores.sql.statements import UNDO, Statement
+from longshore.stores.sqlite.core import SQLiteCore
+from longshore.stores.sqlite.file import explained, is_busy, open_file, refuse_network
 from longshore.stores.sqlite.pool import Pool, SQLiteWatch
+from longshore.stores.sqlite.schema import migrate_next, schema_of, script_of, verify
 
 T = TypeVar("T")
 
 #: Operations that often find nothing to write: they read first and take the write lock, starting
 #: anew, when they come to a statement that writes.
-READ_FIRST = frozenset({"claim", "beat", "elect", "promote", "rescue", "prune"})
+READ_FIRST = frozenset({"claim", "beat", "elect", "promote", "rescue", "prune", "outbox_take"})
 
 #: How long others may hold the file, seconds; and the longest pause between two tries.
 PATIENCE = 5.0
@@ -76,7 +80,7 @@ def open_sqlite(
     )
 
 
-class SQLiteStore(Producing, Consuming, Maintaining, Inspecting):
+class SQLiteStore(SQLiteCore, Producing, Consuming, Maintaining, Inspecting, Joining):
     """Jobs in one SQLite file; see :class:`longshore.core.store.Store`.
 
     Args:
@@ -105,20 +109,22 @@ class SQLiteStore(Producing, Consuming, Maintaining, Inspecting):
         patience: float = PATIENCE,
         on_statement: Callable[[str, int], None] | None = None,
     ) -> None:
-        super().__init__(retention or Retention(), clock or SystemClock(), prefix)
+        super().__init__(retention or Retention(), clock, prefix)
         self.address = os.path.abspath(path)  # noqa: PTH100 - a string, and no link followed
         self._synchronous = synchronous
         self._patience = patience
         self._on_statement = on_statement
-        self._migrations = migrations("sqlite", prefix)
+        self._prefix = prefix
+        self._migrations = read("sqlite", prefix)
         self._pool = Pool(self._open)
         self._ready = False
+        self._look_again = 0.0
 
     # --- driving ---
 
     def run(self, op: Operation[T], /) -> T:
         """Drive an operation and block until it is committed."""
-        if not self._ready:
+        if time.monotonic() >= self._look_again:
             self._prepare()
         write = op.writes and op.name not in READ_FIRST
         try:
@@ -152,13 +158,33 @@ class SQLiteStore(Producing, Consuming, Maintaining, Inspecting):
                 lambda connection: _transaction(
                     connection,
                     lambda: migrate_next(
-                        connection, self.sql, self._migrations, self.clock.wall_us()
+                        connection, self.sql, self._migrations, self.machine.wall_us()
                     ),
                 )
             )
             if name is None:
                 return tuple(done)
             done.append(name)
+
+    def script(self) -> tuple[Migration, ...]:
+        """Every migration of this release, for the sqlite3 shell."""
+        return script_of(self.sql, self._migrations)
+
+    def verify(self) -> tuple[Difference, ...]:
+        """Compare the tables with those that the same migrations make in memory."""
+        return self._patiently(
+            lambda connection: _transaction(
+                connection,
+                lambda: verify(connection, self.sql, self._migrations, self._prefix),
+                "begin",
+            )
+        )
+
+    def connect(self) -> sqlite3.Connection:
+        """A new connection, in no transaction, for the work of one job; its user closes it."""
+        connection = self._open()
+        connection.execute(f"pragma busy_timeout = {int(self._patience * 1000)}")
+        return connection
 
     def close(self) -> None:
         """Close the connections; later operations are refused."""
@@ -171,13 +197,17 @@ class SQLiteStore(Producing, Consuming, Maintaining, Inspecting):
         return open_file(self.address, synchronous=self._synchronous)
 
     def _prepare(self) -> None:
-        """Look at the tables once, and make them in a file that has none of ours."""
+        """Look at the tables, and at first make them in a file that has none of ours.
+
+        Looked at again every few seconds: a newer release may have changed them meanwhile.
+        """
         status = self.schema()
-        if not status.applied:
+        if not (status.applied or self._ready):
             self.migrate()
             status = self.schema()
         checked(status, self.address)
         self._ready = True
+        self._look_again = time.monotonic() + FRESH
 
     def _drive(self, op: Operation[T], *, write: bool) -> T:
         """Run an operation; nearly always the first attempt is the only one."""
@@ -228,32 +258,70 @@ class SQLiteStore(Producing, Consuming, Maintaining, Inspecting):
             self._pool.give_back(connection, healthy=healthy and not connection.in_transaction)
 
     def _attempt(self, connection: sqlite3.Connection, op: Operation[T], *, write: bool) -> T:
-        hook = self._on_statement
-        number = 0
-
-        def execute(statement: Statement) -> Any:
-            nonlocal number
-            query = statement.query
-            if query.writes and not write:
-                raise _Upgrade
-            if hook is not None:
-                number += 1
-                hook(op.name, number)
-            if statement.many:
-                return connection.executemany(query.text, statement.params).rowcount
-            if statement is UNDO:
+        attempt = _Attempt(connection, op.name, self._on_statement, write=write)
+        try:
+            answer = drive(op, attempt.execute)
+            attempt.commit()
+        except BaseException:
+            if connection.in_transaction:
                 connection.execute("rollback")
-                return connection.execute("begin immediate")
-            cursor = connection.execute(query.text, statement.params)
-            return cursor.rowcount if query.writes else cursor.fetchall()
+            raise
+        return answer
 
-        def body() -> T:
-            answer = drive(op, execute)
-            if hook is not None and write:
-                hook(op.name, 0)
-            return answer
 
-        return _transaction(connection, body, "begin immediate" if write else "begin")
+class _Attempt:
+    """One try of an operation on one connection: its transaction begins with the first statement.
+
+    A statement that is the whole operation is its own transaction: two calls less.
+    """
+
+    __slots__ = ("_connection", "_hook", "_name", "_number", "_open", "_write")
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        name: str,
+        hook: Callable[[str, int], None] | None,
+        *,
+        write: bool,
+    ) -> None:
+        self._connection = connection
+        self._name = name
+        self._hook = hook
+        self._write = write
+        self._open = False
+        self._number = 0
+
+    def execute(self, statement: Statement) -> Any:
+        """Run one statement and give its rows, or how many it wrote."""
+        query, connection = statement.query, self._connection
+        if query.writes and not self._write:
+            raise _Upgrade
+        alone = statement.whole and not self._open
+        if not (alone or self._open):
+            connection.execute("begin immediate" if self._write else "begin")
+            self._open = True
+        if self._hook is not None:
+            self._number += 1
+            self._hook(self._name, self._number)
+        if alone:
+            if self._hook is not None:
+                self._hook(self._name, 0)
+            return connection.execute(query.text, statement.params[0]).rowcount
+        if statement.many:
+            return connection.executemany(query.text, statement.params).rowcount
+        if statement is UNDO:
+            connection.execute("rollback")
+            return connection.execute("begin immediate")
+        cursor = connection.execute(query.text, statement.params)
+        return cursor.rowcount if query.writes else cursor.fetchall()
+
+    def commit(self) -> None:
+        """End the transaction, if there is one."""
+        if self._open:
+            if self._hook is not None and self._write:
+                self._hook(self._name, 0)
+            self._connection.execute("commit")
 
 
 def _transaction(

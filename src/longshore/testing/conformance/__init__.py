@@ -37,7 +37,16 @@ pytest.register_assert_rewrite(
         f"{__name__}.{theme}"
         for theme in (
             *("bench", "producing", "claiming", "finishing", "leasing", "maintaining"),
-            *("inspecting", "ordering", "living", "faults", "scripts"),
+            *(
+                "inspecting",
+                "ordering",
+                "living",
+                "faults",
+                "scripts",
+                "trace",
+                "lockstep",
+                "answers",
+            ),
         )
     )
 )

@@ -47,6 +47,13 @@ class FindConformance:
         assert set(found) == set(jobs.values())
         assert bench.do(bench.store.get([])) == {}
 
+    def test_a_store_always_tells_the_same_id(self, bench: Bench) -> None:
+        first = bench.do(bench.store.identity())
+        assert isinstance(first, str)
+        assert first
+        one_of_each(bench)
+        assert bench.do(bench.store.identity()) == first
+
     def test_get_and_find_tell_the_same(self, bench: Bench) -> None:
         jobs = one_of_each(bench)
         found = bench.do(bench.store.get(list(jobs.values())))

@@ -12,7 +12,13 @@ import pytest
 from longshore.core.model import JobState
 from longshore.core.store import Filter, Store
 from longshore.errors import ClientClosed
-from longshore.testing.conformance.bench import HOUR, Bench, lease_of, succeeded
+from longshore.testing.conformance.bench import (
+    HOUR,
+    Bench,
+    lease_of,
+    one_of_each,
+    succeeded,
+)
 
 #: Longer than any wait in these tests takes, seconds.
 PLENTY = 20.0
@@ -26,6 +32,11 @@ class LifeConformance:
         assert (status.pending, status.unknown) == ((), ())
         assert bench.store.migrate() == ()
         assert bench.store.schema() == status
+
+    def test_tables_are_as_their_migrations_make_them(self, bench: Bench) -> None:
+        one_of_each(bench)
+        assert bench.store.verify() == ()
+        assert tuple(one.name for one in bench.store.script()) == bench.store.schema().applied
 
     def test_a_store_says_what_and_where_it_is(self, bench: Bench) -> None:
         assert bench.store.name

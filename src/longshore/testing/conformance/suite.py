@@ -22,10 +22,12 @@ from longshore.testing.conformance.maintaining import (
 from longshore.testing.conformance.ordering import VerbConformance
 from longshore.testing.conformance.producing import ProducingConformance
 from longshore.testing.conformance.scripts import ScriptConformance
+from longshore.testing.conformance.trace import TraceConformance
 
 
 class StoreConformance(
     # pytest begins with the last of these: what is plain comes before what takes long.
+    TraceConformance,
     ScriptConformance,
     FaultConformance,
     LifeConformance,

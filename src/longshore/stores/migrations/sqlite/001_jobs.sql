@@ -124,3 +124,25 @@ create table longshore_leader (
     boot_id    text not null,
     expires_at integer not null
 ) strict;
+
+-- Which store this is, however it is reached: a connection that reads the same id leads here.
+create table longshore_store (
+    one integer primary key check (one = 1),
+    id  text not null
+) strict;
+
+insert into longshore_store (one, id) values (1, lower(hex(randomblob(16))));
+
+-- Jobs on their way to a store elsewhere, each added in the transaction of what it belongs to.
+create table longshore_outbox (
+    position   integer primary key autoincrement,
+    store      text not null,
+    job        blob not null,
+    made_at    integer not null,
+    held_until integer,
+    parked     text
+) strict;
+
+create index longshore_outbox_next on longshore_outbox (store, position) where parked is null;
+create index longshore_outbox_parked on longshore_outbox (store, position)
+    where parked is not null;

@@ -6,6 +6,6 @@ insert into longshore_ended (
 )
 select
     id, ?2, queue, kind, ?3, ?4, run, claimed_by, claimed_at, attempted_at,
-    failures + ?5, interruptions, max_attempts, priority, scheduled_at, created_at, expires_at,
+    failures + ?5, interruptions + ?10, max_attempts, priority, scheduled_at, created_at, expires_at,
     timeout, keep_result, ?6, ?7, tags, ?8, meta, progress, coalesce(?9, runs), payload
 from longshore_job where id = ?1;

@@ -1,2 +1,2 @@
 -- Note a migration that has run.
-insert into longshore_migration (name, applied_at) values (:name, :now);
+insert into longshore_migration (name, additive, applied_at) values (:name, :additive, :now);

@@ -1,2 +1,2 @@
 -- The migrations that have run, in their order.
-select name from longshore_migration order by name;
+select name, additive from longshore_migration order by name;

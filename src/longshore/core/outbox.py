@@ -1,0 +1,93 @@
+"""The outbox: jobs written into the caller's database, on their way to a store elsewhere.
+
+A row is added in the caller's own transaction, so it is there if and only if the work is. Workers
+relay it: insert the job by its id, which may be repeated, then delete the row. Whatever is killed
+at any moment, the job arrives, and once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from longshore.core.model import NewJob
+from longshore.core.store import Operation
+from longshore.errors import PayloadError
+
+VERSION: Final = 1
+
+
+class OutboxRow(msgspec.Struct, frozen=True, gc=False):
+    """One row of the outbox: its place in the order, and the job as :func:`encode` wrote it."""
+
+    position: int
+    job: bytes
+
+
+class Waiting(msgspec.Struct, frozen=True, gc=False):
+    """What an outbox holds: rows on their way, rows that cannot go, and why the first cannot."""
+
+    rows: int
+    parked: int
+    why: str | None = None
+
+
+class Outbox(Protocol):
+    """A SQL store, as far as it keeps jobs for another store; ``store`` is the other one's id."""
+
+    def outbox_add(self, store: str, jobs: Sequence[bytes]) -> Operation[None]:
+        """Add jobs in their order; over the caller's connection."""
+        ...
+
+    def outbox_take(self, store: str, limit: int, hold: int) -> Operation[tuple[OutboxRow, ...]]:
+        """The first rows, unless another relay took them less than ``hold`` microseconds ago."""
+        ...
+
+    def outbox_settle(
+        self, done: Sequence[int], parked: Sequence[tuple[int, str]]
+    ) -> Operation[None]:
+        """Delete rows whose jobs have arrived; set apart those that cannot, and why."""
+        ...
+
+    def outbox_waiting(self, store: str) -> Operation[Waiting]:
+        """How many rows there are."""
+        ...
+
+
+class _Letter(msgspec.Struct, frozen=True):
+    v: int
+    job: NewJob
+
+
+class _Head(msgspec.Struct, frozen=True):
+    v: int
+
+
+_LETTER: Final = msgspec.json.Decoder(_Letter)
+_HEAD: Final = msgspec.json.Decoder(_Head)
+
+
+def encode(job: NewJob) -> bytes:
+    """A job as the outbox keeps it."""
+    # Relayed, it may have arrived before: its id is no news any more.
+    return msgspec.json.encode(_Letter(VERSION, msgspec.structs.replace(job, fresh=False)))
+
+
+def decode(row: bytes) -> NewJob:
+    """The job of a row.
+
+    Raises:
+        PayloadError: a newer release wrote it, or it is damaged.
+    """
+    try:
+        version = _HEAD.decode(row).v
+        if version > VERSION:
+            raise PayloadError(
+                f"a newer release of Longshore wrote it (version {version}, here {VERSION});"
+                " relay it with a worker of that release"
+            )
+        return _LETTER.decode(row).job
+    except msgspec.MsgspecError as error:
+        raise PayloadError(f"it cannot be read: {error}") from None

@@ -1,0 +1,296 @@
+"""How a MariaDB or MySQL database gives out jobs: few statements, and nobody waits for anybody.
+
+A job that is claimed leaves an entry in the index of ready jobs until the server purges it, within
+a second or so. To step over thousands of these while holding what one sees is slow, to read over
+them is not. So a claim reads where the first jobs stand, holding nothing, and takes from there on
+what nobody else takes just now.
+
+Who drains one queue by large claims need not even read over them each time: the next claim begins
+where the last one ended, for as long as jobs may run ahead of a better one (50 ms).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+from msgspec import json
+
+from longshore.core.model import Claimed
+from longshore.core.store import Claim, ClaimRequest, Line, Retention, operation
+from longshore.stores.clock import Clock
+from longshore.stores.lines import chosen, names
+from longshore.stores.mysql.core import MySQLCore
+from longshore.stores.sql.claim import ROUNDS, STEP
+from longshore.stores.sql.core import Deltas
+from longshore.stores.sql.operations import Consuming
+from longshore.stores.sql.statements import Row, Steps
+
+#: How many jobs a claim must want to begin where the last one ended, and for how long, seconds.
+STREAMING = 50
+STREAMED = 0.05
+
+
+class Place(NamedTuple):
+    """Where a job stands in the order of a claim."""
+
+    place: int
+    scheduled_at: int
+    id: str
+    queue: str
+
+
+class Stream(NamedTuple):
+    """A queue that is being drained: where a claim that was served in full has ended."""
+
+    after: Place
+    until: float
+
+    def goes_on(self, wanted: int, paused: frozenset[str]) -> bool:
+        """Whether the next claim may begin there."""
+        return (
+            wanted >= STREAMING and time.monotonic() < self.until and self.after.queue not in paused
+        )
+
+
+class Look(msgspec.Struct, frozen=True):
+    """What a claim knows before it begins; the fields are the columns of the query ``look``."""
+
+    now: int
+    expires_at: int | None
+    again: int
+    due: int | None
+    expires: int | None
+    pauses: int
+
+    @property
+    def live(self) -> bool:
+        return self.expires_at is not None and self.expires_at > self.now
+
+
+class MySQLClaiming(MySQLCore, Consuming):
+    """The steps of a claim."""
+
+    def __init__(self, retention: Retention, clock: Clock | None, prefix: str) -> None:
+        super().__init__(retention, clock, prefix)
+        self._streams: dict[Line, Stream] = {}
+
+    @operation(writes=True)
+    def claim(self, request: ClaimRequest) -> Steps[Claim]:
+        """Promote what is due, then take jobs."""
+        deltas: Deltas = {}
+        look = yield from self.looked(request)
+        claim = yield from self.given(request, look, look.due, deltas)
+        yield from self.counted(deltas)
+        return claim
+
+    def promoted(self, limit: int, now: int) -> Steps[int]:
+        """Make due jobs available."""
+        first: list[Row] = yield self.sql["next_due"]()
+        if not first or first[0][0] > now:
+            return 0
+        return (yield from self._promoted(limit, first[0][0], now))
+
+    def expired(self, limit: int, now: int, deltas: Deltas) -> Steps[int]:
+        """Cancel jobs that may not start any more."""
+        rows: list[Row] = yield self.sql["expiring"](now=now, limit=limit)
+        if rows:
+            ids = self.ids([row[0] for row in rows])
+            jobs: list[Row] = yield self.sql["expired"](ids=ids, now=now)
+            yield from self.cancelled(jobs, "expired", now, deltas)
+            yield self.sql["expiry_remove"](ids=ids, now=now)
+        return len(rows)
+
+    def claims(self, rows: list[Row]) -> tuple[Claimed, ...]:
+        """Rows of the queries ``ready_...`` and ``claimed_again``: their numbers come as one text.
+
+        A driver that is written in Python takes a microsecond for each column.
+        """
+        records: list[Claimed] = []
+        for job_id, kind, queue, payload, numbers, budgets, tags, meta in rows:
+            (
+                run, priority, failures, interruptions, max_attempts, scheduled_at, created_at,
+                claimed_at, timeout, keep_result,
+            ) = _NUMBERS.decode(numbers)  # fmt: skip
+            records.append(
+                Claimed(
+                    job_id, run, kind, queue, payload, priority, failures, interruptions,
+                    max_attempts, scheduled_at, created_at, claimed_at, timeout, keep_result,
+                    budgets, () if tags is None else _TAGS.decode(tags), meta,
+                )
+            )  # fmt: skip
+        return tuple(records)
+
+    def looked(self, request: ClaimRequest) -> Steps[Look]:
+        """What a claim has to know first; holds the process until the operation ends."""
+        rows: list[Row] = yield self.sql["look"](
+            now=None if self.clock is None else self.clock.wall_us(),
+            process_id=request.process_id,
+            claim_id=request.claim_id,
+        )
+        return Look(*rows[0])
+
+    def given(
+        self, request: ClaimRequest, look: Look, due: int | None, deltas: Deltas
+    ) -> Steps[Claim]:
+        """The claim itself; ``due``: when the next job falls due, or earlier."""
+        now = look.now
+        if not look.live:
+            return Claim(live=False)
+        rows: list[Row]
+        if look.again:
+            rows = yield self.sql["claimed_again"](
+                process_id=request.process_id, claim_id=request.claim_id
+            )
+            return Claim(live=True, jobs=self.claims(rows))
+        if due is not None and due <= now:
+            yield from self._promoted(STEP, due, now)
+        if look.expires is not None and look.expires <= now:
+            for _ in range(ROUNDS):
+                if (yield from self.expired(STEP, now, deltas)) < STEP:
+                    break
+            else:
+                # So many have expired that the others would have to be searched for: come again.
+                return Claim(live=True, due_in=0)
+        rows = (yield from self._wanted(request, look)) if request.wanted > 0 else []
+        if rows:
+            yield self.sql["take"](
+                process_id=request.process_id,
+                claim_id=request.claim_id,
+                now=now,
+                ids=self.ids([row[0] for row in rows]),
+            )
+        due_in = None
+        if len(rows) < request.wanted:
+            first: list[Row] = yield self.sql["next_due"]()
+            due_in = max(0, first[0][0] - now) if first else None
+        return Claim(live=True, jobs=self.claims(rows), due_in=due_in)
+
+    # --- helpers ---
+
+    def _promoted(self, limit: int, first: int, now: int) -> Steps[int]:
+        rows: list[Row] = yield self.sql["due"](first=first, now=now, limit=limit)
+        if rows:
+            yield self.sql["promote"](ids=self.ids([row[0] for row in rows]))
+        return len(rows)
+
+    def _wanted(self, request: ClaimRequest, look: Look) -> Steps[list[Row]]:
+        """The rows to claim, in order."""
+        if request.parked_kinds:
+            rows: list[Row] = yield self.sql["ready_parked"](
+                kinds=self.listed(request.parked_kinds),
+                kinds_digest=request.kinds_digest,
+                now=look.now,
+                limit=request.wanted,
+            )
+            return rows
+        paused: frozenset[str] = frozenset()
+        if look.pauses:
+            paused = yield from self.paused(look.now)
+        taken: dict[str, Row] = {}
+        for line in request.lines:
+            stream = self._streams.pop(line, None)
+            if stream is not None and stream.goes_on(request.wanted, paused):
+                front = stream.after
+                yield from self._front([(front, request.wanted)], request.wanted, look.now, taken)
+            if len(taken) < request.wanted:
+                stream = None
+                fronts = yield from self._fronts(line, paused)
+                # A queue may be on two lines: what the first has is held by us, and found again.
+                yield from self._from_line(fronts, request.wanted, look.now, taken)
+                if len(fronts) == 1:
+                    stream = Stream(fronts[0], time.monotonic() + STREAMED)
+            if len(taken) == request.wanted:
+                if stream is not None:
+                    last = next(reversed(taken.values()))
+                    after = Place(*_order(last), stream.after.queue)
+                    self._streams[line] = Stream(after, stream.until)
+                break
+        return list(taken.values())
+
+    def _fronts(self, line: Line, paused: frozenset[str]) -> Steps[list[Place]]:
+        """Where the first job of each queue of a line stands, in their common order."""
+        rows: list[Row]
+        queues: Sequence[str] | None = names(line)
+        if queues is None:
+            rows = yield self.sql["ready_fronts"]()
+            queues = chosen(line, [queue for queue, _ in rows])
+        else:
+            rows = yield self.sql["ready_fronts_of"](queues=self.listed(queues))
+        served = frozenset(queues) - paused
+        return sorted(
+            _place(queue, front) for queue, front in rows if front is not None and queue in served
+        )
+
+    def _from_line(
+        self, fronts: list[Place], wanted: int, now: int, taken: dict[str, Row]
+    ) -> Steps[None]:
+        """Take the first jobs of several queues in their common order."""
+        if not fronts:
+            return
+        # No more queues than jobs are wanted: those whose first job comes first.
+        heads = yield from self._heads(fronts[:wanted], wanted)
+        shares: dict[str, int] = {}
+        for head in heads:
+            shares[head.queue] = shares.get(head.queue, 0) + 1
+        first = [(front, shares[front.queue]) for front in fronts if front.queue in shares]
+        before = len(taken)
+        yield from self._front(first, wanted, now, taken)
+        # Others may have taken one queue's share away while more stands behind it elsewhere.
+        if len(fronts) > 1 and len(taken) - before < len(heads):
+            for front in fronts:
+                if len(taken) < wanted:
+                    yield from self._front([(front, wanted)], wanted, now, taken)
+
+    def _front(
+        self, shares: Sequence[tuple[Place, int]], wanted: int, now: int, taken: dict[str, Row]
+    ) -> Steps[None]:
+        """Hold the first jobs of each queue, as many as its share, from its first one on."""
+        rows: list[Row] = yield self.sql.fronts(
+            [
+                (now, at.queue, at.place, at.place, at.scheduled_at, at.scheduled_at, at.id, share)
+                for at, share in shares
+            ]
+        )
+        if len(shares) > 1:
+            rows = sorted(rows, key=_order)
+        for row in rows:
+            if len(taken) == wanted:
+                break
+            taken.setdefault(row[0], row)
+
+    def _heads(self, fronts: list[Place], wanted: int) -> Steps[list[Place]]:
+        """Where the first jobs of several queues stand, in their common order."""
+        if len(fronts) == 1:
+            return fronts * wanted
+        # Of each queue a few are read, and more where these turn out to be among the first.
+        each = max(4, 2 * wanted // len(fronts))
+        queues = [front.queue for front in fronts]
+        while True:
+            rows: list[Row] = yield self.sql.heads(queues, each)
+            heads = sorted(Place(*row) for row in rows)
+            read: dict[str, int] = {}
+            # Behind the last one read of a queue there may be better ones than those that follow;
+            # nothing follows the last one wanted.
+            for head in heads[: wanted - 1]:
+                read[head.queue] = read.get(head.queue, 0) + 1
+            if max(read.values(), default=0) < each:
+                return heads[:wanted]
+            each *= 4
+
+
+_TAGS = json.Decoder(tuple[str, ...])
+_NUMBERS = json.Decoder(tuple[int, int, int, int, int, int, int, int, int | None, int | None])
+
+
+def _place(queue: str, front: str) -> Place:
+    place, scheduled_at, job_id = front.split(",")
+    return Place(int(place), int(scheduled_at), job_id, queue)
+
+
+def _order(row: Row) -> tuple[int, int, str]:
+    """Priority, time and id of a row as the queries ``ready_...`` give it."""
+    numbers = _NUMBERS.decode(row[4])
+    return numbers[1], numbers[5], row[0]

@@ -1,0 +1,117 @@
+"""How reports on runs are taken together with a claim: most need no look at their jobs.
+
+A process reports on jobs that it has claimed over this very store, which remembers what the counts
+need of them; none of it can change while a job runs. So successes are written at once, and the
+removal tells by its number whether every lease held. If not, nothing was written and all are looked
+at one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from longshore.core.model import Claimed, Ending, JobState, Lease
+from longshore.core.store import ClaimRequest, Exchanged, Retention, operation
+from longshore.stores.clock import Clock
+from longshore.stores.mysql.claim import MySQLClaiming
+from longshore.stores.mysql.text import RowsQuery
+from longshore.stores.sql.core import Deltas, add
+from longshore.stores.sql.finish import RUNS
+from longshore.stores.sql.statements import UNDO, Row, Steps
+
+#: How many claimed jobs are remembered: many more than a process has at a time.
+REMEMBERED = 20_000
+
+
+class MySQLConsuming(MySQLClaiming):
+    """Claims, endings and leases."""
+
+    def __init__(self, retention: Retention, clock: Clock | None, prefix: str) -> None:
+        super().__init__(retention, clock, prefix)
+        self._claimed: dict[tuple[str, int], Claimed] = {}
+
+    @operation(writes=True)
+    def exchange(self, endings: Sequence[Ending], request: ClaimRequest) -> Steps[Exchanged]:
+        """Finish, then claim, in one commit."""
+        deltas: Deltas = {}
+        # The process before its jobs: the order in which everybody holds things.
+        look = yield from self.looked(request)
+        held: frozenset[Lease] | None = None
+        jobs = self._alike(endings)
+        if jobs:
+            held = yield from self._succeeded(endings, jobs, look.now, deltas)
+            if held is None:
+                yield UNDO
+                deltas.clear()
+                look = yield from self.looked(request)
+        if held is None:
+            held = yield from self.finished(endings, look.now, deltas)
+        again = [ending.at for ending in endings if ending.at is not None]
+        due = min(again if look.due is None else [look.due, *again], default=None)
+        claim = yield from self.given(request, look, due, deltas)
+        yield from self.counted(deltas)
+        return Exchanged(held, claim)
+
+    def claims(self, rows: list[Row]) -> tuple[Claimed, ...]:
+        """What rows of a claim say, remembered for the reports on them."""
+        records = super().claims(rows)
+        if len(self._claimed) > REMEMBERED:
+            self._claimed.clear()
+        self._claimed.update(((job.id, job.run), job) for job in records)
+        return records
+
+    # --- helpers ---
+
+    def _alike(self, endings: Sequence[Ending]) -> list[Claimed]:
+        """What is remembered of jobs that all just succeeded in the same run of one process."""
+        jobs = [
+            self._claimed.pop((ending.lease.job_id, ending.lease.run), None) for ending in endings
+        ]
+        alike = len({(ending.lease.process_id, ending.lease.run) for ending in endings}) == 1
+        if not (alike and all(map(_plain, endings))):
+            return []
+        known = [job for job in jobs if job is not None]
+        # A job that is reported on twice is there only once.
+        return known if len(known) == len(endings) else []
+
+    def _succeeded(
+        self, endings: Sequence[Ending], jobs: list[Claimed], now: int, deltas: Deltas
+    ) -> Steps[frozenset[Lease] | None]:
+        """Write that jobs have succeeded; ``None`` if not every lease held: undo it then."""
+        for job in jobs:
+            if self.kept_until("succeeded", job.keep_result, now) != now:
+                add(deltas, job.queue, job.kind, "succeeded", 1)
+        if deltas:
+            yield from self._silent(endings, now)
+        lease = endings[0].lease
+        removed: int = yield self.sql["remove_alike"](
+            ids=self.ids([job.id for job in jobs]), process_id=lease.process_id, run=lease.run
+        )
+        if removed < len(jobs):
+            return None
+        return frozenset(ending.lease for ending in endings)
+
+    def _silent(self, endings: Sequence[Ending], now: int) -> Steps[None]:
+        kept = self.kept["succeeded"]
+        by_result: dict[bytes | None, list[str]] = {}
+        for ending in endings:
+            by_result.setdefault(ending.result, []).append(ending.lease.job_id)
+        if len(by_result) <= RUNS:
+            for result, ids in by_result.items():
+                yield self.sql["end_plain"](ids=self.ids(ids), result=result, now=now, kept=kept)
+        else:
+            results = [(ending.lease.job_id, ending.result) for ending in endings]
+            query = self.sql["end_results"]
+            assert isinstance(query, RowsQuery)  # noqa: S101
+            yield query.many(results, now=now, kept=kept)
+
+
+def _plain(ending: Ending) -> bool:
+    """Whether this run just succeeded, and there is nothing to tell of it but its result."""
+    return (
+        ending.to is JobState.SUCCEEDED
+        and ending.entry is None
+        and not ending.failed
+        and ending.result_error is None
+        and ending.reason is None
+    )

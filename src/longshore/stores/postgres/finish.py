@@ -1,0 +1,101 @@
+"""How a PostgreSQL store takes reports: plain successes of one process in one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from longshore.core.model import Ending, JobState, Lease
+from longshore.core.store import operation
+from longshore.stores.postgres.core import Alone, PostgresCore, Refused
+from longshore.stores.sql.core import Deltas
+from longshore.stores.sql.finish import Finishing
+from longshore.stores.sql.statements import Row, Steps
+
+_SUCCEEDED = JobState.SUCCEEDED
+
+
+class PostgresFinishing(PostgresCore, Finishing):
+    """The steps of a report."""
+
+    @operation(writes=True)
+    def finish(self, endings: Sequence[Ending]) -> Steps[frozenset[Lease]]:
+        """Report ends, in any mixture."""
+        if not endings:
+            return frozenset()
+        reports = alike(endings, endings[0].lease.process_id) if self.quick else None
+        if reports is not None:
+            hint = self.hint(end=True)
+            try:
+                yield Alone(
+                    self.sql["end_plain"],
+                    {**self.ending(), **reports, "strict": True, "notify": hint},
+                )
+            except Refused:
+                pass
+            else:
+                return frozenset([ending.lease for ending in endings])
+        now = yield from self.time()
+        held = yield from self.finished(endings, now, {})
+        if held:
+            yield from self.told()
+        return held
+
+    def successes(
+        self,
+        endings: Sequence[Ending],
+        held: list[Lease],
+        now: int,  # noqa: ARG002 - the statement knows
+        deltas: Deltas,  # noqa: ARG002 - counted there
+    ) -> Steps[list[Ending]]:
+        """Those that just succeeded, each process's in one statement; returns what is left."""
+        if len({ending.lease.job_id for ending in endings}) < len(endings):
+            return list(endings)  # of two reports on one job the first counts
+        left: list[Ending] = []
+        by_process: dict[str, list[Ending]] = {}
+        for ending in endings:
+            if plain(ending):
+                by_process.setdefault(ending.lease.process_id, []).append(ending)
+            else:
+                left.append(ending)
+        for process_id, reported in by_process.items():
+            rows: list[Row] = yield self.sql["end_plain"](
+                **self.ending(), **_reports(reported, process_id), strict=False, notify=False
+            )
+            gone: list[str] | None = rows[0][1]
+            ended = frozenset(gone or ()) if rows[0][0] < len(reported) else None
+            for ending in reported:
+                if ended is None or ending.lease.job_id in ended:
+                    held.append(ending.lease)
+                else:
+                    left.append(ending)
+        return left
+
+
+def alike(endings: Sequence[Ending], process_id: str) -> dict[str, Any] | None:
+    """Endings as the queries take them, if all are plain successes of one process's jobs."""
+    for ending in endings:
+        if not plain(ending) or ending.lease.process_id != process_id:
+            return None
+    return _reports(endings, process_id)
+
+
+def plain(ending: Ending) -> bool:
+    """Whether this run just succeeded, and there is nothing to tell of it but its result."""
+    return (
+        ending.to is _SUCCEEDED
+        and ending.entry is None
+        and not ending.failed
+        and ending.result_error is None
+        and ending.reason is None
+    )
+
+
+def _reports(endings: Sequence[Ending], process_id: str) -> dict[str, Any]:
+    return {
+        "process_id": process_id,
+        "ids": [ending.lease.job_id for ending in endings],
+        "runs": [ending.lease.run for ending in endings],
+        "results": [e.result if e.result is None else e.result.decode() for e in endings],
+        "count": len(endings),
+    }

@@ -1,0 +1,143 @@
+"""Hears that there is work, or that jobs have ended: a hint only, polling must suffice."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import select
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import psycopg
+from psycopg import sql
+
+from longshore.errors import StoreError
+
+#: How long after a hint to look again, seconds: who was not heard because he had just said so.
+ECHOES: Final = (0.008, 0.03)
+#: How long a server is left alone that could not be reached, seconds.
+LEAVE_ALONE: Final = 1.0
+
+
+class PostgresWatch:
+    """Listens on one connection of its own; without one (``connect`` gives none) only waits."""
+
+    def __init__(self, connect: Callable[[], psycopg.Connection[Any] | None], channel: str) -> None:
+        self._connect = connect
+        self._channel = channel
+        self._connection: psycopg.Connection[Any] | None = None
+        self._pid = os.getpid()
+        self._woken, self._waker = os.pipe()
+        os.set_blocking(self._woken, False)
+        os.set_blocking(self._waker, False)
+        #: Held by who waits; and for a moment by who wakes or closes.
+        self._waiting = threading.Lock()
+        self._mouth = threading.RLock()
+        self._closed = False
+        self._deaf = False
+        self._next_try = 0.0
+        self._echoes: list[float] = []
+
+    def wait(self, timeout: float) -> bool:
+        """Block until a hint comes, or :meth:`wake`, or the time is over."""
+        end = time.monotonic() + timeout
+        with self._waiting:
+            while not self._closed:
+                listening = self._listening()
+                now = time.monotonic()
+                if self._echoes and self._echoes[0] <= now:
+                    self._echoes.pop(0)
+                    return True
+                until = min(end, self._echoes[0]) if self._echoes else end
+                woken, heard = self._look(listening, max(0.0, until - now))
+                if woken:
+                    return False
+                if heard:
+                    now = time.monotonic()
+                    self._echoes = [now + echo for echo in ECHOES]
+                    return True
+                if time.monotonic() >= end:
+                    return False
+            return False
+
+    def wake(self) -> None:
+        """End the present or next wait."""
+        with self._mouth:
+            if not self._closed:
+                self._prod()
+
+    def close(self) -> None:
+        """Listen no more; a wait ends at once."""
+        with self._mouth:
+            if self._closed:
+                return
+            self._closed = True
+            self._prod()
+        with self._waiting:
+            self._disconnect()
+            os.close(self._waker)
+            os.close(self._woken)
+
+    def _look(self, listening: psycopg.Connection[Any] | None, seconds: float) -> tuple[bool, bool]:
+        """Whether we were woken, and whether there was a hint, after so many seconds at most."""
+        poll = select.poll()
+        poll.register(self._woken, select.POLLIN)
+        if listening is not None:
+            poll.register(listening.fileno(), select.POLLIN)
+        ready = {handle for handle, _ in poll.poll(math.ceil(seconds * 1000))}
+        if self._woken in ready:
+            self._drain()
+            return True, False
+        return False, bool(ready) and listening is not None and self._heard(listening)
+
+    def _prod(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # full: it is awake
+            os.write(self._waker, b"\0")
+
+    def _listening(self) -> psycopg.Connection[Any] | None:
+        if self._pid != os.getpid():  # after a fork the connection is the parent's
+            self._connection = None
+            self._pid = os.getpid()
+        if self._connection is not None or self._deaf or time.monotonic() < self._next_try:
+            return self._connection
+        try:
+            connection = self._connect()
+            if connection is None:
+                self._deaf = True
+                return None
+            connection.execute(sql.SQL("listen {}").format(sql.Identifier(self._channel)))
+        except (psycopg.Error, StoreError):
+            self._next_try = time.monotonic() + LEAVE_ALONE
+            return None
+        self._connection = connection
+        # What came before is not heard of any more.
+        self._echoes = [time.monotonic()]
+        return connection
+
+    def _heard(self, connection: psycopg.Connection[Any]) -> bool:
+        heard = False
+        try:
+            connection.pgconn.consume_input()
+            while connection.pgconn.notifies() is not None:
+                heard = True
+        except psycopg.Error:
+            self._disconnect()
+            self._next_try = time.monotonic() + LEAVE_ALONE / 10
+        return heard
+
+    def _drain(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._woken, 512):
+                pass
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            self.close()

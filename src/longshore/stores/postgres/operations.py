@@ -1,0 +1,200 @@
+"""What a PostgreSQL store does in its own way beside claims and reports: bulk, looking, pruning."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+from msgspec import json
+
+from longshore.core.model import LIVE, Inserted, JobRecord, NewJob
+from longshore.core.store import operation
+from longshore.stores.postgres.claim import PostgresClaiming
+from longshore.stores.postgres.core import DAY, Alone, Copy, PostgresCore, Refused, literal
+from longshore.stores.sql.core import TEXT
+from longshore.stores.sql.inspect import ENDED_TEXT, Inspecting
+from longshore.stores.sql.operations import Consuming, Maintaining, Producing
+from longshore.stores.sql.statements import REPEATED, Row, Statement, Steps, as_json
+
+#: So many jobs and more are sent as a stream of rows.
+BULK: Final = 200
+
+#: Partitions are made for so many days ahead.
+AHEAD: Final = 3
+#: A day with more ended jobs than this is not pruned job by job: it goes all at once, at most a day
+#: later than its last job could.
+BIG_DAY: Final = 20_000
+
+#: A lock that could not be had at once: somebody reads the whole history just now.
+_LATER: Final = frozenset({"55P03", "40P01"})
+
+_LIVE_TEXT = frozenset(TEXT[state] for state in LIVE)
+
+
+class PostgresProducing(PostgresCore, Producing):
+    """Storing jobs."""
+
+    @operation(writes=True)
+    def insert(self, jobs: Sequence[NewJob]) -> Steps[Sequence[Inserted]]:
+        """Store jobs, all or none."""
+        if not jobs:
+            return []
+        again: bool = yield REPEATED
+        if self.quick and not again and len(jobs) < BULK and all(job.fresh for job in jobs):
+            try:
+                rows: list[Row] = yield self._insertion(jobs, alone=True)
+            except Refused:
+                pass
+            else:
+                if rows[0][0] == len(jobs):
+                    return [Inserted(job.id) for job in jobs]
+        return (yield from self.stored(jobs, again=again))
+
+    def inserted(self, jobs: Sequence[NewJob]) -> Steps[int]:
+        """Write jobs, unless they wait or run already; how many were written."""
+        if not jobs:
+            return 0
+        rows: list[Row]
+        if len(jobs) < BULK or not self.quick:
+            rows = yield self._insertion(jobs, alone=False)
+            written: int = rows[0][0]
+            return written
+        try:
+            yield Copy(self.sql["copy"], [_row(job) for job in jobs])
+        except Exception as error:
+            if getattr(error, "sqlstate", None) == "23505":
+                return 0  # one of them was there, so that nothing was written
+            raise
+        yield from self.told()
+        return len(jobs)
+
+    def _insertion(self, jobs: Sequence[NewJob], *, alone: bool) -> Statement:
+        kind = Alone if alone else Statement
+        params: dict[str, Any] = {"channel": self.channel, "notify": self.hint()}
+        if len(jobs) == 1:
+            params.update(zip(_COLUMNS, _row(jobs[0]), strict=True))
+            return kind(self.sql["insert_one"], params)
+        columns = zip(*map(_row, jobs), strict=True)
+        params.update(zip(_COLUMNS, map(list, columns), strict=True))
+        params.update(count=len(jobs), strict=alone)
+        return kind(self.sql["insert"], params)
+
+
+_COLUMNS = tuple(f"c{number}" for number in range(14))
+
+
+def _row(job: NewJob) -> Row:
+    return (
+        job.id,
+        TEXT[job.state],
+        job.queue,
+        job.priority,
+        job.scheduled_at,
+        job.max_attempts,
+        job.created_at,
+        job.keep_result,
+        job.kind,
+        job.payload.decode(),
+        job.expires_at,
+        job.timeout,
+        as_json(job.tags) if job.tags else None,
+        json.encode(job.meta).decode() if job.meta else None,
+    )
+
+
+class PostgresConsuming(PostgresClaiming, Consuming):
+    """Claims, endings and leases."""
+
+
+class PostgresInspecting(PostgresCore, Inspecting):
+    """Records, counts, verbs, queues and processes."""
+
+    ends: ClassVar[tuple[str, str]] = (
+        "00000000-0000-0000-0000-000000000000",
+        "ffffffff-ffff-ffff-ffff-ffffffffffff",
+    )
+    counts: ClassVar[Mapping[str, frozenset[str]]] = {
+        "count_ended": ENDED_TEXT,
+        "count_live": _LIVE_TEXT,
+    }
+
+    def records(self, ids: Sequence[str]) -> Steps[Mapping[str, JobRecord]]:
+        """Live and ended jobs in one statement."""
+        wanted = self.ids(list(dict.fromkeys(ids)))
+        rows: list[Row] = yield Alone(self.sql["get"], {"ids": wanted})
+        return {row[0]: self.record(row) for row in rows}
+
+    def record(self, row: Row) -> JobRecord:
+        """A row of the query ``get``: the record's fields in order, JSON as text."""
+        values = list(row)
+        for place in _BYTES:
+            value = values[place]
+            values[place] = None if value is None else value.encode()
+        return super().record(tuple(values))
+
+
+_BYTES = tuple(JobRecord.__struct_fields__.index(name) for name in ("payload", "result"))
+
+
+class PostgresMaintaining(PostgresCore, Maintaining):
+    """Pruning by whole days, and what the days need."""
+
+    @operation(writes=True)
+    def prune(self, limit: int) -> Steps[int]:
+        """Drop days that are past their retention, delete other such jobs, the oldest first."""
+        now = yield from self.time()
+        rows: list[Row] = yield self.sql["days"]()
+        days: dict[int, int] = dict(rows)
+        removed, may = yield from self._kept_up(days, now)
+        rows = yield self.sql["prune_rest"](now=now, limit=limit)
+        gone: int = rows[0][0]
+        small = [day for day, jobs in days.items() if jobs > 0 and (jobs <= BIG_DAY or not may)]
+        if small and gone < limit:
+            rows = yield self.sql["prune_days"](days=small, now=now, limit=limit - gone)
+            gone += rows[0][0]
+        yield self.sql["fold"]()
+        return removed + gone
+
+    def _kept_up(self, days: dict[int, int], now: int) -> Steps[tuple[int, bool]]:
+        """Make the days to come and drop those that are over.
+
+        The answer: how many jobs went with them, and whether days are dropped at all.
+        """
+        today = now // DAY
+        missing = [day for day in range(today, today + AHEAD) if day not in days]
+        # Jobs of a day end until the next has passed, and are kept for a day at least.
+        over = [day for day in days if day < today - 2]
+        if not (missing or over):
+            return 0, True
+        rows: list[Row] = yield self.sql["may_partition"]()
+        if not rows[0][0]:
+            return 0, False  # without the right to: such jobs are deleted one by one
+        for day in missing:
+            yield from self._carefully([literal(self.sql[n], day=day)() for n in _MAKE_DAY])
+        removed = 0
+        for day in over:
+            rows = yield self.sql["day_kept"](day=day, now=now)
+            if not rows[0][0] and (
+                yield from self._carefully([literal(self.sql[n], day=day)() for n in _DROP_DAY])
+            ):
+                yield self.sql["forget_day"](day=day)
+                removed += days.pop(day)
+        return removed, True
+
+    def _carefully(self, statements: Sequence[Any]) -> Generator[Any, Any, bool]:
+        """Change tables, unless somebody holds them: then it is left for the next time."""
+        yield self.sql["savepoint"]()
+        try:
+            for statement in statements:
+                _: Any = yield statement
+        except Exception as error:
+            if getattr(error, "sqlstate", None) not in _LATER:
+                raise
+            yield self.sql["savepoint_undo"]()
+            return False
+        yield self.sql["savepoint_release"]()
+        return True
+
+
+_MAKE_DAY = ("patience", "make_day", "make_day_index", "attach_day")
+_DROP_DAY = ("patience", "drop_day")

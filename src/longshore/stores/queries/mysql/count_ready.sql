@@ -1,0 +1,6 @@
+-- How many jobs of each queue and kind are ready to run; the index alone is read.
+select line, kind, 'available', count(*) from longshore_job
+where line >= '0' and line < '{'
+  and (coalesce%(queues)s is null or line in %(queues)s)
+  and (coalesce%(kinds)s is null or kind in %(kinds)s)
+group by line, kind;

@@ -1,0 +1,7 @@
+-- Every registered process, and how many jobs it runs.
+select p.id, p.app, p.name, p.host, p.pid, p.queues, p.kinds, p.slots, p.embedded, p.started_at,
+       p.seen_at, p.expires_at - %(lease_now)s, (
+           select count(*) from longshore_job as j where j.line = concat('~', p.id)
+       )
+from longshore_process as p
+order by p.id;

@@ -1,0 +1,3 @@
+-- Make timed jobs available; they keep the time at which they were due.
+update longshore_job set state = 'available', line = queue, place = priority
+where id in %(ids)s;

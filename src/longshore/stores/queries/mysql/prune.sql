@@ -1,0 +1,2 @@
+-- Delete ended jobs.
+delete from longshore_ended where id in %(rowids)s;

@@ -1,0 +1,5 @@
+-- What a person's order has to know of live jobs.
+select id, state, queue, kind, keep_result, runs from longshore_job
+where id in %(ids)s
+order by id
+for update;

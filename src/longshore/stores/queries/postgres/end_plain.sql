@@ -1,0 +1,54 @@
+-- Move jobs that this process runs, and that just succeeded, to those that have ended, if they are
+-- kept at all. The answer says how many there were and, when some were not, which; with `strict`
+-- it is an error then, and nothing has happened. That somebody wants one to end comes too late.
+with t as materialized (
+    select coalesce(
+        %(now)s::bigint, (extract(epoch from clock_timestamp()) * 1000000)::bigint
+    ) as now
+), days as materialized (
+    select
+        case when to_regclass('longshore_ended_d' || %(today)s::integer) is not null
+            then %(today)s::integer end as today,
+        case when to_regclass('longshore_ended_d' || (%(today)s::integer - 1)) is not null
+            then %(today)s::integer - 1 end as yesterday
+), ending as materialized (
+    -- By itself, so that jobs are looked up by their ids and by nothing else.
+    select id, run, result, 'running'::text as state, %(process_id)s::text as process_id
+    from unnest(%(ids)s::uuid[], %(runs)s::integer[], %(results)s::text[])
+        as e (id, run, result)
+), gone as (
+    delete from longshore_job as j
+    using ending as e
+    where j.id = e.id and j.run = e.run and j.claimed_by = e.process_id and j.state = e.state
+    returning j.*, e.result,
+        case when %(kept)s::bigint is null or j.keep_result is null then null
+            else greatest(%(kept)s::bigint, j.keep_result) end as kept_for
+), kept as (
+    insert into longshore_ended (
+        id, day, state, queue, kind, kept_until, finalized_at, run, claimed_by, claimed_at,
+        attempted_at, failures, interruptions, max_attempts, priority, scheduled_at, created_at,
+        expires_at, timeout, keep_result, tags, result, meta, progress, runs, payload
+    )
+    select
+        g.id,
+        case when g.kept_for > %(near)s::bigint or g.kept_for is null
+                or g.id < %(from_yesterday)s::uuid or g.id >= %(from_tomorrow)s::uuid then null
+            when g.id < %(from_today)s::uuid then d.yesterday else d.today end,
+        'succeeded', g.queue, g.kind, t.now + g.kept_for, t.now, g.run, g.claimed_by, g.claimed_at,
+        g.attempted_at, g.failures, g.interruptions, g.max_attempts, g.priority, g.scheduled_at,
+        g.created_at, g.expires_at, g.timeout, g.keep_result, g.tags, g.result, g.meta, g.progress,
+        g.runs, g.payload
+    from gone as g, t, days as d
+    where g.kept_for is distinct from 0
+    returning day, queue, kind
+), counted as (
+    insert into longshore_count (jobs, day, queue, kind, state)
+    select count(*), day, queue, kind, 'succeeded' from kept group by day, queue, kind
+)
+select
+    case when %(strict)s and count(*) < %(count)s
+        then concat('longshore: ', count(*), ' of ', %(count)s::integer, ' leases hold')::integer
+        else count(*) end,
+    case when count(*) < %(count)s then array_agg(id::text) end,
+    case when %(notify)s then pg_notify(%(channel)s, '')::text end
+from gone;

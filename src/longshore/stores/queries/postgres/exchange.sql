@@ -1,0 +1,139 @@
+-- Move jobs that just succeeded to those that have ended, and claim jobs of a line whose jobs are
+-- all in one queue, in one statement. Where something else has to be done first it does nothing.
+-- When not all of the leases hold it is an error, and nothing has happened.
+with recursive t as materialized (
+    select coalesce(
+        %(now)s::bigint, (extract(epoch from clock_timestamp()) * 1000000)::bigint
+    ) as now
+), days as materialized (
+    select
+        case when to_regclass('longshore_ended_d' || %(today)s::integer) is not null
+            then %(today)s::integer end as today,
+        case when to_regclass('longshore_ended_d' || (%(today)s::integer - 1)) is not null
+            then %(today)s::integer - 1 end as yesterday
+), process as materialized (
+    -- Held until the commit: nobody takes the lease away while jobs are claimed under it.
+    select 1 from longshore_process
+    where id = %(process_id)s
+      and expires_at > coalesce(
+          %(now)s::bigint, (extract(epoch from clock_timestamp()) * 1000000)::bigint
+      )
+    for share
+), found (name) as (
+    (
+        select queue from longshore_job
+        where state = 'available' and parked is null and %(any)s
+        order by queue limit 1
+    )
+    union all
+    select (
+        select queue from longshore_job
+        where state = 'available' and parked is null and queue > found.name
+        order by queue limit 1
+    )
+    from found where found.name is not null
+), there (name) as (
+    select name from found
+    where name = any(%(names)s::text[])
+       or exists (select from unnest(%(starts)s::text[]) as s (text) where starts_with(name, text))
+    union all
+    select n.name from unnest(%(names)s::text[]) as n (name)
+    where not %(any)s and exists (
+        select from longshore_job
+        where state = 'available' and parked is null and queue = n.name
+    )
+), served as materialized (
+    select name from there
+    where name <> all(%(but_names)s::text[])
+      and not exists (
+          select from unnest(%(but_starts)s::text[]) as s (text) where starts_with(name, text)
+      )
+      and not exists (
+          select from longshore_queue as q
+          where q.name = there.name
+            and (q.paused_until is null or q.paused_until > (select now from t))
+      )
+    limit 2
+), gate as materialized (
+    select d.due_at, s.name,
+        (select count(*) from process) = 1 and s.queues <= 1
+        and (d.due_at is null or d.due_at > t.now)
+        and not exists (
+            select from longshore_job
+            where expires_at is not null and attempted_at is null
+              and expires_at <= (select now from t)
+        )
+        and not exists (
+            select from longshore_job
+            where state = 'running' and claimed_by = %(process_id)s and claim_id = %(claim_id)s
+        ) as open
+    from t,
+        (select min(name) as name, count(*) as queues from served) as s,
+        (
+            select (
+                select scheduled_at from longshore_job
+                where state in ('scheduled', 'retrying')
+                order by scheduled_at limit 1
+            ) as due_at
+        ) as d
+), ending as materialized (
+    -- By itself, so that jobs are looked up by their ids and by nothing else.
+    select id, run, result, 'running'::text as state, %(process_id)s::text as process_id
+    from unnest(%(ids)s::uuid[], %(runs)s::integer[], %(results)s::text[])
+        as e (id, run, result)
+), gone as (
+    delete from longshore_job as j
+    using ending as e
+    where j.id = e.id and j.run = e.run and j.claimed_by = e.process_id and j.state = e.state
+      and (select open from gate)
+    returning j.*, e.result,
+        case when %(kept)s::bigint is null or j.keep_result is null then null
+            else greatest(%(kept)s::bigint, j.keep_result) end as kept_for
+), kept as (
+    insert into longshore_ended (
+        id, day, state, queue, kind, kept_until, finalized_at, run, claimed_by, claimed_at,
+        attempted_at, failures, interruptions, max_attempts, priority, scheduled_at, created_at,
+        expires_at, timeout, keep_result, tags, result, meta, progress, runs, payload
+    )
+    select
+        g.id,
+        case when g.kept_for > %(near)s::bigint or g.kept_for is null
+                or g.id < %(from_yesterday)s::uuid or g.id >= %(from_tomorrow)s::uuid then null
+            when g.id < %(from_today)s::uuid then d.yesterday else d.today end,
+        'succeeded', g.queue, g.kind, t.now + g.kept_for, t.now, g.run, g.claimed_by, g.claimed_at,
+        g.attempted_at, g.failures, g.interruptions, g.max_attempts, g.priority, g.scheduled_at,
+        g.created_at, g.expires_at, g.timeout, g.keep_result, g.tags, g.result, g.meta, g.progress,
+        g.runs, g.payload
+    from gone as g, t, days as d
+    where g.kept_for is distinct from 0
+    returning day, queue, kind
+), counted as (
+    insert into longshore_count (jobs, day, queue, kind, state)
+    select count(*), day, queue, kind, 'succeeded' from kept group by day, queue, kind
+), picked as materialized (
+    select ctid as place from longshore_job
+    where state = 'available' and parked is null and queue = (select name from gate where open)
+    order by priority, scheduled_at, id
+    limit %(wanted)s
+    for update skip locked
+), taken as (
+    update longshore_job as j
+    set state = 'running', run = j.run + 1, claimed_by = %(process_id)s,
+        claim_id = %(claim_id)s, claimed_at = t.now, attempted_at = coalesce(j.attempted_at, t.now)
+    from t where j.ctid = any(array(select place from picked))
+    returning j.id::text, j.run, j.kind, j.queue, j.payload, j.priority, j.failures, j.interruptions,
+        j.max_attempts, j.scheduled_at, j.created_at, j.claimed_at, j.timeout, j.keep_result,
+        j.budgets, j.tags, j.meta
+), held as (
+    select
+        case when gate.open and gone.jobs < %(count)s
+            then concat(
+                'longshore: ', gone.jobs, ' of ', %(count)s::integer, ' leases hold'
+            )::integer
+            else gone.jobs end as jobs,
+        case when %(notify)s then pg_notify(%(channel)s, '')::text end as told
+    from gate, (select count(*) as jobs from gone) as gone
+)
+select gate.open, held.jobs, case when gate.due_at is not null then greatest(0, gate.due_at - t.now) end, taken.*
+from t cross join gate cross join held left join taken on true
+order by taken.priority, taken.scheduled_at, taken.id;

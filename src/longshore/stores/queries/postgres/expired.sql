@@ -1,0 +1,7 @@
+-- Jobs that were never started and may not start any more.
+select id::text, state, queue, kind, keep_result, runs
+from longshore_job
+where expires_at is not null and attempted_at is null and expires_at <= %(now)s
+order by expires_at
+limit %(limit)s
+for update skip locked;

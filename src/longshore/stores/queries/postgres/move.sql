@@ -1,0 +1,2 @@
+-- Put jobs into another queue.
+update longshore_job set queue = %(queue)s where id = any(%(ids)s::uuid[]);

@@ -1,0 +1,2 @@
+-- What follows may be undone alone.
+savepoint longshore;

@@ -1,0 +1,18 @@
+-- Begin runs of the first jobs of one queue under one process's lease.
+with picked as materialized (
+    select ctid as place from longshore_job
+    where state = 'available' and parked is null and queue = %(queue)s
+    order by priority, scheduled_at, id
+    limit %(wanted)s
+    for update skip locked
+), taken as (
+    update longshore_job as j
+    set state = 'running', run = j.run + 1, claimed_by = %(process_id)s,
+        claim_id = %(claim_id)s, claimed_at = %(now)s, attempted_at = coalesce(j.attempted_at, %(now)s), parked = null,
+        parked_by = null
+    where j.ctid = any(array(select place from picked))
+    returning j.id::text, j.run, j.kind, j.queue, j.payload, j.priority, j.failures, j.interruptions,
+        j.max_attempts, j.scheduled_at, j.created_at, j.claimed_at, j.timeout, j.keep_result,
+        j.budgets, j.tags, j.meta
+)
+select * from taken order by priority, scheduled_at, id;

@@ -1,0 +1,278 @@
+"""What workers ask of Redis: each operation one script, without any I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+from msgspec import json, msgpack
+
+from longshore.core.model import (
+    TRANSITIONS,
+    Ending,
+    JobState,
+    Lease,
+    Patch,
+)
+from longshore.core.store import (
+    Beat,
+    Claim,
+    ClaimRequest,
+    Exchanged,
+    Line,
+    NewProcess,
+    Orders,
+    Rescue,
+    Rescued,
+    operation,
+)
+from longshore.stores.lines import names
+from longshore.stores.redis.producing import Core
+from longshore.stores.redis.scripts import SCRIPTS, Steps, Value
+from longshore.stores.redis.words import TEXT, claimed, text, word
+
+
+class Consuming(Core):
+    """Claims, endings and leases."""
+
+    @operation(writes=True)
+    def register(self, process: NewProcess) -> Steps[None]:
+        """Create a process's record and lease."""
+        yield SCRIPTS["register"](word(process.id), json.encode(process), process.lease)
+
+    @operation(writes=True)
+    def claim(self, request: ClaimRequest) -> Steps[Claim]:
+        """Promote what is due, then take jobs."""
+        return _claim((yield SCRIPTS["claim"](*self._request(request))))
+
+    @operation(writes=True)
+    def finish(self, endings: Sequence[Ending]) -> Steps[frozenset[Lease]]:
+        """Report ends, in any mixture."""
+        if not endings:
+            return frozenset()
+        args, order = _report(endings)
+        return _held(order, (yield SCRIPTS["finish"](*args)))
+
+    @operation(writes=True)
+    def exchange(self, endings: Sequence[Ending], request: ClaimRequest) -> Steps[Exchanged]:
+        """Finish, then claim, in one script."""
+        if not endings:
+            return Exchanged(frozenset(), _claim((yield SCRIPTS["claim"](*self._request(request)))))
+        args, order = _report(endings)
+        refused, claim = yield SCRIPTS["exchange"](*self._request(request), *args)
+        return Exchanged(_held(order, refused), _claim(claim))
+
+    @operation(writes=True)
+    def save(self, patches: Sequence[Patch]) -> Steps[frozenset[Lease]]:
+        """Write progress of running jobs."""
+        args: list[Value] = []
+        for patch in patches:
+            lease = patch.lease
+            head = f"running {lease.run} {word(lease.process_id)} "
+            args += (lease.job_id, head, json.encode(patch.progress))
+        return _held([patch.lease for patch in patches], (yield SCRIPTS["save"](*args)))
+
+    @operation(writes=True)
+    def beat(self, beat: Beat) -> Steps[Orders]:
+        """Renew leases, give back claims that never arrived, fetch orders."""
+        args: list[Value] = []
+        for child in beat.processes:
+            args += (word(child.id), child.oldest_claim)
+        lease = "" if beat.lease is None else beat.lease
+        lost, cancels, kinds = yield SCRIPTS["beat"](lease, *args)
+        return Orders(
+            lost=frozenset(map(text, lost)),
+            cancels=tuple(
+                Lease(job_id.decode(), text(process), int(run))
+                for job_id, process, run in _threes(cancels)
+            ),
+            parked_kinds=frozenset(map(text, kinds)),
+        )
+
+    def _request(self, request: ClaimRequest) -> list[Value]:
+        rest = _packed(
+            request.lines, request.parked_kinds, word(request.kinds_digest), tuple(self.ears)
+        )
+        return [word(request.process_id), request.claim_id, request.wanted, rest]
+
+
+class Maintaining(Core):
+    """Bounded and idempotent; any process may call these at any time."""
+
+    @operation(writes=True)
+    def elect(self, process_id: str, lease: int) -> Steps[bool]:
+        """Become or stay the one that prunes."""
+        elected: int = yield SCRIPTS["elect"](word(process_id), lease)
+        return elected == 1
+
+    @operation(writes=True)
+    def promote(self, limit: int) -> Steps[int]:
+        """Make due jobs available; cancel those that have expired."""
+        promoted: int = yield SCRIPTS["promote"](limit)
+        return promoted
+
+    @operation(writes=True)
+    def rescue(self, request: Rescue) -> Steps[Rescued]:
+        """Give back running jobs whose process is gone."""
+        dead = "" if request.dead is None else word(request.dead)
+        started = request.started
+        seen = [f"{job_id} {run}" for job_id, run in started or ()]
+        words: list[Any] = yield SCRIPTS["rescue"](
+            dead, request.limit, int(started is not None), *seen
+        )
+        rows = [words[at : at + 4] for at in range(0, len(words), 4)]
+        return Rescued(
+            tuple(
+                Lease(job_id.decode(), text(process), int(run)) for job_id, process, run, _ in rows
+            ),
+            tuple(interrupted == 1 for *_, interrupted in rows),
+        )
+
+    @operation(writes=True)
+    def prune(self, limit: int) -> Steps[int]:
+        """Delete ended jobs past their retention, the oldest first."""
+        pruned: int = yield SCRIPTS["prune"](limit)
+        return pruned
+
+
+@lru_cache(256)
+def _packed(lines: Sequence[Line], kinds: Sequence[str], digest: str, ears: Sequence[str]) -> bytes:
+    """The part of a claim that is the same from one to the next."""
+    return msgpack.encode(
+        [
+            [
+                [
+                    list(map(_pattern, line.queues)),
+                    list(map(_pattern, line.excludes)),
+                    names(line) is None,
+                ]
+                for line in lines
+            ],
+            list(map(word, kinds)),
+            digest,
+            ears,
+        ]
+    )
+
+
+def _pattern(queue: str) -> str:
+    return f"{word(queue[:-1])}*" if queue.endswith("*") and len(queue) > 1 else word(queue)
+
+
+def _claim(answer: Any) -> Claim:
+    if not answer[0]:
+        return Claim(live=False)
+    _, due_in, time, ids, lines, payloads, told = answer
+    now, left = int(time), int(due_in) if due_in else None
+    if not told:
+        jobs = tuple(
+            claimed(job, now, None, None) for job in zip(ids, lines, payloads, strict=True)
+        )
+    else:
+        others = {number: (state, budgets or None) for number, state, budgets in _threes(told)}
+        jobs = tuple(
+            claimed(job, now, *others.get(number, (None, None)))
+            for number, job in enumerate(zip(ids, lines, payloads, strict=True))
+        )
+    return Claim(live=True, jobs=jobs, due_in=left)
+
+
+def _report(endings: Sequence[Ending]) -> tuple[list[Value], list[Lease]]:
+    """The values of the script ``finish``, and the leases in the order in which it counts them."""
+    groups: dict[tuple[str, int], list[str]] = {}
+    order: list[Lease] = []
+    results: list[Value] = []
+    others: list[Ending] = []
+    # Of two reports on one job the first counts, so that these stay in their order.
+    alone = len({ending.lease.job_id for ending in endings}) == len(endings)
+    process, run, ids = "", 0, list[str]()
+    for ending in endings:
+        # Most just succeeded, and have nothing to tell but their result.
+        if (
+            ending.to is not _SUCCEEDED
+            or ending.entry is not None
+            or ending.reason is not None
+            or ending.result_error is not None
+            or ending.failed
+            or ending.interrupted
+            or not alone
+        ):
+            if ending.to not in _ENDS:
+                raise ValueError(f"a run cannot end in the state {ending.to}")
+            others.append(ending)
+            continue
+        lease = ending.lease
+        if lease.run != run or lease.process_id != process:
+            process, run = lease.process_id, lease.run
+            ids = groups.setdefault((process, run), [])
+        ids.append(lease.job_id)
+        order.append(lease)
+        if ending.result is not None:
+            results += (lease.job_id, ending.result)
+    if len(groups) > 1:
+        by_group = {key: number for number, key in enumerate(groups)}
+        order.sort(key=lambda lease: by_group[lease.process_id, lease.run])
+    loose: list[Value] = []
+    head = msgpack.encode(
+        [
+            [(word(process), str(run), len(ids)) for (process, run), ids in groups.items()],
+            len(order),
+            len(results) // 2,
+            [_ending(ending, loose) for ending in others],
+        ]
+    )
+    args: list[Value] = [head]
+    for ids in groups.values():
+        args += ids
+    args += results
+    args += loose
+    return args, order + [ending.lease for ending in others]
+
+
+_SUCCEEDED: Final = JobState.SUCCEEDED
+_ENDS: Final = TRANSITIONS[JobState.RUNNING]
+
+
+def _ending(ending: Ending, loose: list[Value]) -> list[Any]:
+    """An ending as ``scripts/ending.lua`` reads it; numbers as text, for Lua would round them.
+
+    Bytes go into ``loose``, and their number there: Lua's MessagePack has no word for them.
+    """
+    lease = ending.lease
+
+    def put(value: bytes | None) -> int | None:
+        if value is None:
+            return None
+        loose.append(value)
+        return len(loose)
+
+    return [
+        lease.job_id,
+        word(lease.process_id),
+        str(lease.run),
+        TEXT[ending.to],
+        None if ending.at is None else str(ending.at),
+        ending.failed,
+        ending.interrupted,
+        put(None if ending.entry is None else json.encode(ending.entry)),
+        put(ending.result),
+        ending.result_error,
+        ending.reason,
+        put(ending.budgets),
+        ending.parked,
+        word(ending.parked_by or ""),
+        None if ending.queue is None else word(ending.queue),
+        None if ending.priority is None else str(ending.priority),
+    ]
+
+
+def _held(order: Sequence[Lease], refused: Sequence[int]) -> frozenset[Lease]:
+    if not refused:
+        return frozenset(order)
+    not_held = frozenset(refused)
+    return frozenset(lease for number, lease in enumerate(order) if number not in not_held)
+
+
+def _threes(words: list[Any]) -> list[list[Any]]:
+    return [words[at : at + 3] for at in range(0, len(words), 3)]

@@ -1,0 +1,3 @@
+-- uses: more, records
+-- Records by id; false where there is none. ARGV: ids.
+return records(rest(4))

@@ -1,0 +1,290 @@
+-- uses: more, waking, counting, texts, keeping
+-- A job between its lines: read, changed, put where it will be found, counted.
+--
+-- The hash `job` holds for each id one line of words, parted by spaces, written with the job:
+--   state run process claim_id claimed_at attempted_at finalized_at flags queue kind keep_result
+--   failures interruptions priority expires_at parked_by scheduled_at
+--   max_attempts timeout extras
+-- but scheduled_at and created_at, which are different for each job, are at the end of all. `-`
+-- stands for none. Once something has changed, the hash `state` holds the words of the first two
+-- lines as they are now; there `=` stands for what the line in `job` has, so that the jobs of
+-- one claim can have one and the same text. Flags: b has budgets, c asked to end, p parked, w has a
+-- reason; each text is in a hash of its own.
+
+local NAMES = {
+  'state', 'run', 'process', 'claim_id', 'claimed_at', 'attempted_at', 'finalized_at', 'flags',
+  'queue', 'kind', 'keep_result', 'failures', 'interruptions', 'priority', 'expires_at',
+  'parked_by', 'scheduled_at',
+}
+
+local puts, dels, adds, rems, members, deltas = {}, {}, {}, {}, {}, {}
+local stirred, ended = false, false -- somebody may want to know
+
+local function listed(lists, key)
+  local list = lists[key]
+  if not list then
+    list = {}
+    lists[key] = list
+  end
+  return list
+end
+
+local function put(hash, id, value)
+  local list = listed(puts, hash)
+  list[#list + 1] = id
+  list[#list + 1] = value
+end
+
+local function del(hash, id)
+  local list = listed(dels, hash)
+  list[#list + 1] = id
+end
+
+local function add(zset, score, member)
+  local list = listed(adds, zset)
+  list[#list + 1] = score
+  list[#list + 1] = member
+end
+
+local function rem(zset, member)
+  local list = listed(rems, zset)
+  list[#list + 1] = member
+end
+
+local function count(group, state, jobs)
+  local key = group .. ' ' .. state
+  deltas[key] = (deltas[key] or 0) + jobs
+end
+
+-- Write all that was noted, a command for each key. A job may leave a line and come back into it,
+-- and it may be told something before nothing of it is kept: hence the order.
+local function flush()
+  for key, list in pairs(puts) do each('HSET', P .. key, list) end
+  for key, list in pairs(dels) do each('HDEL', P .. key, list) end
+  for key, list in pairs(rems) do
+    each(sub(key, 1, 8) == 'running:' and 'SREM' or 'ZREM', P .. key, list)
+  end
+  for key, list in pairs(adds) do each('ZADD', P .. key, list) end
+  for key, list in pairs(members) do
+    for member in pairs(list) do call('SADD', P .. key, member) end
+  end
+  counted(deltas)
+  puts, dels, adds, rems, members, deltas = {}, {}, {}, {}, {}, {}
+  if stirred or ended then wake(stirred) end
+  stirred, ended = false, false
+end
+
+local function read(id, line, state)
+  local job, number = { id = id }, 0
+  for word in string.gmatch(line, '%S+') do
+    number = number + 1
+    if number == #NAMES then break end
+    job[NAMES[number]] = word
+  end
+  job.scheduled_at = string.match(line, '(%S+) %S+$')
+  if state then
+    number = 0
+    for word in string.gmatch(state, '%S+') do
+      number = number + 1
+      if word ~= '=' then job[NAMES[number]] = word end
+    end
+  end
+  return job
+end
+
+local function line_of(job)
+  local words = {}
+  for number, name in ipairs(NAMES) do words[number] = job[name] end
+  return table.concat(words, ' ')
+end
+
+local function write(job)
+  put('state', job.id, line_of(job))
+end
+
+-- The jobs of these ids, in their order, without those that are not there.
+local function read_all(ids)
+  local jobs, states = {}, values(P .. 'state', ids)
+  for index, line in ipairs(values(P .. 'job', ids)) do
+    if line then jobs[#jobs + 1] = read(ids[index], line, states[index]) end
+  end
+  return jobs
+end
+
+local function has(job, flag)
+  return find(job.flags, flag, 1, true) ~= nil
+end
+
+local function mark(job, flag, on)
+  local others = string.gsub(job.flags, '[' .. flag .. '-]', '')
+  job.flags = on and others .. flag or (others == '' and '-' or others)
+end
+
+-- A text beside the line of words; nil takes it away.
+local function tell(job, flag, hash, text)
+  if text then
+    put(hash, job.id, text)
+    mark(job, flag, true)
+  elseif has(job, flag) then
+    del(hash, job.id)
+    mark(job, flag, false)
+  end
+end
+
+local function group(job)
+  return job.queue .. ' ' .. job.kind
+end
+
+-- Where an available job stands in its line: the score is its priority, the member its due time
+-- and id, so that members of one score are in order as they are.
+local function place_in_line(job)
+  return sub('000000000000000' .. job.scheduled_at, -16) .. job.id
+end
+
+local function parked_line(job)
+  return job.kind .. ' ' .. job.parked_by .. ' ' .. job.queue
+end
+
+local function place(job)
+  if job.state == 'available' then
+    if has(job, 'p') then
+      local line = parked_line(job)
+      add('parked:' .. line, job.priority, place_in_line(job))
+      listed(members, 'parked')[line] = true
+    else
+      add('line:' .. job.queue, job.priority, place_in_line(job))
+      listed(members, 'ready')[job.queue] = true
+    end
+    stirred = true
+  elseif job.state ~= 'waiting' then
+    add('timed', job.scheduled_at, job.id)
+    stirred = true
+  end
+end
+
+local function withdraw(job)
+  if job.state == 'available' then
+    rem(has(job, 'p') and 'parked:' .. parked_line(job) or 'line:' .. job.queue, place_in_line(job))
+  elseif job.state == 'scheduled' or job.state == 'retrying' then
+    rem('timed', job.id)
+  elseif job.state == 'running' then
+    rem('running:' .. job.process, job.id)
+  elseif job.state ~= 'waiting' then
+    rem('kept', job.id)
+    if job.state ~= 'succeeded' then rem('ended:' .. job.state, job.id) end
+  end
+end
+
+local function step(job, state)
+  count(group(job), job.state, -1)
+  count(group(job), state, 1)
+  job.state = state
+end
+
+-- A job that has been withdrawn leaves the store.
+local function forget(job)
+  count(group(job), job.state, -1)
+  for _, hash in ipairs(TEXTS) do del(hash, job.id) end
+  if has(job, 'c') then del('cancels', job.id) end
+  rem('ids', job.id)
+end
+
+-- A job that has been withdrawn has ended; `why` may be nil. False when nothing of it is kept.
+local function finalize(job, state, why)
+  if has(job, 'c') then
+    del('cancels', job.id)
+    mark(job, 'c', false)
+  end
+  tell(job, 'b', 'budgets', nil)
+  tell(job, 'p', 'parked_for', nil)
+  job.parked_by = '-'
+  ended = true
+  local till = kept_until(state, job.keep_result)
+  if not till then
+    forget(job)
+    return false
+  end
+  tell(job, 'w', 'reason', why)
+  step(job, state)
+  job.finalized_at = NOW
+  if till ~= 'ever' then add('kept', till, job.id) end
+  if state ~= 'succeeded' then add('ended:' .. state, 0, job.id) end
+  write(job)
+  return true
+end
+
+-- A line for the history, a JSON object; the first 20 and the last 80 are kept.
+local function log(job, entry)
+  local runs = call('HGET', P .. 'runs', job.id)
+  if runs then
+    local _, lines = string.gsub(runs, '\n', '\n')
+    if lines >= 99 then
+      local at = 0
+      for _ = 1, 20 do at = find(runs, '\n', at + 1, true) end
+      local from = at
+      for _ = 1, lines - 98 do from = find(runs, '\n', from + 1, true) end
+      runs = sub(runs, 1, at) .. sub(runs, from + 1)
+    end
+    entry = runs .. '\n' .. entry
+  end
+  put('runs', job.id, entry)
+end
+
+local function plain_text(word)
+  return (string.gsub(word, '%%(%x?%x?)', function(code)
+    return code == '' and '' or string.char(tonumber(code, 16))
+  end))
+end
+
+-- A running job goes on elsewhere: nobody may report on this run any more. One that a person wants
+-- to end has ended by it.
+local function give_back(job, why)
+  log(job, '{"run":' .. job.run .. ',"process":' .. cjson.encode(plain_text(job.process))
+    .. ',"started_at":' .. job.claimed_at .. ',"ended_at":' .. NOW .. ',"why":"' .. why .. '"}')
+  withdraw(job)
+  job.process = '-'
+  if why == 'interrupted' then job.interruptions = job.interruptions + 1 end
+  if has(job, 'c') then
+    local reason = has(job, 'w') and call('HGET', P .. 'reason', job.id)
+    finalize(job, 'cancelled', reason or 'cancelled')
+  else
+    step(job, 'available')
+    place(job)
+    write(job)
+  end
+end
+
+-- Cancel jobs that may not start any more; how many entries were looked at, at most `limit`. The
+-- entry of a job that has started or gone stays until its time, and means nothing then.
+local function expire(limit)
+  local due = call('ZRANGEBYSCORE', P .. 'expires', '-inf', NOW, 'LIMIT', 0, limit)
+  if #due == 0 then
+    return 0, 0
+  end
+  local expired = 0
+  for _, job in ipairs(read_all(due)) do
+    local waits = job.state == 'available' or job.state == 'scheduled' or job.state == 'waiting'
+    if waits and job.attempted_at == '-' and job.expires_at ~= '-'
+      and tonumber(job.expires_at) <= T then
+      withdraw(job)
+      finalize(job, 'cancelled', 'expired')
+      expired = expired + 1
+    end
+  end
+  each('ZREM', P .. 'expires', due)
+  flush()
+  return #due, expired
+end
+
+-- Make due jobs available; how many.
+local function promote(limit)
+  local due = call('ZRANGEBYSCORE', P .. 'timed', '-inf', NOW, 'LIMIT', 0, limit)
+  for _, job in ipairs(read_all(due)) do
+    withdraw(job)
+    step(job, 'available')
+    place(job)
+    write(job)
+  end
+  flush()
+  return #due
+end

@@ -1,0 +1,25 @@
+-- uses: freeing, jobs
+-- Make ended, retrying and scheduled jobs available now; the counters of an ended one begin anew.
+-- ARGV: ids. Answers the ids that changed.
+local changed = {}
+for _, job in ipairs(read_all(rest(4))) do
+  local over = job.finalized_at ~= '-'
+  if over or job.state == 'scheduled' or job.state == 'retrying' then
+    withdraw(job)
+    if over then
+      job.failures, job.interruptions, job.finalized_at = '0', '0', '-'
+      del('result', job.id)
+      del('error', job.id)
+      tell(job, 'w', 'reason', nil)
+      -- A person wants it to run all the same.
+      if job.expires_at ~= '-' and tonumber(job.expires_at) <= T then job.expires_at = '-' end
+    end
+    job.scheduled_at = NOW
+    step(job, 'available')
+    place(job)
+    write(job)
+    changed[#changed + 1] = job.id
+  end
+end
+flush()
+return changed

@@ -1,0 +1,194 @@
+-- uses: basics, counting
+-- Taking jobs out of lines, in their order.
+
+-- The queues that are held back now.
+local function paused_queues()
+  local paused = {}
+  local all = call('HGETALL', P .. 'paused')
+  for index = 1, #all, 2 do
+    local till = string.match(all[index + 1], '^(%S+)')
+    if till == '-' or tonumber(till) > T then paused[all[index]] = true end
+  end
+  return paused
+end
+
+local function fits(patterns, queue)
+  for _, pattern in ipairs(patterns) do
+    local size = #pattern
+    if sub(pattern, size) == '*' then
+      if sub(queue, 1, size - 1) == sub(pattern, 1, size - 1) then return true end
+    elseif pattern == queue then
+      return true
+    end
+  end
+  return false
+end
+
+-- The first members of several lines in their common order, taken out of them. Of each line a few
+-- are read, and more where these turn out to be among the first. Answers what was read of each.
+local function merged(keys, wanted, taken)
+  local size, least = {}, math.max(4, math.floor(2 * wanted / #keys))
+  local heads, more = {}, keys
+  for _, key in ipairs(keys) do size[key] = least end
+  local first
+  repeat
+    for _, key in ipairs(more) do
+      heads[key] = call('ZRANGE', P .. key, 0, size[key] - 1, 'WITHSCORES')
+    end
+    first = {}
+    for _, key in ipairs(keys) do
+      local read = heads[key]
+      for index = 1, #read, 2 do
+        first[#first + 1] = { tonumber(read[index + 1]), read[index], key }
+      end
+    end
+    table.sort(first, function(a, b)
+      if a[1] ~= b[1] then return a[1] < b[1] end
+      return a[2] < b[2]
+    end)
+    local used = {}
+    for index = 1, math.min(wanted - 1, #first) do
+      local key = first[index][3]
+      used[key] = (used[key] or 0) + 1
+    end
+    more = {}
+    for key, jobs in pairs(used) do
+      -- All that was read of it is among the first: behind it there may be better ones.
+      if jobs == size[key] then
+        more[#more + 1] = key
+        size[key] = jobs * 4
+      end
+    end
+  until #more == 0
+  local gone = {}
+  for index = 1, math.min(wanted, #first) do
+    local member, key = first[index][2], first[index][3]
+    taken[#taken + 1] = sub(member, 17)
+    if not gone[key] then gone[key] = {} end
+    gone[key][#gone[key] + 1] = member
+  end
+  for key, list in pairs(gone) do each('ZREM', P .. key, list) end
+  return heads
+end
+
+-- The first ids of these lines, each {queues or beginnings, excludes, whether to look what exists}.
+-- A queue that is found empty is not looked at again until a job comes.
+local function from_lines(lines, wanted, taken)
+  local paused = paused_queues()
+  for _, line in ipairs(lines) do
+    local queues, patterns, excludes = {}, line[1], line[2]
+    for _, queue in ipairs(line[3] and call('SMEMBERS', P .. 'ready') or patterns) do
+      if not paused[queue] and fits(patterns, queue) and not fits(excludes, queue) then
+        queues[#queues + 1] = queue
+      end
+    end
+    local left = wanted - #taken
+    if left <= 0 then
+      return
+    elseif #queues == 1 then
+      -- Quicker than ZPOPMIN, which seeks each member anew and tells its score.
+      local read, last = call('ZRANGE', P .. 'line:' .. queues[1], 0, left - 1), #taken
+      for index = 1, #read do taken[last + index] = sub(read[index], 17) end
+      if #read > 0 then call('ZREMRANGEBYRANK', P .. 'line:' .. queues[1], 0, left - 1) end
+      if #read < left then call('SREM', P .. 'ready', queues[1]) end
+    elseif #queues > 1 then
+      local keys = {}
+      for index, queue in ipairs(queues) do keys[index] = 'line:' .. queue end
+      local heads = merged(keys, left, taken)
+      for index, key in ipairs(keys) do
+        if #heads[key] == 0 then call('SREM', P .. 'ready', queues[index]) end
+      end
+    end
+  end
+end
+
+-- A job of a claim that has a state of its own: its number from 0, that state, and its budgets.
+local function told_of(others, index, state, budgets)
+  local last = #others
+  others[last + 1], others[last + 2], others[last + 3] = index - 1, state, budgets or ''
+end
+
+-- The state of a job that is claimed not for the first time, or not as it was written.
+local function claimed_state(id, state, head)
+  local _, _, run, attempted_at, at, flags, sort =
+    find(state, '^available (%d+) %S+ %S+ %S+ (%S+) %S+ ()(%S+) (%S+ %S+)')
+  local tail, budgets = sub(state, at), nil
+  if find(flags, 'b', 1, true) then budgets = call('HGET', P .. 'budgets', id) end
+  if find(flags, 'p', 1, true) then
+    call('HDEL', P .. 'parked_for', id)
+    local others = string.gsub(flags, 'p', '')
+    tail = (others == '' and '-' or others)
+      .. string.gsub(sub(tail, #flags + 1), '%S+( %S+)$', '-%1')
+  end
+  attempted_at = attempted_at == '-' and NOW or attempted_at
+  return 'running ' .. run + 1 .. head .. attempted_at .. ' - ' .. tail, sort, budgets
+end
+
+-- Hand out the jobs of these ids, which stand in no line any more. The answer of a claim: 1, when
+-- the next job is due, the time, ids, lines of words, payloads, and what else is to be told of some
+-- of them. `sets` and `deltas` are what has to be written for an exchange beside.
+local FRESH = 'available 0 - - - - - - '
+local function handed_out(process, claim_id, wanted, ids, ears, timed, sets, deltas)
+  local due_in, others, lines, payloads = '', {}, {}, {}
+  if #ids < wanted then
+    if timed then due_in = string.format('%.0f', math.max(0, tonumber(timed) - T)) end
+    -- They are told of work from now on: nothing can come in between.
+    -- Where nothing was written before, a full server refuses it; then they look by themselves.
+    for _, ear in ipairs(ears) do redis.pcall('HSET', P .. 'ears', ear, 'work') end
+  end
+  if #ids > 0 then
+    lines, payloads = values(P .. 'job', ids), values(P .. 'payload', ids)
+    local states = values(P .. 'state', ids)
+    local head = ' ' .. process .. ' ' .. claim_id .. ' ' .. NOW .. ' '
+    -- Neighbours are mostly alike: queue, kind and keep_result of the last one as they stand there,
+    -- and the state that it has now.
+    local alike, size, state, sort = '', 25, nil, nil
+    local last, taken = #sets, {}
+    for index = 1, #ids do
+      local id, line = ids[index], lines[index]
+      local now = state
+      if not states[index] and sub(line, 1, 24) == FRESH then
+        if sub(line, 25, size) ~= alike then
+          local _, behind, words, keep_result = find(line, '^(%S+ %S+) (%S+) ', 25)
+          alike, size, sort = sub(line, 25, behind), behind, words
+          state = 'running 1' .. head .. NOW .. ' - - ' .. words .. ' ' .. keep_result
+            .. ' 0 0 = = - ='
+        end
+        now = state
+        taken[sort] = (taken[sort] or 0) + 1
+      else
+        local words, budgets
+        now, words, budgets = claimed_state(id, states[index] or line, head)
+        told_of(others, index, now, budgets)
+        taken[words] = (taken[words] or 0) + 1
+      end
+      sets[last + 1], sets[last + 2] = id, now
+      last = last + 2
+    end
+    each('SADD', P .. 'running:' .. process, ids)
+    call('HSET', P .. 'process:' .. process, 'claim', claim_id)
+    for words, jobs in pairs(taken) do
+      deltas[words .. ' available'] = (deltas[words .. ' available'] or 0) - jobs
+      deltas[words .. ' running'] = (deltas[words .. ' running'] or 0) + jobs
+    end
+  end
+  each('HSET', P .. 'state', sets)
+  counted(deltas)
+  return { 1, due_in, NOW, ids, lines, payloads, others }
+end
+
+-- Whether a claim is of the common sort: live, not a repetition, nothing due and nothing expired.
+-- Answers when the next job is due too.
+local function is_simple(process, claim_id, parked_kinds)
+  local lease, last = unpack(call('HMGET', P .. 'process:' .. process, 'lease', 'claim'))
+  if not lease or tonumber(lease) <= T or #parked_kinds > 0
+    or (last and tonumber(claim_id) <= tonumber(last)) then
+    return false
+  end
+  local timed = call('ZRANGE', P .. 'timed', 0, 0, 'WITHSCORES')[2]
+  local expires = call('ZRANGE', P .. 'expires', 0, 0, 'WITHSCORES')[2]
+  if (timed and tonumber(timed) <= T) or (expires and tonumber(expires) <= T) then
+    return false
+  end
+  return true, timed
+end

@@ -1,0 +1,170 @@
+"""Waiting for a word from the server: work has come, or a job has ended. Only ever a hint."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+import threading
+import time
+from typing import Final, Protocol
+
+from longshore.errors import StoreError
+from longshore.stores.redis.links import Links
+from longshore.stores.redis.scripts import SCRIPTS
+from longshore.stores.redis.wire import ANSWER, Link, Lost, Refused, checked, pack
+
+#: How long the server lets us wait in one go, seconds: longer silence means a broken connection.
+ROUND: Final = 10
+#: How long a server is left alone that could not be reached.
+LEAVE_ALONE: Final = 0.5
+
+
+class Ears(Protocol):
+    """What a watch needs of its store."""
+
+    def is_claiming(self) -> bool:
+        """Whether this thread claims jobs."""
+        ...
+
+    def heard(self, ear: str, *, work: bool) -> None:
+        """This ear waits for work, or not any more."""
+        ...
+
+    def forget(self, watch: RedisWatch) -> None:
+        """This watch is over."""
+        ...
+
+
+class RedisWatch:
+    """One list on the server, on which one thread waits with ``BLPOP``.
+
+    Who waits is told once, by the next script that has something to tell, and then no more until he
+    waits again. A thread that also claims hears of work alone; its claims that find little tell the
+    server by themselves that it will wait, so that nothing comes in between.
+    """
+
+    def __init__(self, links: Links, base: bytes, ears: Ears) -> None:
+        self.id = secrets.token_hex(8)
+        self._links = links
+        self._ears = ears
+        self._base = base
+        key = base + b"wake:" + self.id.encode()
+        self._blpop = pack(("BLPOP", key, ROUND))
+        self._link: Link | None = None
+        self._pid = 0
+        self._asked_at = 0.0
+        self._pending = False  # the server owes an answer to a BLPOP
+        self._next_try = 0.0
+        self._closed = False
+        # A pair of sockets, for what a thread waits on beside a socket must be one.
+        self._heard, self._say = socket.socketpair()
+        self._heard.setblocking(False)  # noqa: FBT003 - the name of the parameter is private
+        self._say.setblocking(False)  # noqa: FBT003
+        self._waiting = threading.Lock()
+
+    def wait(self, timeout: float) -> bool:
+        """Block until the server has a word for us, or :meth:`wake`, or the time is over."""
+        end = time.monotonic() + timeout
+        with self._waiting:
+            while not self._closed:
+                left = max(0.0, end - time.monotonic())
+                if self._listening():
+                    hint = self._hinted(min(left, self._silence()))
+                    if hint is not None:
+                        return hint
+                elif self._woken(min(left, LEAVE_ALONE)):
+                    return False
+                if time.monotonic() >= end:
+                    return False
+        return False
+
+    def wake(self) -> None:
+        """End the present or next wait at once."""
+        with contextlib.suppress(BlockingIOError, OSError):
+            self._say.send(b"w")
+
+    def close(self) -> None:
+        """Wait no more; a wait ends at once."""
+        self._closed = True
+        self.wake()
+        self._ears.forget(self)
+        # The thread that waits must not find its socket closed under it.
+        with self._waiting:
+            self._hush()
+            self._heard.close()
+            self._say.close()
+
+    # --- helpers ---
+
+    def _listening(self) -> bool:
+        """Whether the server was asked, now or before."""
+        if self._link is not None and self._pid != os.getpid():
+            self._drop()  # the parent's; its answer is not for us
+        if self._pending and time.monotonic() - self._asked_at > ROUND + ANSWER:
+            self._drop()
+        if self._pending:
+            return True
+        if time.monotonic() < self._next_try:
+            return False
+        work = self._ears.is_claiming()
+        self._ears.heard(self.id, work=work)
+        topic = "work" if work else "all"
+        listen = SCRIPTS["listen"]
+        asked = pack(("EVALSHA", listen.sha, 1, self._base, "0", "", "", self.id, topic))
+        try:
+            if self._link is None:
+                self._link = self._links.connect()
+                self._pid = os.getpid()
+            self._link.send(asked + self._blpop)
+            checked(self._link.reply())
+        except (Lost, Refused, StoreError):
+            # Only a hint is lost: whoever waits looks by himself from time to time.
+            self._drop()
+            self._next_try = time.monotonic() + LEAVE_ALONE
+            return False
+        self._pending, self._asked_at = True, time.monotonic()
+        return True
+
+    def _hinted(self, timeout: float) -> bool | None:
+        """Wait; whether the server had a word, ``None`` when nobody had."""
+        assert self._link is not None  # noqa: S101 - it was asked over it
+        if self._link.ready([self._heard.fileno()], timeout):
+            try:
+                word = checked(self._link.reply())
+            except (Lost, Refused):
+                self._drop()
+                return None
+            self._pending = False
+            return True if word is not None else None
+        return False if self._woken(0) else None
+
+    def _silence(self) -> float:
+        return max(0.0, self._asked_at + ROUND + ANSWER - time.monotonic())
+
+    def _woken(self, timeout: float) -> bool:
+        """Whether somebody of this process spoke."""
+        if timeout > 0:
+            self._heard.settimeout(timeout)
+        try:
+            said = self._heard.recv(4096)
+        except (BlockingIOError, TimeoutError):
+            return False
+        finally:
+            self._heard.setblocking(False)  # noqa: FBT003
+        return bool(said)
+
+    def _drop(self) -> None:
+        if self._link is not None:
+            self._link.close()
+        self._link, self._pending = None, False
+
+    def _hush(self) -> None:
+        """Leave nothing behind on the server."""
+        if self._link is not None and self._pid == os.getpid() and not self._pending:
+            with contextlib.suppress(Lost):
+                self._link.send(
+                    pack(("EVALSHA", SCRIPTS["hush"].sha, 1, self._base, "0", "", "", self.id))
+                )
+        self._drop()

@@ -1,0 +1,168 @@
+"""How a job is written for the scripts: one line of words, parted by spaces; ``-`` stands for none.
+
+A word holds no space: what is not plain is written ``%XX``, byte by byte. The words in their order
+are named in ``scripts/jobs.lua``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+from msgspec import json
+
+from longshore.core.model import Claimed, JobRecord, JobState, NewJob, Progress, Run
+
+_PLAIN: Final = re.compile(r"[!-$&-~]+")
+_OTHER: Final = re.compile(rb"[^!-$&-~]")
+_CODE: Final = re.compile(rb"%(..)?")
+
+#: The text of a state, without the cost of asking an enumeration for it; and back.
+TEXT: Final[Mapping[JobState, str]] = {state: state.value for state in JobState}
+STATES: Final[Mapping[bytes, JobState]] = {state.value.encode(): state for state in JobState}
+
+
+@lru_cache(4096)
+def word(text: str) -> str:
+    """A text as one word."""
+    if text != "-" and _PLAIN.fullmatch(text):
+        return text
+    if not text or text == "-":
+        return f"%{text.encode().hex()}"
+    return _OTHER.sub(lambda found: b"%%%02x" % found[0][0], text.encode()).decode()
+
+
+@lru_cache(4096)
+def text(given: bytes) -> str:
+    """The text of a word."""
+    if b"%" in given:
+        given = _CODE.sub(lambda found: bytes.fromhex((found[1] or b"").decode()), given)
+    return given.decode()
+
+
+def line_of(job: NewJob, state: str, queue: str, kind: str) -> str:
+    """A job that has just come; the others as words already."""
+    expires_at = "-" if job.expires_at is None else job.expires_at
+    timeout = "-" if job.timeout is None else job.timeout
+    keep_result = "-" if job.keep_result is None else job.keep_result
+    extras = "-"
+    if job.tags or job.meta:
+        # A space may only stand in a text, where it may be written so.
+        extras = json.encode([job.tags, job.meta or None]).decode().replace(" ", r"\u0020")
+    return (
+        f"{state} 0 - - - - - - {queue} {kind} {keep_result} 0 0 {job.priority}"
+        f" {expires_at} - {job.max_attempts} {timeout} {extras} {job.scheduled_at} {job.created_at}"
+    )
+
+
+def claimed(
+    job: tuple[bytes, bytes, bytes], now: int, state: bytes | None, budgets: bytes | None
+) -> Claimed:
+    """The job as a worker gets it: its id, line and payload.
+
+    ``state`` unless it was claimed as it had been written.
+    """
+    job_id, line, payload = job
+    alike, scheduled_at, created_at = line.rsplit(b" ", 2)
+    kind, queue, priority, max_attempts, timeout, keep_result, tags, meta = _shared(alike)
+    if state is None:
+        return Claimed(
+            job_id.decode(), 1, kind, queue, payload, priority, 0, 0, max_attempts,
+            int(scheduled_at), int(created_at), now, timeout, keep_result, budgets, tags, meta,
+        )  # fmt: skip
+    words = state.split(b" ")
+    return Claimed(
+        job_id.decode(),
+        int(words[1]),
+        kind,
+        text(words[8]),
+        payload,
+        priority if words[13] == b"=" else int(words[13]),
+        int(words[11]),
+        int(words[12]),
+        max_attempts,
+        int(scheduled_at if words[16] == b"=" else words[16]),
+        int(created_at),
+        int(words[4]),
+        timeout,
+        keep_result,
+        budgets,
+        tags,
+        meta,
+    )
+
+
+@lru_cache(1024)
+def _shared(alike: bytes) -> tuple[str, str, int, int, int | None, int | None, Any, bytes | None]:
+    """What the line of a job says but for its times: the same for most jobs of a kind."""
+    words = alike.split(b" ")
+    tags, meta = _EXTRAS.decode(words[18]) if words[18] != b"-" else ((), None)
+    return (
+        text(words[9]),
+        text(words[8]),
+        int(words[13]),
+        int(words[16]),
+        _number(words[17]),
+        _number(words[10]),
+        tags,
+        None if meta is None else json.encode(meta),
+    )
+
+
+def record(columns: Sequence[Any]) -> JobRecord:
+    """A job as people read it; ``columns`` as ``scripts/records.lua`` names them, after the id."""
+    job_id, line, now, payload, result, error, reason, parked, progress, runs = columns
+    words = line.split(b" ")
+    if now is not None:
+        changed = now.split(b" ")
+        # The time when it is due stands behind the words that never change.
+        for number, changed_word in zip((*range(16), 19), changed, strict=True):
+            if changed_word != b"=":
+                words[number] = changed_word
+    (
+        state, run, process, _, claimed_at, attempted_at, finalized_at, flags, queue, kind,
+        keep_result, failures, interruptions, priority, expires_at, _, max_attempts, timeout,
+        extras, scheduled_at, created_at,
+    ) = words  # fmt: skip
+    tags, meta = _EXTRAS.decode(extras) if extras != b"-" else ((), None)
+    return JobRecord(
+        id=job_id.decode(),
+        kind=text(kind),
+        queue=text(queue),
+        state=STATES[state],
+        payload=payload,
+        priority=int(priority),
+        run=int(run),
+        failures=int(failures),
+        interruptions=int(interruptions),
+        max_attempts=int(max_attempts),
+        scheduled_at=int(scheduled_at),
+        created_at=int(created_at),
+        attempted_at=_number(attempted_at),
+        claimed_at=_number(claimed_at),
+        finalized_at=_number(finalized_at),
+        expires_at=_number(expires_at),
+        timeout=_number(timeout),
+        keep_result=_number(keep_result),
+        claimed_by=None if process == b"-" else text(process),
+        cancel_requested=b"c" in flags,
+        parked=parked and parked.decode(),
+        reason=reason and reason.decode(),
+        result=result,
+        result_error=error and error.decode(),
+        progress=progress and _PROGRESS.decode(progress),
+        tags=tags,
+        meta=meta or {},
+        runs=() if runs is None else _RUNS.decode(b"[%b]" % runs.replace(b"\n", b",")),
+    )
+
+
+_EXTRAS: Final = json.Decoder(tuple[tuple[str, ...], dict[str, Any] | None])
+_PROGRESS: Final = json.Decoder(Progress)
+_RUNS: Final = json.Decoder(tuple[Run, ...])
+
+
+def _number(given: bytes) -> int | None:
+    return None if given == b"-" else int(given)

@@ -1,0 +1,215 @@
+"""What people ask of all shards, merged in order, and what they order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from longshore.core.model import JobRecord
+from longshore.core.store import (
+    Changed,
+    Counted,
+    Filter,
+    Operation,
+    Page,
+    ProcessRecord,
+    QueueRecord,
+    SetQueue,
+    Store,
+    operation,
+)
+from longshore.stores.sharded.core import Core, Steps
+from longshore.stores.sharded.lives import base
+from longshore.stores.sharded.reach import Visit, all_answered, answered, failed
+
+_INCOMPLETE = "The other shards answer; without this one the answer would be incomplete."
+_REST = "What the other shards hold was changed. Repeat it when this one answers."
+
+
+class Inspecting(Core):
+    """Queries, verbs and queues over all shards."""
+
+    @operation(writes=False)
+    def get(self, ids: Sequence[str]) -> Steps[Mapping[str, JobRecord]]:
+        """Records by id, from the shard that each id names, else from wherever they are."""
+        groups = self.by_shard(ids)
+        replies = yield from self.visits(groups, lambda shard, mine: shard.get(mine))
+        found = _records(replies)
+        missing = {job_id for job_id in ids if job_id not in found}
+        # An id that a program gave may name a shard by chance.
+        elsewhere: dict[int, list[str]] = {}
+        for shard in self.everywhere:
+            mine = sorted(missing.difference(groups.get(shard, ())))
+            if mine:
+                elsewhere[shard] = mine
+        more = yield from self.visits(elsewhere, lambda shard, mine: shard.get(mine))
+        found |= _records(more)
+        if not missing <= found.keys():
+            all_answered([*replies, *more], _INCOMPLETE)
+        return {job_id: found[job_id] for job_id in ids if job_id in found}
+
+    @operation(writes=False)
+    def find(
+        self, where: Filter, *, limit: int, cursor: str | None = None, oldest_first: bool = False
+    ) -> Steps[Page]:
+        """Records by id, newest created first; a cursor is the last id of a page in any shard."""
+        replies = yield from self.tour(
+            lambda shard: shard.find(where, limit=limit, cursor=cursor, oldest_first=oldest_first)
+        )
+        pages: list[Page] = all_answered(replies, _INCOMPLETE)
+        records = sorted(
+            (record for page in pages for record in page.records),
+            key=lambda record: record.id,
+            reverse=not oldest_first,
+        )
+        more = len(records) > limit or any(page.cursor is not None for page in pages)
+        shown = tuple(records[:limit])
+        return Page(shown, shown[-1].id if shown and more else None)
+
+    @operation(writes=False)
+    def count(self, where: Filter) -> Steps[tuple[Counted, ...]]:
+        """Exact counts by queue, kind and state."""
+        replies = yield from self.tour(lambda shard: shard.count(where))
+        total: Counter[tuple[str, str, Any]] = Counter()
+        for counted in all_answered(replies, _INCOMPLETE):
+            for one in counted:
+                total[one.queue, one.kind, one.state] += one.jobs
+        return tuple(Counted(*key, jobs) for key, jobs in sorted(total.items()))
+
+    @operation(writes=True)
+    def cancel(self, ids: Sequence[str], reason: str | None) -> Steps[Changed]:
+        """End live jobs; a running one is asked to."""
+        return (yield from self._verb(ids, lambda shard, mine: shard.cancel(mine, reason)))
+
+    @operation(writes=True)
+    def retry(self, ids: Sequence[str]) -> Steps[Changed]:
+        """Make ended, retrying and scheduled jobs available now."""
+        return (yield from self._verb(ids, lambda shard, mine: shard.retry(mine)))
+
+    @operation(writes=True)
+    def delete(self, ids: Sequence[str]) -> Steps[Changed]:
+        """Remove jobs that do not run."""
+        return (yield from self._verb(ids, lambda shard, mine: shard.delete(mine)))
+
+    @operation(writes=True)
+    def move(self, ids: Sequence[str], queue: str) -> Steps[Changed]:
+        """Put jobs that wait into another queue of their shard."""
+        return (yield from self._verb(ids, lambda shard, mine: shard.move(mine, queue)))
+
+    @operation(writes=True)
+    def set_queue(self, request: SetQueue) -> Steps[None]:
+        """Pause or resume a queue in every shard."""
+        replies = yield from self.tour(lambda shard: shard.set_queue(request))
+        all_answered(replies, _REST)
+
+    @operation(writes=False)
+    def queues(self) -> Steps[tuple[QueueRecord, ...]]:
+        """Every queue that holds jobs or is paused in a shard that answers."""
+        replies = yield from self.tour(lambda shard: shard.queues())
+        parts: dict[str, list[QueueRecord]] = {}
+        for queues in answered(replies):
+            for queue in queues:
+                parts.setdefault(queue.name, []).append(queue)
+        return tuple(_queue(parts[name]) for name in sorted(parts))
+
+    @operation(writes=False)
+    def processes(self) -> Steps[tuple[ProcessRecord, ...]]:
+        """Every process that is registered in a shard that answers."""
+        replies = yield from self.tour(lambda shard: shard.processes())
+        parts: dict[str, list[ProcessRecord]] = {}
+        for processes in answered(replies):
+            for process in processes:
+                parts.setdefault(base(process.id), []).append(process)
+        return tuple(_process(name, parts[name]) for name in sorted(parts))
+
+    @operation(writes=False)
+    def identity(self) -> Steps[str | None]:
+        """The id of the first shard, which stays the first when others are added."""
+        reply = yield from self.ask(0, self.shards[0].identity())
+        (first,) = all_answered([reply])
+        return None if first is None else f"shards-{first}"
+
+    def visits(
+        self,
+        groups: Mapping[int, list[str]],
+        make: Callable[[Store, list[str]], Operation[Any]],
+    ) -> Steps[list[Any]]:
+        """Visit shards, each with its own ids."""
+        visits = [Visit(shard, make(self.shards[shard], mine)) for shard, mine in groups.items()]
+        return (yield visits) if visits else []
+
+    def _verb(
+        self, ids: Sequence[str], make: Callable[[Store, list[str]], Operation[Changed]]
+    ) -> Steps[Changed]:
+        """Give an order to the shards that the ids name, then for the rest to the others."""
+        groups = self.by_shard(ids)
+        replies = yield from self.visits(groups, make)
+        changed, requested = _done(replies)
+        left = [job_id for job_id in dict.fromkeys(ids) if job_id not in changed | requested]
+        elsewhere: dict[int, list[str]] = {}
+        for shard in self.everywhere:
+            asked = set(groups.get(shard, ()))
+            mine = [job_id for job_id in left if job_id not in asked]
+            if mine:
+                elsewhere[shard] = mine
+        more = yield from self.visits(elsewhere, make)
+        also, asked_also = _done(more)
+        changed, requested = changed | also, requested | asked_also
+        given = list(dict.fromkeys(ids))
+        skipped = [job_id for job_id in given if job_id not in changed | requested]
+        if skipped:
+            all_answered([*replies, *more], _REST)
+        return Changed(
+            tuple(job_id for job_id in given if job_id in changed),
+            tuple(job_id for job_id in given if job_id in requested),
+            tuple(skipped),
+        )
+
+
+def _records(replies: Iterable[Any]) -> dict[str, JobRecord]:
+    found: dict[str, JobRecord] = {}
+    for reply in replies:
+        if not failed(reply):
+            found.update(reply)
+    return found
+
+
+def _done(replies: Iterable[Any]) -> tuple[set[str], set[str]]:
+    answers: list[Changed] = [reply for reply in replies if not failed(reply)]
+    return (
+        {job_id for answer in answers for job_id in answer.changed},
+        {job_id for answer in answers for job_id in answer.requested},
+    )
+
+
+def _queue(parts: Sequence[QueueRecord]) -> QueueRecord:
+    """One queue of several shards; paused where any part of it is."""
+    paused = next((part for part in parts if part.paused), None)
+    resumes = [part.resumes_at for part in parts if part.paused]
+    return QueueRecord(
+        name=parts[0].name,
+        paused=paused is not None,
+        reason=paused.reason if paused is not None else None,
+        resumes_at=None
+        if None in resumes
+        else max((one for one in resumes if one is not None), default=None),
+        depth=sum(part.depth for part in parts),
+        scheduled=sum(part.scheduled for part in parts),
+        running=sum(part.running for part in parts),
+        latency=max(part.latency for part in parts),
+    )
+
+
+def _process(name: str, parts: Sequence[ProcessRecord]) -> ProcessRecord:
+    """One process as its shards know it; it lives while any of its leases does."""
+    return msgspec.structs.replace(
+        parts[0],
+        id=name,
+        started_at=min(part.started_at for part in parts),
+        seen_at=max(part.seen_at for part in parts),
+        lease_left=max(part.lease_left for part in parts),
+        running=sum(part.running for part in parts),
+    )

@@ -1,0 +1,293 @@
+"""What applications and workers ask of a SQL store: each operation written once, without I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import json
+
+from longshore.core.model import Ending, Inserted, Lease, NewJob, Patch, Why
+from longshore.core.store import (
+    Beat,
+    Claim,
+    ClaimRequest,
+    Exchanged,
+    NewProcess,
+    Orders,
+    Rescue,
+    Rescued,
+    operation,
+)
+from longshore.stores.sql.claim import Claiming
+from longshore.stores.sql.core import TEXT, Core, Deltas, add
+from longshore.stores.sql.finish import Finishing
+from longshore.stores.sql.statements import REPEATED, UNDO, Row, Steps, as_json
+
+
+class Producing(Core):
+    """Storing jobs."""
+
+    @operation(writes=True)
+    def insert(self, jobs: Sequence[NewJob]) -> Steps[Sequence[Inserted]]:
+        """Store jobs, all or none."""
+        if not jobs:
+            return []
+        again: bool = self.remote and (yield REPEATED)
+        return (yield from self.stored(jobs, again=again))
+
+    def stored(self, jobs: Sequence[NewJob], *, again: bool) -> Steps[Sequence[Inserted]]:
+        """Store jobs, all or none; ``again``: they may be there by an earlier try of this call."""
+        new: Sequence[NewJob] = jobs
+        answers: Sequence[Inserted] = [Inserted(job.id) for job in jobs]
+        while not (yield from self._all_new(new, again=again)):
+            # Which of them were there cannot be told from those just written: look, then write.
+            yield UNDO
+            rows: list[Row] = yield self.sql["existing"](ids=self.ids([job.id for job in jobs]))
+            new, answers = _compared(jobs, {row[0]: (row[1], self.octets(row[2])) for row in rows})
+        return answers
+
+    def _all_new(self, jobs: Sequence[NewJob], *, again: bool) -> Steps[bool]:
+        """Write jobs; whether none of them was there. If one was, this has to be undone."""
+        written = yield from self.inserted(jobs)
+        if written < len(jobs):
+            return False
+        known = [job.id for job in jobs if again or not job.fresh]
+        if known:
+            # Looked at after the write: what was live until then would be missed before it.
+            ended: list[Row] = yield self.sql["leased_ended"](ids=self.ids(known))
+            return not ended
+        return True
+
+    def inserted(self, jobs: Sequence[NewJob]) -> Steps[int]:
+        """Write jobs but leave those alone that wait or run already; how many were written."""
+        plain: list[Row] = []
+        rich: list[Row] = []
+        for job in jobs:
+            state = TEXT[job.state]
+            row = (
+                job.id,
+                state,
+                job.queue,
+                job.priority,
+                job.scheduled_at,
+                job.max_attempts,
+                job.created_at,
+                job.keep_result,
+                job.kind,
+                job.payload,
+            )
+            if job.expires_at is None and job.timeout is None and not job.tags and not job.meta:
+                plain.append(row)
+            else:
+                tags = as_json(job.tags) if job.tags else None
+                meta = json.encode(job.meta) if job.meta else None
+                rich.append((*row, job.expires_at, job.timeout, tags, meta))
+        written = 0
+        whole = len(jobs) == 1 and jobs[0].fresh
+        if plain:
+            written += yield self.sql["insert_plain"].many(plain, whole=whole)
+        if rich:
+            written += yield self.sql["insert"].many(rich, whole=whole)
+        return written
+
+
+def _compared(
+    jobs: Sequence[NewJob], there: dict[str, tuple[str, bytes]]
+) -> tuple[list[NewJob], list[Inserted]]:
+    """Those jobs that have to be written, and the answers; ``there``: kind and payload by id."""
+    new: list[NewJob] = []
+    answers: list[Inserted] = []
+    for job in jobs:
+        first = there.get(job.id)
+        if first is None:
+            there[job.id] = (job.kind, job.payload)
+            new.append(job)
+            answers.append(Inserted(job.id))
+        else:
+            same = first == (job.kind, job.payload)
+            answers.append(Inserted(job.id, duplicate=same, conflict=not same))
+    return ([] if any(answer.conflict for answer in answers) else new), answers
+
+
+class Consuming(Finishing, Claiming):
+    """Claims, endings and leases."""
+
+    @operation(writes=True)
+    def register(self, process: NewProcess) -> Steps[None]:
+        """Create a process's record and lease."""
+        now = yield from self.time()
+        yield self.sql["register"](
+            id=process.id,
+            app=process.app,
+            name=process.name,
+            host=process.host,
+            pid=process.pid,
+            queues=as_json(process.queues),
+            kinds=as_json(process.kinds),
+            slots=process.slots,
+            embedded=int(process.embedded),
+            now=now,
+            expires_at=self.lease_end(now, process.lease),
+            **self.lease_time(now),
+        )
+
+    @operation(writes=True)
+    def claim(self, request: ClaimRequest) -> Steps[Claim]:
+        """Promote what is due, then take jobs."""
+        deltas: Deltas = {}
+        now = yield from self.time()
+        claim = yield from self.claimed(request, now, deltas)
+        yield from self.counted(deltas)
+        return claim
+
+    @operation(writes=True)
+    def finish(self, endings: Sequence[Ending]) -> Steps[frozenset[Lease]]:
+        """Report ends, in any mixture."""
+        deltas: Deltas = {}
+        now = yield from self.time()
+        held = yield from self.finished(endings, now, deltas)
+        yield from self.counted(deltas)
+        if self.tells and held:
+            yield from self.told()
+        return held
+
+    @operation(writes=True)
+    def exchange(self, endings: Sequence[Ending], request: ClaimRequest) -> Steps[Exchanged]:
+        """Finish, then claim, in one commit."""
+        deltas: Deltas = {}
+        now = yield from self.time()
+        held = yield from self.finished(endings, now, deltas)
+        claim = yield from self.claimed(request, now, deltas)
+        yield from self.counted(deltas)
+        if self.tells and held:
+            yield from self.told()
+        return Exchanged(held, claim)
+
+    @operation(writes=True)
+    def save(self, patches: Sequence[Patch]) -> Steps[frozenset[Lease]]:
+        """Write progress of running jobs."""
+        rows: list[Row] = yield self.sql["leased"](
+            ids=self.ids([patch.lease.job_id for patch in patches])
+        )
+        running = {
+            (job_id, process, run) for job_id, state, process, run, *_ in rows if state == "running"
+        }
+        held = [
+            patch
+            for patch in patches
+            if (patch.lease.job_id, patch.lease.process_id, patch.lease.run) in running
+        ]
+        if held:
+            yield self.sql["save"].many(
+                [(patch.lease.job_id, json.encode(patch.progress)) for patch in held]
+            )
+        return frozenset(patch.lease for patch in held)
+
+    @operation(writes=True)
+    def beat(self, beat: Beat) -> Steps[Orders]:
+        """Renew leases, give back claims that never arrived, fetch orders."""
+        now = yield from self.time()
+        ids = [child.id for child in beat.processes]
+        rows: list[Row] = yield self.sql["live_processes"](
+            ids=self.listed(ids), **self.lease_time(now)
+        )
+        live = [process_id for (process_id,) in rows]
+        lost = frozenset(ids).difference(live)
+        if beat.lease is not None and live:
+            until = self.lease_end(now, beat.lease)
+            yield self.sql["renew"].many([(process_id, until, now) for process_id in live])
+        deltas: Deltas = {}
+        for child in beat.processes:
+            if child.id not in lost:
+                rows = yield self.sql["unreached"](
+                    process_id=child.id, oldest_claim=child.oldest_claim, limit=1000
+                )
+                yield from self.given_back(rows, [Why.RELEASED] * len(rows), now, deltas)
+        yield from self.counted(deltas)
+        cancels: list[Row] = yield self.sql["cancels"](ids=self.listed(live))
+        kinds: list[Row] = yield self.sql["parked_kinds"]()
+        return Orders(
+            lost=lost,
+            cancels=tuple(Lease(*row) for row in cancels),
+            parked_kinds=frozenset(kind for (kind,) in kinds),
+        )
+
+
+class Maintaining(Claiming):
+    """Bounded and idempotent; any process may call these at any time."""
+
+    @operation(writes=True)
+    def elect(self, process_id: str, lease: int) -> Steps[bool]:
+        """Become or stay the one that prunes."""
+        now = yield from self.time()
+        lease_time = self.lease_time(now)
+        rows: list[Row] = yield self.sql["leader"](**lease_time)
+        if rows and rows[0][0] != process_id:
+            return False
+        expires_at = self.lease_end(now, lease)
+        yield self.sql["elect"](process_id=process_id, expires_at=expires_at, **lease_time)
+        # On a server another may have been elected since the look.
+        rows = yield self.sql["leader"](**lease_time)
+        return bool(rows) and rows[0][0] == process_id
+
+    @operation(writes=True)
+    def promote(self, limit: int) -> Steps[int]:
+        """Make due jobs available; cancel those that have expired."""
+        now = yield from self.time()
+        deltas: Deltas = {}
+        expired = yield from self.expired(limit, now, deltas)
+        promoted = yield from self.promoted(limit, now)
+        yield from self.counted(deltas)
+        return expired + promoted
+
+    @operation(writes=True)
+    def rescue(self, request: Rescue) -> Steps[Rescued]:
+        """Give back running jobs whose process is gone."""
+        now = yield from self.time()
+        lease_time = self.lease_time(now)
+        rows: list[Row] = []
+        if request.dead is None:
+            gone: list[Row] = yield self.sql["dead_processes"](**lease_time)
+            for (process_id,) in gone:
+                if len(rows) < request.limit:
+                    rows += yield self.sql["running"](
+                        process_id=process_id, limit=request.limit - len(rows)
+                    )
+        else:
+            rows = yield self.sql["running"](process_id=request.dead, limit=request.limit)
+        started = [request.started is None or (row[0], row[1]) in request.started for row in rows]
+        whys = [Why.INTERRUPTED if begun else Why.RELEASED for begun in started]
+        deltas: Deltas = {}
+        yield from self.given_back(rows, whys, now, deltas)
+        yield from self.counted(deltas)
+        # A record goes after its rows, never before: without it nobody would look for them.
+        if request.dead is not None:
+            # Nobody can renew it now, so that what is left is found by every later call.
+            known: list[Row] = yield self.sql["process_known"](id=request.dead)
+            if known:
+                yield self.sql["process_expire"](id=request.dead)
+        idle: list[Row] = yield self.sql["idle_processes"](**lease_time)
+        if request.dead is not None:
+            idle = [row for row in idle if row[0] == request.dead]
+        if idle:
+            yield self.sql["process_remove"](
+                ids=self.listed([process_id for (process_id,) in idle])
+            )
+        if self.tells and rows:
+            yield from self.told()
+        leases = tuple(Lease(row[0], row[2], row[1]) for row in rows)
+        return Rescued(leases, tuple(started))
+
+    @operation(writes=True)
+    def prune(self, limit: int) -> Steps[int]:
+        """Delete ended jobs past their retention, the oldest first."""
+        now = yield from self.time()
+        rows: list[Row] = yield self.sql["prunable"](now=now, limit=limit)
+        if rows:
+            deltas: Deltas = {}
+            for _, queue, kind, state in rows:
+                add(deltas, queue, kind, state, -1)
+            yield self.sql["prune"](rowids=self.listed([row[0] for row in rows]))
+            yield from self.counted(deltas)
+            yield self.sql["prune_counts"]()
+        return len(rows)

@@ -1,0 +1,108 @@
+"""Two stores in lockstep: the same request at the same time, and the answers compared."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+import pytest
+
+from longshore.core.model import JobRecord, JobState, Lease
+from longshore.core.store import Filter, Operation, Store
+from longshore.stores.clock import ManualClock
+from longshore.testing.conformance.answers import View, only
+
+T = TypeVar("T")
+
+
+class Drive(Protocol):
+    """Drives one operation to its end."""
+
+    def __call__(self, op: Operation[T], /) -> T: ...
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """A store that a script is played on, with its clock and its driver."""
+
+    store: Store
+    clock: ManualClock
+    do: Drive
+
+
+class Lockstep:
+    """A first store whose answers are right, and perhaps another that must answer like it.
+
+    :attr:`trace` is what was answered, operation by operation; ``done`` counts these, ``met`` what
+    they met with: retries, jobs rescued, parked, held back by a pause and so on.
+    """
+
+    def __init__(self, seed: int, first: Stage, other: Stage | None) -> None:
+        self.seed = seed
+        self.stages = [first] if other is None else [first, other]
+        self.trace: list[tuple[str, object]] = []
+        self.done: Counter[str] = Counter()
+        self.met: Counter[str] = Counter()
+        self.vague: set[Lease] = set()
+
+    @property
+    def now(self) -> int:
+        """The time, the same on every stage."""
+        return self.stages[0].clock.now()
+
+    def pass_on_all(self, duration: int) -> None:
+        """Move every clock on by microseconds."""
+        for stage in self.stages:
+            stage.clock.advance(duration)
+
+    def records(self, ids: Sequence[str]) -> Mapping[str, JobRecord]:
+        """Jobs as the first store has them; not part of the trace."""
+        first = self.stages[0]
+        return first.do(first.store.get(ids))
+
+    def state_of_all(self) -> Mapping[str, JobState]:
+        memory = self.stages[0].store
+        page = memory.run(memory.find(Filter(), limit=100_000))
+        return {record.id: record.state for record in page.records}
+
+    def pages(self, where: Filter, limit: int, *, oldest_first: bool) -> None:
+        """Compare three pages; what a cursor looks like is each store's own affair."""
+        cursors: list[str | None] = [None for _ in self.stages]
+        for _ in range(3):
+            pages = [
+                stage.do(
+                    stage.store.find(where, limit=limit, cursor=cursor, oldest_first=oldest_first)
+                )
+                for stage, cursor in zip(self.stages, cursors, strict=True)
+            ]
+            self.compare("find", (where, limit, oldest_first), pages)
+            cursors = [page.cursor for page in pages]
+            if cursors[0] is None:
+                return
+            self.met["second page"] += 1
+
+    def ask(self, name: str, *args: Any, again: bool = False) -> Any:
+        """Give one request to all stores and compare their answers."""
+        answers = [stage.do(getattr(stage.store, name)(*args)) for stage in self.stages]
+        self.compare(name, args, answers, again=again)
+        return answers[0]
+
+    def compare(
+        self, name: str, said: object, answers: Sequence[object], *, again: bool = False
+    ) -> None:
+        """Fail where an answer is not that of the memory store."""
+        self.done[name] += 1
+        view = View(self.now, self.vague, again=again)
+        expected, *others = (view.of(name, answer) for answer in answers)
+        self.trace.append((name, expected))
+        for answer in others:
+            if answer != expected:
+                pytest.fail(self.difference(name, said, answer, expected))
+
+    def difference(self, name: str, said: object, answer: object, expected: object) -> str:
+        before = ", ".join(operation for operation, _ in self.trace[-8:-1])
+        return (
+            f"seed {self.seed}, step {len(self.trace)}: {name} {said}\nafter {before}:"
+            f"\nthis store   {only(answer, expected)}\nother stores {only(expected, answer)}"
+        )

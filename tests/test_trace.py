@@ -1,0 +1,113 @@
+"""The script that all stores are compared by: that it does what it is for, and the same each time.
+
+That a store answers as the others do is a behaviour of the conformance suite.
+"""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from longshore.core.store import ClaimRequest
+from longshore.stores.clock import ManualClock
+from longshore.stores.memory.store import MemoryStore
+from longshore.testing.conformance.trace import (
+    LEAST,
+    OPERATIONS,
+    PRIORITIES,
+    QUEUES,
+    RETENTION,
+    SEEDS,
+    Script,
+    Stage,
+)
+
+#: What every script meets with, and how often at least.
+MEETS = {
+    "claimed": 100,
+    "several lines": LEAST,
+    "wildcards": LEAST,
+    "claimed again": LEAST,
+    "retried": LEAST,
+    "due when claimed": LEAST,
+    "succeeded": LEAST,
+    "retrying": LEAST,
+    "scheduled": 5,
+    "available": 5,
+    "dead": 5,
+    "cancelled": 5,
+    "late ending": LEAST,
+    "parked": 5,
+    "parked claimed": 5,
+    "parked kinds told": 3,
+    "progress": LEAST - 5,
+    "cancel ordered": 1,
+    "lease lost": 3,
+    "elected": 3,
+    "rescued": LEAST,
+    "interrupted": 5,
+    "pruned": 10,
+    "paused": 5,
+    "second page": 3,
+    "duplicate": 3,
+    "conflict": 1,
+    "cancelled by a person": 5,
+    "asked to end": 3,
+    "retried by a person": 3,
+    "deleted": 5,
+    "moved": 5,
+}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_script_performs_every_operation_often(seed: int) -> None:
+    script = Script(seed).play()
+    often = {name: script.done[name] for name in OPERATIONS}
+    assert min(often.values()) >= LEAST, often
+    met = {name: script.met[name] for name in MEETS}
+    assert {name: (met[name], least) for name, least in MEETS.items() if met[name] < least} == {}
+    new = script.made.values()
+    assert {job.queue for job in new} == {*QUEUES}
+    assert {job.priority for job in new} == {*PRIORITIES}
+    assert len(QUEUES) == 3
+    assert len(PRIORITIES) == 4
+
+
+def test_the_operations_of_a_script_are_those_of_the_seam() -> None:
+    made = {
+        name
+        for name in vars(MemoryStore)
+        if hasattr(getattr(MemoryStore, name), "__wrapped__") and not name.startswith("_")
+    }
+    # The id of a store is the one answer that must differ.
+    assert made - {"identity"} == {*OPERATIONS}
+
+
+def test_a_seed_gives_one_trace_and_another_seed_another() -> None:
+    one, same, other = (Script(seed).play() for seed in (7, 7, 8))
+    assert one.trace == same.trace
+    assert len(one.trace) > LEAST * len(OPERATIONS)
+    assert one.trace != other.trace
+
+
+class Wrong(MemoryStore):
+    """A store that gives out the jobs of each claim in another order."""
+
+    def claim(self, request: ClaimRequest) -> Any:
+        op = super().claim(request)
+        start = op.start
+
+        def reversed_() -> Any:
+            claim = yield from start()
+            return type(claim)(claim.live, claim.jobs[::-1], claim.due_in)
+
+        op.start = reversed_
+        return op
+
+
+def test_a_store_that_differs_is_told_with_seed_and_step() -> None:
+    clock = ManualClock()
+    store = Wrong(clock=clock, retention=RETENTION)
+    with pytest.raises(pytest.fail.Exception, match=r"seed 5, step \d+: claim .*process-") as said:
+        Script(5, Stage(store, clock, store.run)).play()
+    assert Counter(str(said.value).split())["stores"] == 1

@@ -3,6 +3,8 @@
 import contextlib
 import socket
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +14,29 @@ from longshore.core.store import Retention
 from longshore.core.store_url import parse_url
 from longshore.stores.redis.store import RedisStore, open_redis
 from longshore.stores.redis.wire import Link, Lost
-from tests.places import Place
+from tests.places import Place, each, place, redis_client
 
 NOTHING = Retention(succeeded=0, cancelled=0, dead=0)
 PLENTY = 20.0  # seconds; far longer than anything here takes
+
+
+@pytest.fixture(params=each("redis", "valkey"))
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    with place(request.param, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def store(where: Place) -> Iterator[RedisStore]:
+    opened = open_at(where)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def client(where: Place) -> Iterator[Any]:
+    with contextlib.closing(redis_client(where.url)) as client:
+        yield client
 
 
 def open_at(

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from longshore.errors import (
 from longshore.stores.redis import producing
 from longshore.stores.redis.store import RedisStore
 from longshore.stores.redis.words import text, word
+from tests import redis_tools
 from tests.places import Place, each, place, redis_client
 from tests.redis_tools import NOTHING, PLENTY, key, kill, open_at, succeeded
 from tests.servers import private
@@ -41,23 +41,7 @@ from tests.store_tools import EVERYTHING, LEASE, claim, job, register
 pytestmark = pytest.mark.servers
 
 
-@pytest.fixture(params=each("redis", "valkey"))
-def where(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    with place(request.param, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def store(where: Place) -> Iterator[RedisStore]:
-    opened = open_at(where)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def client(where: Place) -> Iterator[Any]:
-    with contextlib.closing(redis_client(where.url)) as client:
-        yield client
+where, store, client = redis_tools.where, redis_tools.store, redis_tools.client
 
 
 # --- the keys ---

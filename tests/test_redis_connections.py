@@ -38,7 +38,8 @@ from longshore.stores.redis import links
 from longshore.stores.redis.faults import explained
 from longshore.stores.redis.store import RedisStore, open_redis
 from longshore.stores.redis.wire import Link, Refused
-from tests.places import Place, each, place, redis_client
+from tests import redis_tools
+from tests.places import Place, place, redis_client
 from tests.redis_tools import NOTHING, PLENTY, Losing, Saying, kill, open_at, succeeded
 from tests.servers import private
 from tests.store_tools import EVERYTHING, claim, job, register
@@ -46,23 +47,7 @@ from tests.store_tools import EVERYTHING, claim, job, register
 pytestmark = pytest.mark.servers
 
 
-@pytest.fixture(params=each("redis", "valkey"))
-def where(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    with place(request.param, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def store(where: Place) -> Iterator[RedisStore]:
-    opened = open_at(where)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def client(where: Place) -> Iterator[Any]:
-    with contextlib.closing(redis_client(where.url)) as client:
-        yield client
+where, store, client = redis_tools.where, redis_tools.store, redis_tools.client
 
 
 def test_a_killed_connection_is_survived(store: RedisStore, client: Any) -> None:

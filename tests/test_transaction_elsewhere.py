@@ -3,7 +3,6 @@
 import asyncio
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,32 +19,10 @@ from longshore.errors import (
     StoreFull,
 )
 from longshore.stores.memory.store import MemoryStore
+from tests import transaction_tools
 from tests.transaction_tools import KIND, Django, Way, cases
 
-
-def _add(number: int) -> int:
-    return number + 1
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> str:
-    """The caller's own database, which is not the store."""
-    path = tmp_path / "shop.db"
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("create table work (number integer)")
-    return str(path)
-
-
-@pytest.fixture
-def jobs() -> Iterator[Longshore]:
-    app = Longshore("memory://")
-    yield app
-    app.close()
-
-
-@pytest.fixture
-def job(jobs: Longshore) -> Any:
-    return jobs.job(kind=KIND)(_add)
+database, jobs, job = transaction_tools.database, transaction_tools.jobs, transaction_tools.job
 
 
 class TestAfterCommit:
@@ -117,7 +94,7 @@ class TestAfterCommit:
         def fail(_operation: str, _number: int) -> None:
             raise StoreFull("no room")
 
-        job = app.job(kind=KIND)(_add)
+        job = app.job(kind=KIND)(transaction_tools.add_one)
         cast("MemoryStore", app.store)._on_statement = fail
         session.execute(sqlalchemy.text("insert into work values (1)"))
         job.using(session=session).enqueue(1)
@@ -188,7 +165,7 @@ class TestElsewhere:
             case _:
                 pass
         app = Longshore(url, **settings)
-        job = app.job(kind=KIND)(_add)
+        job = app.job(kind=KIND)(transaction_tools.add_one)
         connection = sqlite3.connect(database)
         with pytest.raises(StoreElsewhere, match="Set outbox="):
             job.using(connection=connection).enqueue(1)
@@ -207,7 +184,7 @@ class TestElsewhere:
         self, database: str, tmp_path: Path
     ) -> None:
         app = Longshore("memory://", outbox=f"sqlite:///{tmp_path}/third.db")
-        job = app.job(kind=KIND)(_add)
+        job = app.job(kind=KIND)(transaction_tools.add_one)
         connection = sqlite3.connect(database)
         with pytest.raises(StoreElsewhere, match=r"Nor does it lead to the outbox .*third\.db"):
             job.using(connection=connection).enqueue(1)

@@ -29,33 +29,11 @@ from longshore.ids import new_id
 from longshore.stores.memory.store import MemoryStore
 from longshore.stores.sqlite.store import SQLiteStore
 from longshore.worker.relay import BATCH, Relay
+from tests import transaction_tools
 from tests.places import place
 from tests.transaction_tools import KIND
 
-
-def _add(number: int) -> int:
-    return number + 1
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> str:
-    """The caller's own database, which is not the store."""
-    path = tmp_path / "shop.db"
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("create table work (number integer)")
-    return str(path)
-
-
-@pytest.fixture
-def jobs() -> Iterator[Longshore]:
-    app = Longshore("memory://")
-    yield app
-    app.close()
-
-
-@pytest.fixture
-def job(jobs: Longshore) -> Any:
-    return jobs.job(kind=KIND)(_add)
+database, jobs, job = transaction_tools.database, transaction_tools.jobs, transaction_tools.job
 
 
 class TestOutbox:
@@ -161,7 +139,7 @@ class TestOutbox:
         self, database: str, jobs: Longshore, job: Any
     ) -> None:
         other = Longshore("memory://", outbox=f"sqlite:///{database}")
-        elsewhere = other.job(kind=KIND)(_add)
+        elsewhere = other.job(kind=KIND)(transaction_tools.add_one)
         with closing(sqlite3.connect(database)) as connection:
             elsewhere.using(connection=connection).enqueue(1)
             connection.commit()
@@ -319,7 +297,7 @@ def test_a_client_killed_right_after_its_commit(
     with closing(sqlite3.connect(database)) as connection:
         assert connection.execute("select number from work").fetchall() == [(1,)]
     jobs = Longshore(f"sqlite:///{tmp_path}/jobs.db", outbox=outbox or None)
-    jobs.job(kind=KIND)(_add)
+    jobs.job(kind=KIND)(transaction_tools.add_one)
     jobs.worker(threads=1).run(until_empty=True)
     records = list(jobs.query)
     assert [one.result(timeout=1) for one in records] == ([42] if with_outbox else [])
@@ -336,7 +314,7 @@ def test_the_outbox_on_a_server(kind: str, tmp_path: Path) -> None:
 
     with place(kind, tmp_path) as where:
         jobs = Longshore("memory://", outbox=where.url)
-        job = jobs.job(kind=KIND)(_add)
+        job = jobs.job(kind=KIND)(transaction_tools.add_one)
         connection: Any
         if kind == "mariadb":
             connection = mysql_connection(parse_url(where.url))
@@ -369,7 +347,7 @@ def test_a_supervised_worker_relays(tmp_path: Path, database: str) -> None:
         """)
     )
     jobs = Longshore(f"sqlite:///{tmp_path}/jobs.db", outbox=outbox, poll_interval=0.05)
-    job = jobs.job(kind=KIND)(_add)
+    job = jobs.job(kind=KIND)(transaction_tools.add_one)
     worker = subprocess.Popen(
         [sys.executable, "-m", "longshore", "worker", "-A", "shop:jobs", "--threads", "1"],
         cwd=tmp_path,

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import django
@@ -438,3 +439,28 @@ class Table:
                 return [number for (number,) in rows]
         finally:
             engine.dispose()
+
+
+def add_one(number: int) -> int:
+    return number + 1
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> str:
+    """The caller's own database, which is not the store."""
+    path = tmp_path / "shop.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("create table work (number integer)")
+    return str(path)
+
+
+@pytest.fixture
+def jobs() -> Iterator[Longshore]:
+    app = Longshore("memory://")
+    yield app
+    app.close()
+
+
+@pytest.fixture
+def job(jobs: Longshore) -> Any:
+    return jobs.job(kind=KIND)(add_one)

@@ -23,7 +23,7 @@ from longshore.core.store import Claim, ClaimRequest, Line, Retention, operation
 from longshore.stores.clock import Clock
 from longshore.stores.lines import chosen, names
 from longshore.stores.mysql.core import MySQLCore
-from longshore.stores.sql.claim import ROUNDS, STEP
+from longshore.stores.sql.claim import ROUNDS, STEP, TAGS
 from longshore.stores.sql.core import Deltas
 from longshore.stores.sql.operations import Consuming
 from longshore.stores.sql.statements import Row, Steps
@@ -118,7 +118,7 @@ class MySQLClaiming(MySQLCore, Consuming):
                 Claimed(
                     job_id, run, kind, queue, payload, priority, failures, interruptions,
                     max_attempts, scheduled_at, created_at, claimed_at, timeout, keep_result,
-                    budgets, () if tags is None else _TAGS.decode(tags), meta,
+                    budgets, () if tags is None else TAGS.decode(tags), meta,
                 )
             )  # fmt: skip
         return tuple(records)
@@ -281,7 +281,6 @@ class MySQLClaiming(MySQLCore, Consuming):
             each *= 4
 
 
-_TAGS = json.Decoder(tuple[str, ...])
 _NUMBERS = json.Decoder(tuple[int, int, int, int, int, int, int, int, int | None, int | None])
 
 

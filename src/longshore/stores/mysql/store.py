@@ -44,7 +44,7 @@ from longshore.stores.mysql.text import Rows
 from longshore.stores.mysql.verify import verify
 from longshore.stores.mysql.watch import MySQLWatch
 from longshore.stores.sql.joining import Joining
-from longshore.stores.sql.schema import FRESH, checked, read
+from longshore.stores.sql.schema import looked_at, read
 from longshore.stores.sql.statements import REPEATED, UNDO, Row, Statement
 
 T = TypeVar("T")
@@ -210,17 +210,8 @@ class MySQLStore(MySQLConsuming, MySQLProducing, MySQLMaintaining, MySQLInspecti
         return self._driver.connect(self._place, lock_wait=lock_wait, autocommit=autocommit)
 
     def _prepare(self) -> None:
-        """Look at the tables, and at first make them in a database that has none of ours.
-
-        Looked at again every few seconds: a newer release may have changed them meanwhile.
-        """
-        status = self.schema()
-        if not (status.applied or status.half or self._ready):
-            self.migrate()
-            status = self.schema()
-        checked(status, self.address)
+        self._look_again = looked_at(self, first=not self._ready)
         self._ready = True
-        self._look_again = time.monotonic() + FRESH
 
     def _seen(self) -> Row | None:
         """What a watch looks at; nothing while the server is away."""

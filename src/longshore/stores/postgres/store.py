@@ -48,7 +48,7 @@ from longshore.stores.postgres.operations import (
 from longshore.stores.postgres.pool import AsyncLink, Link, Pool
 from longshore.stores.postgres.problems import Patience, is_lost, is_unprepared
 from longshore.stores.sql.joining import Joining
-from longshore.stores.sql.schema import FRESH, checked, read
+from longshore.stores.sql.schema import looked_at, read
 
 T = TypeVar("T")
 
@@ -239,17 +239,8 @@ class PostgresStore(PostgresOperations):
     # --- helpers ---
 
     def _prepare(self) -> None:
-        """Look at the tables, and at first make them in a database that has none of ours.
-
-        Looked at again every few seconds: a newer release may have changed them meanwhile.
-        """
-        status = self.schema()
-        if not (status.applied or self._ready):
-            self.migrate()
-            status = self.schema()
-        checked(status, self.address)
+        self._look_again = looked_at(self, first=not self._ready)
         self._ready = True
-        self._look_again = time.monotonic() + FRESH
 
     def _whole(self, op: Operation[T], link: Link | AsyncLink, *, repeated: bool) -> Operation[T]:
         return transacted(

@@ -8,9 +8,10 @@ releases before it do not look at: they go on beside newer ones. Any other stops
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
@@ -62,6 +63,31 @@ def status_of(rows: Iterable[tuple[str, bool, bool]], known: Mapping[str, Known]
         breaking=tuple(name for name, additive, _ in rows if name not in known and not additive),
         half=tuple(name for name, _, done in rows if not done),
     )
+
+
+class Migrates(Protocol):
+    """What :func:`looked_at` needs of a store."""
+
+    @property
+    def address(self) -> str: ...
+    def schema(self) -> SchemaStatus: ...
+    def migrate(self) -> tuple[str, ...]: ...
+
+
+def looked_at(store: Migrates, *, first: bool) -> float:
+    """Look at the tables, and the first time make them in a database that has none of ours.
+
+    Returns when to look again, by the monotonic clock: a newer release may change them meanwhile.
+
+    Raises:
+        SchemaMismatch: as :func:`checked`.
+    """
+    status = store.schema()
+    if first and not (status.applied or status.half):
+        store.migrate()
+        status = store.schema()
+    checked(status, store.address)
+    return time.monotonic() + FRESH
 
 
 def checked(status: SchemaStatus, address: str) -> None:

@@ -30,7 +30,7 @@ from longshore.stores.clock import Clock
 from longshore.stores.sql.inspect import Inspecting
 from longshore.stores.sql.joining import Joining
 from longshore.stores.sql.operations import Consuming, Maintaining, Producing
-from longshore.stores.sql.schema import FRESH, checked, read
+from longshore.stores.sql.schema import looked_at, read
 from longshore.stores.sql.statements import UNDO, Statement
 from longshore.stores.sqlite.core import SQLiteCore
 from longshore.stores.sqlite.file import explained, is_busy, open_file, refuse_network
@@ -197,17 +197,8 @@ class SQLiteStore(SQLiteCore, Producing, Consuming, Maintaining, Inspecting, Joi
         return open_file(self.address, synchronous=self._synchronous)
 
     def _prepare(self) -> None:
-        """Look at the tables, and at first make them in a file that has none of ours.
-
-        Looked at again every few seconds: a newer release may have changed them meanwhile.
-        """
-        status = self.schema()
-        if not (status.applied or self._ready):
-            self.migrate()
-            status = self.schema()
-        checked(status, self.address)
+        self._look_again = looked_at(self, first=not self._ready)
         self._ready = True
-        self._look_again = time.monotonic() + FRESH
 
     def _drive(self, op: Operation[T], *, write: bool) -> T:
         """Run an operation; nearly always the first attempt is the only one."""

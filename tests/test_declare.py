@@ -346,6 +346,7 @@ def test_using_offers_what_can_be_stored_and_nothing_else(jobs: Longshore) -> No
     job = jobs.job(plain)
     for name in JobOptions.__annotations__.keys() - {
         *("queue", "priority", "max_attempts", "timeout", "expires", "keep_result", "tags"),
+        *("unique", "at_most_once"),
     }:
         with pytest.raises(InvalidOption, match=name):
             job.using(**{name: None})

@@ -3,13 +3,12 @@
 The rows B1 to B34 of bad input are here (B23, B24) and in three files beside: arguments and options
 (``test_enqueue_arguments.py``, ``test_enqueue_options.py``), and what surrounds the call: forks,
 loops, signals, the end of things (``test_enqueue_surroundings.py``). B12, B14 and B33 are refused
-when a job is declared: ``test_declare.py``. B13, a kind by name, is there and, for the command
-line, in its own tests.
+when a job is declared: ``test_declare.py``; B22, unique keys, too: ``test_restraints.py``. B13, a
+kind by name, is there and, for the command line, in its own tests.
 
 Rows that are not tested yet, and why:
 
 ====  ==========================================================================================
-B22   unique keys come with the issue of limits and uniqueness
 B25   the part of ``meta``: callers cannot give any yet; its check is in ``test_options.py``
 B26   enqueueing in a caller's transaction comes with the issue of the SQL servers
 B31   uncertain replies need a store behind a network; the part with a file is here

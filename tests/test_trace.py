@@ -11,15 +11,14 @@ import pytest
 from longshore.core.store import ClaimRequest
 from longshore.stores.clock import ManualClock
 from longshore.stores.memory.store import MemoryStore
+from longshore.testing.conformance.lockstep import Stage
+from longshore.testing.conformance.making import FAIR_QUEUES, LIMITS, PRIORITIES, QUEUES, VALUES
 from longshore.testing.conformance.trace import (
     LEAST,
     OPERATIONS,
-    PRIORITIES,
-    QUEUES,
     RETENTION,
     SEEDS,
     Script,
-    Stage,
 )
 
 #: What every script meets with, and how often at least.
@@ -48,6 +47,16 @@ MEETS = {
     "interrupted": 5,
     "pruned": 10,
     "paused": 5,
+    "kind paused": 5,
+    "paused kind shown": 2,
+    "limit used": 5,
+    "rate used": 3,
+    "blocked": 5,
+    "held": 10,
+    "replaced": 5,
+    "refused": 5,
+    "not retried": 1,
+    "identity": 3,
     "second page": 3,
     "duplicate": 3,
     "conflict": 1,
@@ -67,9 +76,11 @@ def test_a_script_performs_every_operation_often(seed: int) -> None:
     met = {name: script.met[name] for name in MEETS}
     assert {name: (met[name], least) for name, least in MEETS.items() if met[name] < least} == {}
     new = script.made.values()
-    assert {job.queue for job in new} == {*QUEUES}
+    assert {job.queue for job in new} == {*QUEUES, *FAIR_QUEUES}
+    assert {limit for job in new if job.rules for limit in job.rules.limits} == {*LIMITS}
+    assert {job.rules.fair for job in new if job.rules} == {*VALUES}
     assert {job.priority for job in new} == {*PRIORITIES}
-    assert len(QUEUES) == 3
+    assert len({*QUEUES, *FAIR_QUEUES}) == 5
     assert len(PRIORITIES) == 4
 
 

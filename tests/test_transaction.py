@@ -26,46 +26,21 @@ from longshore.errors import (
 )
 from longshore.ids import new_id
 from longshore.job import JobFunction
+from tests import transaction_tools
 from tests.places import place
-from tests.stores import empty_place
-from tests.transaction_tools import KIND, Case, Table, Way, cases
+from tests.transaction_tools import KIND, Table, Way, add_one, cases
 
 #: Nothing here takes long; only two transactions that wait for each other would.
 pytestmark = pytest.mark.timeout(60)
 
 
-@pytest.fixture
-def case(request: pytest.FixtureRequest) -> Case:
-    found: Case = request.param
-    return found
-
-
-@pytest.fixture
-def jobs(case: Case, tmp_path: Path) -> Iterator[Longshore]:
-    """An application whose store is empty, with a table of the caller's beside it."""
-    file = f"sqlite:///{tmp_path}/jobs.db"
-    url = file if case.kind == "sqlite" else empty_place(case.kind).url
-    app = Longshore(url)
-    app.migrate()
-    app.job(kind=KIND)(_add)
-    with Table(url):
-        yield app
-    app.close()
-
-
-def _add(number: int) -> int:
-    return number + 1
+case, jobs, way = transaction_tools.case, transaction_tools.stored_jobs, transaction_tools.way
 
 
 @pytest.fixture
 def job(jobs: Longshore) -> Any:
     declaration = jobs.registry.by_kind()[KIND]
-    return JobFunction(jobs, declaration, _add, Options.of(declaration), _add)
-
-
-@pytest.fixture
-def way(case: Case, jobs: Longshore) -> Way:
-    return case.way(jobs.settings.store.reveal())
+    return JobFunction(jobs, declaration, add_one, Options.of(declaration), add_one)
 
 
 def count(jobs: Longshore) -> int:
@@ -336,7 +311,7 @@ class TestOptions:
         self, way: Way, jobs: Longshore, job: Any
     ) -> None:
         other = Longshore("memory://")
-        elsewhere = other.job(kind=KIND)(_add)
+        elsewhere = other.job(kind=KIND)(add_one)
         connection = sqlite3.connect(way.address.path)
         with jobs.transaction(connection) as _, jobs.transaction(connection):
             thread = threading.Thread(target=lambda: threaded.append(job.enqueue(1)))
@@ -458,7 +433,7 @@ class TestAttached:
 def test_the_first_use_of_a_new_file_makes_its_tables(tmp_path: Path) -> None:
     path = tmp_path / "new.db"
     jobs = Longshore(f"sqlite:///{path}")
-    job = jobs.job(kind=KIND)(_add)
+    job = jobs.job(kind=KIND)(add_one)
     connection = sqlite3.connect(path)
     job.using(connection=connection).enqueue(1)
     connection.commit()
@@ -471,7 +446,7 @@ def test_the_first_use_of_a_new_file_makes_its_tables(tmp_path: Path) -> None:
 def test_a_savepoint_takes_its_jobs_along() -> None:
     with place("postgres18", Path()) as where:
         jobs = Longshore(where.url)
-        job = jobs.job(kind=KIND)(_add)
+        job = jobs.job(kind=KIND)(add_one)
         with psycopg.connect(where.url) as connection:
             job.using(connection=connection).enqueue(1)
             with connection.transaction() as savepoint:

@@ -26,6 +26,7 @@ from sqlalchemy.orm import Session
 from longshore import JobHandle, Longshore
 from longshore.core.store_url import parse_url
 from tests.places import SERVERS
+from tests.stores import empty_place
 
 if not django_settings.configured:
     django_settings.configure(USE_TZ=True, DATABASES={})
@@ -464,3 +465,29 @@ def jobs() -> Iterator[Longshore]:
 @pytest.fixture
 def job(jobs: Longshore) -> Any:
     return jobs.job(kind=KIND)(add_one)
+
+
+# --- an application on each store, with a table of the caller's beside it ---
+
+
+@pytest.fixture
+def case(request: pytest.FixtureRequest) -> Case:
+    found: Case = request.param
+    return found
+
+
+@pytest.fixture(name="jobs")
+def stored_jobs(case: Case, tmp_path: Path) -> Iterator[Longshore]:
+    file = f"sqlite:///{tmp_path}/jobs.db"
+    url = file if case.kind == "sqlite" else empty_place(case.kind).url
+    app = Longshore(url)
+    app.migrate()
+    app.job(kind=KIND)(add_one)
+    with Table(url):
+        yield app
+    app.close()
+
+
+@pytest.fixture
+def way(case: Case, jobs: Longshore) -> Way:
+    return case.way(jobs.settings.store.reveal())

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, Unpack
 
 from longshore import config
+from longshore.answers import Answers
 from longshore.callers import caller
 from longshore.client import Client, Plan
 from longshore.core.codec import encode_literal
 from longshore.core.durations import Duration
-from longshore.core.model import Inserted, NewJob
+from longshore.core.model import NewJob
 from longshore.core.registry import Declaration, Registry
 from longshore.core.settings import Durability, Settings
 from longshore.core.shards import Placing, ShardBy
@@ -25,22 +25,20 @@ from longshore.errors import (
     ArgsMismatch,
     ConfigurationError,
     EnqueueError,
-    IdConflict,
     LongshoreError,
-    PartlyEnqueued,
 )
-from longshore.handle import JobHandle, JoinedHandle
+from longshore.handle import JobHandle
 from longshore.job import BoundJob, JobDecorator
 from longshore.joining.here import HERE, Transaction, joined
-from longshore.middleware import Around, Event, EventName, L, M
+from longshore.middleware import Around, EventName, L, M
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from longshore.joining.enqueue import Answer, Joins
+    from longshore.joining.enqueue import Joins
     from longshore.joining.kinds import DatabaseConnection, DatabaseSession, Proxy
     from longshore.joining.through import Through
-    from longshore.query import JobQuery, Queues
+    from longshore.query import JobQuery, Kind, Limits, Queues
     from longshore.worker.embedded import Worker
     from longshore.worker.options import WorkerOptions
 
@@ -100,6 +98,7 @@ class Longshore:
         self.registry: Final = Registry()
         self.around: Final = Around()
         self.client: Final = Client(partial(self._connect, self.settings.store))
+        self._answers: Final = Answers(self)
         count, by = self.settings.shards, self.settings.shard_by
         self._placing: Final = Placing(count, by) if count else None
         outbox = self.settings.outbox
@@ -135,9 +134,9 @@ class Longshore:
         if through is not None:
             return self.enqueue_through(through, made)
         placed = self._placed(made)
-        with self._partly(placed):
+        with self._answers.partly(placed):
             answer = self.client.run(self.store.insert([job for _, job in placed]))
-        return self._stored(placed, answer)
+        return self._answers.many(placed, answer)
 
     async def aenqueue_many(self, bound: Iterable[BoundJob[R]]) -> list[JobHandle[R]]:
         """The awaitable twin of :meth:`enqueue_many`."""
@@ -148,9 +147,9 @@ class Longshore:
         if through is not None:
             return await self.aenqueue_through(through, made)
         placed = self._placed(made)
-        with self._partly(placed):
+        with self._answers.partly(placed):
             answer = await self.client.arun(self.store.insert([job for _, job in placed]))
-        return self._stored(placed, answer)
+        return self._answers.many(placed, answer)
 
     def push(self, job: Mapping[str, object]) -> JobHandle[Any]:
         """Store a job given as a plain dictionary; its code need not be importable here.
@@ -176,9 +175,9 @@ class Longshore:
             if through is not None:
                 return self.enqueue_through(through, [(declaration, job)])[0]
         if self._placing is not None:
-            job = self._placing.placed(job)
+            job = self._place(self._placing, declaration, job)
         (answer,) = self.client.run(self.store.insert([job]))
-        return self._handle(declaration, job, answer)
+        return self._answers.one(declaration, job, answer)
 
     async def aenqueue_one(self, declaration: Declaration | None, job: NewJob) -> JobHandle[Any]:
         """The awaitable twin of :meth:`enqueue_one`."""
@@ -187,9 +186,9 @@ class Longshore:
             if through is not None:
                 return (await self.aenqueue_through(through, [(declaration, job)]))[0]
         if self._placing is not None:
-            job = self._placing.placed(job)
+            job = self._place(self._placing, declaration, job)
         (answer,) = await self.client.arun(self.store.insert([job]))
-        return self._handle(declaration, job, answer)
+        return self._answers.one(declaration, job, answer)
 
     # --- in the caller's transaction ----------------------------------------------------------
 
@@ -228,7 +227,8 @@ class Longshore:
     ) -> list[JobHandle[Any]]:
         """Store checked jobs in the transaction of a caller's connection."""
         made = self._placed(made)
-        return self._promised(through, made, self._joins.insert(through, [job for _, job in made]))
+        answer = self._joins.insert(through, [job for _, job in made])
+        return self._answers.joined(through, made, answer)
 
     async def aenqueue_through(
         self, through: Through, made: Sequence[tuple[Declaration | None, NewJob]]
@@ -236,7 +236,7 @@ class Longshore:
         """The awaitable twin of :meth:`enqueue_through`."""
         made = self._placed(made)
         answer = await self._joins.ainsert(through, [job for _, job in made])
-        return self._promised(through, made, answer)
+        return self._answers.joined(through, made, answer)
 
     # --- follow -------------------------------------------------------------------------------
 
@@ -261,6 +261,45 @@ class Longshore:
         from longshore.query import Queues  # noqa: PLC0415 - only who asks pays for it
 
         return Queues(self)
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of the store by name: ``jobs.limits.set("account", to=5)``."""
+        from longshore.query import Limits  # noqa: PLC0415 - only who asks pays for it
+
+        return Limits(self)
+
+    def pause(self, *, kind: Kind, reason: str | None = None, for_: Duration | None = None) -> None:
+        """Start no more jobs of one kind, in any queue; what was claimed may still start.
+
+        Parameters: ``kind``, a stored name, job function or job class; ``reason``, shown to
+        people; ``for_``, a duration after which it resumes by itself.
+
+        Example: ``jobs.pause(kind="app.sync", reason="provider down", for_="15m")``
+        """
+        from longshore.query.kinds import pause  # noqa: PLC0415 - only who asks pays for it
+
+        self.client.follow(pause(self, kind, reason, for_))
+
+    async def apause(
+        self, *, kind: Kind, reason: str | None = None, for_: Duration | None = None
+    ) -> None:
+        """The awaitable twin of :meth:`pause`."""
+        from longshore.query.kinds import pause  # noqa: PLC0415 - only who asks pays for it
+
+        await self.client.afollow(pause(self, kind, reason, for_))
+
+    def resume(self, *, kind: Kind) -> None:
+        """Start jobs of this kind again."""
+        from longshore.query.kinds import resume  # noqa: PLC0415 - only who asks pays for it
+
+        self.client.follow(resume(self, kind))
+
+    async def aresume(self, *, kind: Kind) -> None:
+        """The awaitable twin of :meth:`resume`."""
+        from longshore.query.kinds import resume  # noqa: PLC0415 - only who asks pays for it
+
+        await self.client.afollow(resume(self, kind))
 
     # --- run ----------------------------------------------------------------------------------
 
@@ -342,7 +381,7 @@ class Longshore:
         )
 
     def _pushed(self, job: Mapping[str, object]) -> tuple[Declaration | None, NewJob]:
-        kind, args, kwargs, options = read_push(job, self.settings)
+        kind, args, kwargs, options = read_push(job, self.settings, self.registry)
         payload = encode_literal(args, kwargs, limit=self.settings.max_payload, kind=kind)
         return self.registry.find(kind), new_job(kind, options, payload)
 
@@ -377,24 +416,20 @@ class Longshore:
         self, made: Sequence[tuple[Declaration | None, NewJob]]
     ) -> Sequence[tuple[Declaration | None, NewJob]]:
         """The same jobs, each with its shard in its id where there are shards."""
-        if self._placing is None:
+        placing = self._placing
+        if placing is None:
             return made
-        return [(declaration, self._placing.placed(job)) for declaration, job in made]
+        return [(declaration, self._place(placing, declaration, job)) for declaration, job in made]
 
-    @contextmanager
-    def _partly(self, made: Sequence[tuple[Declaration | None, NewJob]]) -> Generator[None]:
-        """Give handles to an error that says that only some were stored."""
-        try:
-            yield
-        except PartlyEnqueued as error:
-            stored = frozenset(error.stored)
-            handles: list[JobHandle[Any]] = [
-                JobHandle(self, job.id, declaration, new=job)
-                for declaration, job in made
-                if job.id in stored
-            ]
-            error.handles = tuple(handles)
-            raise
+    @staticmethod
+    def _place(placing: Placing, declaration: Declaration | None, job: NewJob) -> NewJob:
+        job = placing.placed(job)
+        if job.rules is not None and declaration is not None:
+            from longshore.core.sharing import shared  # noqa: PLC0415 - only with shards
+
+            signature, restraints = declaration.signature, declaration.restraints
+            placing.check(job, shared(declaration.kind, signature, restraints, job))
+        return job
 
     def _get(self, job_id: str) -> Plan[JobHandle[Any]]:
         # Ids are kept in one form; a UUID object and capitals mean the same job.
@@ -402,63 +437,14 @@ class Longshore:
         yield from handle.refreshing()
         return handle
 
-    def _handle(
-        self, declaration: Declaration | None, job: NewJob, answer: Inserted
-    ) -> JobHandle[Any]:
-        if answer.conflict:
-            raise _conflict(job)
-        if not answer.duplicate and self.around.wants("job.enqueued"):
-            self.around.publish(
-                Event(name="job.enqueued", job_id=job.id, kind=job.kind, queue=job.queue)
-            )
-        return JobHandle(self, job.id, declaration, new=job, is_duplicate=answer.duplicate)
-
     @cached_property
     def _joins(self) -> Joins:
         from longshore.joining.enqueue import Joins  # noqa: PLC0415 - only who joins pays for it
 
-        return Joins(self, self._told)
+        return Joins(self, self._answers.told)
 
     def _owners(self) -> tuple[object, ...]:
         return self, self.store
-
-    def _told(self, jobs: Sequence[NewJob], answers: Sequence[Inserted]) -> None:
-        """Jobs were stored after the caller's commit."""
-        for job, answer in zip(jobs, answers, strict=True):
-            self._handle(None, job, answer)
-
-    def _promised(
-        self, through: Through, made: Sequence[tuple[Declaration | None, NewJob]], answer: Answer
-    ) -> list[JobHandle[Any]]:
-        """Handles on jobs that are enqueued once the caller commits."""
-        inserted = answer.inserted
-        if answer.stored:
-            return self._stored(made, inserted)
-        for (_, job), one in zip(made, inserted, strict=True):
-            if one.conflict:
-                raise _conflict(job)
-        if answer.joined and through.tells and self.around.wants("job.enqueued"):
-            self._announce_later(through, [job for _, job in made], inserted)
-        return [
-            JoinedHandle(self, declaration, job, is_duplicate=one.duplicate, relayed=answer.relayed)
-            for (declaration, job), one in zip(made, inserted, strict=True)
-        ]
-
-    def _announce_later(
-        self, through: Through, jobs: Sequence[NewJob], inserted: Sequence[Inserted]
-    ) -> None:
-        async def announce() -> None:
-            self._told(jobs, inserted)
-
-        through.after_commit(lambda: self._told(jobs, inserted), announce)
-
-    def _stored(
-        self, made: Sequence[tuple[Declaration | None, NewJob]], answers: Sequence[Inserted]
-    ) -> list[JobHandle[Any]]:
-        return [
-            self._handle(declaration, job, answer)
-            for (declaration, job), answer in zip(made, answers, strict=True)
-        ]
 
 
 def _one_for_all(through: Through | None, item: BoundJob[Any], *, first: bool) -> Through | None:
@@ -476,11 +462,3 @@ def _supervise(options: WorkerOptions) -> int:
     from longshore.supervise import run  # noqa: PLC0415 - only for several processes
 
     return run(options)
-
-
-def _conflict(job: NewJob) -> IdConflict:
-    msg = (
-        f"a job with id {job.id} exists with another kind or other arguments; nothing was "
-        f"written. Give job {job.kind} another id=, or none"
-    )
-    return IdConflict(msg)

@@ -83,6 +83,7 @@ class RunState(msgspec.Struct, eq=False):
     cancelled: bool = False
     stopping: bool = False
     lost: bool = False
+    once: bool = False  # known when its worker stops: given back it would run a second time
     verdict: LongshoreError | None = None
     error: BaseException | None = None
     transaction: JobTransaction | None = None  # the one that was entered
@@ -201,7 +202,8 @@ class JobContext:
     def checkpoint(self) -> None:
         """A good place to stop: raises :class:`Cancelled` or :class:`Interrupted` if asked to.
 
-        Interrupted gives the job back uncounted; it runs again elsewhere from its beginning.
+        Interrupted gives the job back uncounted; it runs again elsewhere from its beginning. A job
+        that runs at most once goes on for as long as its worker can wait.
 
         >>> from longshore import CONTEXT
         >>> CONTEXT.checkpoint()
@@ -212,7 +214,7 @@ class JobContext:
         if run.cancelled:
             msg = f"job {run.claimed.id} ({run.claimed.kind}) was cancelled while it ran"
             raise Cancelled(msg)
-        if run.stopping:
+        if run.stopping and not run.once:
             msg = f"the worker is stopping; job {run.claimed.id} ({run.claimed.kind}) goes back"
             raise Interrupted(msg)
 

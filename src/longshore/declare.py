@@ -7,8 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from types import CodeType
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, TypedDict, cast
 
 import msgspec
@@ -18,6 +16,7 @@ from longshore.context import CONTEXT
 from longshore.core.backoff import Backoff, WaitFunction, as_backoff
 from longshore.core.codec import Signature, check_callable
 from longshore.core.durations import LONGEST, Duration, microseconds
+from longshore.core.functions import code_of, is_coroutine_function, parameters_with
 from longshore.core.model import JobState, NewJob
 from longshore.core.options import (
     check_max_attempts,
@@ -28,6 +27,8 @@ from longshore.core.options import (
 )
 from longshore.core.outcome import ErrorPolicy, Policies
 from longshore.core.registry import Declaration, Isolation, Registry
+from longshore.core.restraints import Concurrency, Key, Rate, Unique
+from longshore.core.rules import Restraints, check_at_most_once, check_unique, restraints_of
 from longshore.core.settings import Settings
 from longshore.core.wording import did_you_mean, shown
 from longshore.errors import ArgsMismatch, ConflictingOptions, InvalidOption, NotAJobFunction
@@ -60,6 +61,8 @@ class CallOptions(TypedDict, total=False):
     at: datetime
     tags: Sequence[str]
     keep_result: Duration | None
+    unique: Unique | None
+    at_most_once: bool
     id: str
     shard_key: str
     connection: DatabaseConnection | Proxy
@@ -81,6 +84,13 @@ class JobOptions(TypedDict, total=False):
     isolation: IsolationName
     keep_result: Duration | None
     tags: Sequence[str]
+    identity: Key | Sequence[str] | None
+    unique: Unique | None
+    concurrency: Concurrency | Sequence[Concurrency]
+    rate: Rate | Sequence[Rate]
+    fair_by: Key | None
+    fair_weight: float | Mapping[Any, float] | Callable[..., float]
+    at_most_once: bool
 
 
 class Declaring(Protocol):
@@ -107,6 +117,7 @@ class Options(msgspec.Struct, frozen=True):
     id: str | None = None
     shard_key: str | None = None
     through: Through | None = None  # a connection of the caller
+    restraints: Restraints | None = None
 
     @classmethod
     def of(cls, declaration: Declaration) -> Options:
@@ -119,6 +130,7 @@ class Options(msgspec.Struct, frozen=True):
             declaration.expires,
             declaration.keep_result,
             declaration.tags,
+            restraints=declaration.restraints,
         )
 
 
@@ -138,6 +150,9 @@ def new_job(kind: str, options: Options, payload: bytes) -> NewJob:
                 "Give a larger expires=, or an earlier at= or delay="
             )
             raise ConflictingOptions(msg)
+    identity, rules = None, None
+    if options.restraints is not None:
+        identity, rules = options.restraints.read(payload)
     return NewJob(
         options.id or new_id(),
         kind,
@@ -155,11 +170,18 @@ def new_job(kind: str, options: Options, payload: bytes) -> NewJob:
         None,
         options.id is None,
         options.shard_key,
+        identity,
+        rules,
     )
 
 
-def read_options(kind: str, base: Options, given: Mapping[str, object]) -> Options:
-    """Check what ``using(...)`` was given and lay it over ``base``."""
+def read_options(
+    kind: str, base: Options, given: Mapping[str, object], signature: Signature | None
+) -> Options:
+    """Check what ``using(...)`` was given and lay it over ``base``.
+
+    The ``signature`` is that of the declared job, if there is one: keys are made by it.
+    """
     _refuse_unknown(f"job {kind}: using() and push() have", given, CallOptions)
     if "delay" in given and "at" in given:
         msg = f"job {kind}: both delay= and at= were given; give one of them"
@@ -175,11 +197,24 @@ def read_options(kind: str, base: Options, given: Mapping[str, object]) -> Optio
         raise ConflictingOptions(msg)
     for name in joined:
         changed["through"] = changed.pop(name)
+    if "unique" in given or "at_most_once" in given:
+        named = kind if signature is None else signature.kind
+        restraints = base.restraints or Restraints(named, signature)
+        changed["restraints"] = restraints.changed(_restrained(kind, given))
     return msgspec.structs.replace(base, **changed)
 
 
+def _restrained(kind: str, given: Mapping[str, object]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if "unique" in given:
+        found["unique"] = check_unique(given["unique"], kind)
+    if "at_most_once" in given:
+        found["at_most_once"] = check_at_most_once(given["at_most_once"], kind)
+    return found
+
+
 def read_push(
-    job: Mapping[str, object], settings: Settings
+    job: Mapping[str, object], settings: Settings, registry: Registry
 ) -> tuple[str, Sequence[object], Mapping[str, object], Options]:
     """Check a pushed dictionary: its kind, positional and named arguments, and options."""
     given = _document(job)
@@ -193,8 +228,11 @@ def read_push(
     if not isinstance(args, list | tuple) or not isinstance(kwargs, dict):
         msg = f"job {kind}: args must be a list and kwargs a dictionary; nothing was enqueued"
         raise ArgsMismatch(msg)
-    base = Options(settings.default_queue, 0, 25, None, None, _DAY, ())
-    options = read_options(kind, base, given)
+    declared = registry.find(kind)
+    restraints = None if declared is None else declared.restraints
+    base = Options(settings.default_queue, 0, 25, None, None, _DAY, (), restraints=restraints)
+    signature = None if declared is None else declared.signature
+    options = read_options(kind, base, given, signature)
     if options.through is not None:
         msg = f"job {kind}: what is pushed is plain data; use jobs.transaction(...) around push()"
         raise InvalidOption(msg)
@@ -262,6 +300,7 @@ def register(
         aliases=_aliases(options.get("aliases", ()), kind),
         context=context,
         job_class=job_class,
+        restraints=restraints_of(kind, signature, options),
         **checked,
     )
     app.registry.add(declaration)
@@ -284,7 +323,7 @@ def read_kind(target: Any, given: str | None) -> str:
 
 def where(target: Any) -> str:
     """File and line of a function, file and name of a class."""
-    code = _code(target)
+    code = code_of(target)
     if code is not None:
         return f"{code.co_filename}:{code.co_firstlineno}"
     module = getattr(target, "__module__", "")
@@ -292,30 +331,9 @@ def where(target: Any) -> str:
     return f"{file}:{getattr(target, '__qualname__', shown(target))}"
 
 
-def is_coroutine_function(function: object) -> bool:
-    """Whether calling it gives something to await."""
-    code = _code(function)
-    return code is not None and bool(code.co_flags & 0x80)  # CO_COROUTINE
-
-
-def is_generator_function(function: object) -> bool:
-    """Whether calling it gives a generator."""
-    code = _code(function)
-    return code is not None and bool(code.co_flags & 0x20)  # CO_GENERATOR
-
-
 def context_parameters(function: Callable[..., Any]) -> tuple[str, ...]:
     """Names of parameters whose default says that the worker fills them."""
-    while hasattr(function, "__wrapped__"):
-        function = cast("Any", function).__wrapped__
-    code = _code(function)
-    if code is None:
-        return ()
-    plain = cast("tuple[Any, ...]", getattr(function, "__defaults__", None) or ())
-    named = cast("dict[str, Any]", getattr(function, "__kwdefaults__", None) or {})
-    names = code.co_varnames[: code.co_argcount]
-    defaults = dict(zip(names[len(names) - len(plain) :], plain, strict=True)) | named
-    return tuple(name for name, value in defaults.items() if value is CONTEXT)
+    return parameters_with(function, CONTEXT)
 
 
 def _refuse_unfilled(function: Callable[..., Any], kind: str, filled: tuple[str, ...]) -> None:
@@ -332,21 +350,6 @@ def _refuse_unfilled(function: Callable[..., Any], kind: str, filled: tuple[str,
                 "or make it the first parameter and declare the job with context=True."
             )
             raise NotAJobFunction(msg)
-
-
-def _code(function: object) -> CodeType | None:
-    """The code that runs when it is called; ``None`` for a class and for what is written in C."""
-    found: Any = function
-    while _is_partial(found):
-        found = found.func
-    code: CodeType | None = getattr(found, "__code__", None)
-    if code is None and callable(found) and not isinstance(found, type):
-        code = getattr(found.__call__, "__code__", None)
-    return code
-
-
-def _is_partial(function: object) -> bool:
-    return isinstance(function, partial)
 
 
 def _kind(name: object, field: str = "kind") -> str:

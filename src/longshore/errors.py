@@ -17,6 +17,7 @@
     - PayloadTooLarge
     - UnknownJob                    no such kind in this application
     - IdConflict                    the id exists with another payload
+    - UniqueHeld                    another live job holds the unique key
     - EnqueueUncertain              the store did not say whether it was written
     - PartlyEnqueued                some of many were written: over several shards or chunks
     - CrossShard                    what must stay in one shard would lie in two
@@ -128,6 +129,15 @@ class UnknownJob(EnqueueError):
 
 class IdConflict(EnqueueError):
     """The id exists with another payload."""
+
+
+class UniqueHeld(EnqueueError):
+    """Another live job holds the unique key; ``holder`` is its id, where it is known."""
+
+    def __init__(self, message: str, holder: str | None = None) -> None:
+        super().__init__(message)
+        #: The id of the job that holds the key; ``None`` when it was gone before it could be read.
+        self.holder = holder
 
 
 class EnqueueUncertain(EnqueueError):

@@ -10,9 +10,11 @@ import msgspec
 
 from longshore.client import Client, Plan, ask, pause
 from longshore.core.durations import Duration, seconds
-from longshore.core.model import ENDED, JobRecord, JobState, NewJob, Progress, Run
+from longshore.core.model import ENDED, LIVE, JobRecord, JobState, NewJob, Progress, Run
 from longshore.core.registry import Declaration, Registry
 from longshore.core.settings import Settings
+from longshore.core.store import Filter
+from longshore.core.waiting import Facts, Waiting, asks_store, explain, limit_keys
 from longshore.errors import (
     JobCancelled,
     JobDead,
@@ -21,6 +23,7 @@ from longshore.errors import (
     ResultGone,
     ResultTimeout,
     ResultUnavailable,
+    UniqueHeld,
 )
 from longshore.middleware import Around, Event
 
@@ -29,9 +32,10 @@ if TYPE_CHECKING:
 
 R_co = TypeVar("R_co", covariant=True)
 
+_LOOK: Final = 1000  # live jobs that are read to find who holds a unique key
 _CALM: Final = 0.05  # seconds that an ended job may go unnoticed in a busy store
 
-_HINTS: Final = {JobState.AVAILABLE: " Does a worker serve its queue? `longshore status` tells."}
+_HINTS: Final = {JobState.AVAILABLE: " Does a worker serve its queue? why_waiting() tells."}
 
 
 class App(Protocol):
@@ -81,7 +85,7 @@ class JobHandle(Generic[R_co]):
         self._new = new
         self._record = record
         self.id = job_id
-        #: Whether the enqueue met a job with this id that was there already.
+        #: Whether the enqueue met this job, by its id or its unique key, instead of storing one.
         self.is_duplicate = is_duplicate
 
     @property
@@ -167,12 +171,28 @@ class JobHandle(Generic[R_co]):
         return await self._app.client.afollow(self._cancel(reason))
 
     def retry(self) -> bool:
-        """Make an ended, retrying or scheduled job available now; an ended one counts afresh."""
+        """Make an ended, retrying or scheduled job available now; an ended one counts afresh.
+
+        Raises :class:`UniqueHeld` when another live job holds its unique key.
+        """
         return self._app.client.follow(self._retry())
 
     async def aretry(self) -> bool:
         """The awaitable twin of :meth:`retry`."""
         return await self._app.client.afollow(self._retry())
+
+    def why_waiting(self) -> Waiting:
+        """Read the job again and say why it does not run now, in a word, a sentence and facts.
+
+        Raises :class:`JobNotFound` when it is not kept any more.
+
+        Example: ``print(send_welcome.enqueue(42).why_waiting())``
+        """
+        return self._app.client.follow(self._why_waiting())
+
+    async def awhy_waiting(self) -> Waiting:
+        """The awaitable twin of :meth:`why_waiting`."""
+        return await self._app.client.afollow(self._why_waiting())
 
     def __eq__(self, other: object) -> bool:
         return self.id == other.id if isinstance(other, JobHandle) else NotImplemented
@@ -267,7 +287,51 @@ class JobHandle(Generic[R_co]):
 
     def _retry(self) -> Plan[bool]:
         answer = yield from ask(self._app.client.store.retry([self.id]))
+        if answer.held:
+            holder = yield from self._holder()
+            who = "another live job" if holder is None else f"job {holder}"
+            msg = (
+                f"job {self.id} was not retried: {who} holds its unique key. Retry it when that one"
+                " has ended, or cancel that one"
+            )
+            raise UniqueHeld(msg, holder)
         return bool(answer.changed)
+
+    def _holder(self) -> Plan[str | None]:
+        """Which job holds the unique key of this one; ``None`` if it cannot be told (any more)."""
+        yield from self.refreshing()
+        rules = self.record.rules
+        if rules is None or rules.hold is None:
+            return None
+        identity = self.record.identity
+        where = Filter(
+            states=LIVE,
+            kinds=(self.kind,),
+            identities=() if identity is None else (identity,),
+        )
+        page = yield from ask(self._app.client.store.find(where, limit=_LOOK))
+        for other in page.records:
+            hold = None if other.rules is None else other.rules.hold
+            if hold is not None and hold.key == rules.hold.key and other.id != self.id:
+                return other.id
+        return None
+
+    def _why_waiting(self) -> Plan[Waiting]:
+        yield from self.refreshing()
+        job, now, store = self.record, time.time_ns() // 1000, self._app.client.store
+        if not asks_store(job, now):
+            return explain(Facts(job=job, now=now))
+        keys = limit_keys(job)
+        return explain(
+            Facts(
+                job=job,
+                now=now,
+                queues=(yield from ask(store.queues())),
+                kinds=(yield from ask(store.kinds())),
+                limits=(yield from ask(store.limits(keys))) if keys else (),
+                processes=(yield from ask(store.processes())),
+            )
+        )
 
 
 class JoinedHandle(JobHandle[R_co]):
@@ -284,10 +348,12 @@ class JoinedHandle(JobHandle[R_co]):
         declaration: Declaration | None,
         new: NewJob,
         *,
+        job_id: str,
         is_duplicate: bool,
         relayed: bool,
     ) -> None:
-        super().__init__(app, new.id, declaration, new=new, is_duplicate=is_duplicate)
+        own = new if job_id == new.id else None
+        super().__init__(app, job_id, declaration, new=own, is_duplicate=is_duplicate)
         self._relayed = relayed
         self._seen = False
 
@@ -357,4 +423,6 @@ def _as_record(new: NewJob) -> JobRecord:
         tags=new.tags,
         meta=new.meta or {},
         runs=(),
+        identity=new.identity,
+        rules=new.rules,
     )

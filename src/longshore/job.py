@@ -7,7 +7,7 @@ with a job's arguments: they go through ``using(...)``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import (
     Any,
@@ -22,8 +22,12 @@ from typing import (
 )
 
 from longshore.callers import warn
+from longshore.client import Plan, ask
 from longshore.context import CONTEXT, JobContext
+from longshore.core.model import LIVE, JobState
 from longshore.core.registry import Declaration
+from longshore.core.rules import Restraints
+from longshore.core.store import Filter
 from longshore.declare import CallOptions, JobOptions, Options, declare, new_job, read_options
 from longshore.errors import NotAJobFunction
 from longshore.handle import App, JobHandle
@@ -110,13 +114,15 @@ class JobFunction(Generic[P, C, R]):
         """A copy with other options.
 
         Parameters: ``queue``, ``priority``, ``max_attempts``, ``timeout``, ``expires``, ``delay``
-        or ``at`` (an aware datetime), ``tags``, ``keep_result``, ``id`` (a UUID: enqueueing it
-        again gives the job that is there), ``connection`` or ``session`` (of yours: the job is
-        stored in its transaction). Raises :class:`InvalidOption` and its kin.
+        or ``at`` (an aware datetime), ``tags``, ``keep_result``, ``unique``, ``at_most_once``,
+        ``id`` (a UUID: enqueueing it again gives the job that is there), ``connection`` or
+        ``session`` (of yours: the job is stored in its transaction). Raises
+        :class:`InvalidOption` and its kin.
 
         Example: ``send_welcome.using(queue="vip", delay="10m").enqueue(42)``
         """
-        changed = read_options(self.declaration.kind, self.options, options)
+        declared = self.declaration
+        changed = read_options(declared.kind, self.options, options, declared.signature)
         return type(self)(self.app, self.declaration, self.func, changed, self.__wrapped__)
 
     def bind(self, *args: P.args, **kwargs: P.kwargs) -> BoundJob[R]:
@@ -149,8 +155,44 @@ class JobFunction(Generic[P, C, R]):
         """The awaitable twin of :meth:`enqueue`."""
         return await self.bind(*args, **kwargs).aenqueue()
 
+    def find(self, /, **identity: Any) -> JobHandle[R] | None:
+        """The newest job of this kind that these arguments identify, or ``None``.
+
+        Parameters: the arguments of the declaration's ``identity``, by name. Raises
+        :class:`InvalidOption` for a job without one, :class:`ArgsMismatch` for other arguments.
+
+        Example: ``validate_card.find(user_id=7)``
+        """
+        return self.app.client.follow(self._find(identity, frozenset()))
+
+    async def afind(self, /, **identity: Any) -> JobHandle[R] | None:
+        """The awaitable twin of :meth:`find`."""
+        return await self.app.client.afollow(self._find(identity, frozenset()))
+
+    def in_progress(self, /, **identity: Any) -> JobHandle[R] | None:
+        """As :meth:`find`, of the jobs that have not ended.
+
+        Example: ``validate_card.in_progress(user_id=7)``
+        """
+        return self.app.client.follow(self._find(identity, LIVE))
+
+    async def ain_progress(self, /, **identity: Any) -> JobHandle[R] | None:
+        """The awaitable twin of :meth:`in_progress`."""
+        return await self.app.client.afollow(self._find(identity, LIVE))
+
     def __repr__(self) -> str:
         return f"<job {self.declaration.kind}>"
+
+    def _find(
+        self, given: Mapping[str, Any], states: frozenset[JobState]
+    ) -> Plan[JobHandle[R] | None]:
+        declared = self.declaration
+        restraints = declared.restraints or Restraints(declared.kind, declared.signature)
+        where = Filter(states=states, identities=(restraints.identity_of(given),))
+        page = yield from ask(self.app.client.store.find(where, limit=1))
+        for record in page.records:
+            return JobHandle(self.app, record.id, declared, record=record)
+        return None
 
 
 class _Decorator(Protocol):

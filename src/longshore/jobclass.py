@@ -1,12 +1,13 @@
 """The class form of a job: options are class attributes, ``perform`` is the body.
 
-``enqueue``, ``bind``, ``using`` and their twins are descriptors that read the signature from the
-subclass's own ``perform``, so calls are type-checked although the base class declares none.
+``enqueue``, ``bind``, ``using``, ``find`` and their twins are descriptors that read the signature
+from the subclass's own ``perform``, so calls are type-checked although the base class declares
+none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import (
@@ -26,15 +27,15 @@ from longshore.context import CONTEXT, JobContext
 from longshore.core.backoff import Backoff, WaitFunction
 from longshore.core.codec import Signature, check_callable
 from longshore.core.durations import Duration
+from longshore.core.functions import is_coroutine_function, is_generator_function
 from longshore.core.outcome import ErrorPolicy
+from longshore.core.restraints import Concurrency, Key, Rate, Unique
 from longshore.declare import (
     CallOptions,
     IsolationName,
     JobOptions,
     Options,
     context_parameters,
-    is_coroutine_function,
-    is_generator_function,
     read_kind,
     register,
     where,
@@ -102,6 +103,38 @@ class _Using:
         return _verb(owner, "using")
 
 
+class _Find:
+    def __init__(self, verb: str) -> None:
+        self._verb = verb
+
+    @overload
+    def __get__(
+        self, obj: None, owner: type[Performs[P, Coroutine[Any, Any, R]]]
+    ) -> Callable[..., JobHandle[R] | None]: ...
+    @overload
+    def __get__(
+        self, obj: None, owner: type[Performs[P, R]]
+    ) -> Callable[..., JobHandle[R] | None]: ...
+    def __get__(self, obj: object, owner: type[Any]) -> Any:
+        return _verb(owner, self._verb)
+
+
+class _AFind:
+    def __init__(self, verb: str) -> None:
+        self._verb = verb
+
+    @overload
+    def __get__(
+        self, obj: None, owner: type[Performs[P, Coroutine[Any, Any, R]]]
+    ) -> Callable[..., Coroutine[Any, Any, JobHandle[R] | None]]: ...
+    @overload
+    def __get__(
+        self, obj: None, owner: type[Performs[P, R]]
+    ) -> Callable[..., Coroutine[Any, Any, JobHandle[R] | None]]: ...
+    def __get__(self, obj: object, owner: type[Any]) -> Any:
+        return _verb(owner, self._verb)
+
+
 class UsingOptions(Protocol[P, C, R]):
     """``using`` of a job class: the same options as of a job function."""
 
@@ -140,6 +173,13 @@ class Job:
     isolation: ClassVar[IsolationName]
     keep_result: ClassVar[Duration | None]
     tags: ClassVar[Sequence[str]]
+    identity: ClassVar[Key | Sequence[str] | None]
+    unique: ClassVar[Unique | None]
+    concurrency: ClassVar[Concurrency | Sequence[Concurrency]]
+    rate: ClassVar[Rate | Sequence[Rate]]
+    fair_by: ClassVar[Key | None]
+    fair_weight: ClassVar[float | Mapping[Any, float] | Callable[..., float]]
+    at_most_once: ClassVar[bool]
 
     context: JobContext = CONTEXT
     _longshore_job: ClassVar[JobFunction[..., Any, Any] | None] = None
@@ -148,6 +188,10 @@ class Job:
     aenqueue = _AEnqueue()
     bind = _Bind()
     using = _Using()
+    find = _Find("find")
+    afind = _AFind("afind")
+    in_progress = _Find("in_progress")
+    ain_progress = _AFind("ain_progress")
 
     def __init_subclass__(cls, *, app: App | None = None, **rest: object) -> None:
         super().__init_subclass__(**rest)

@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 
-from longshore import CONTEXT, JobContext, Longshore, constant
+from longshore import CONTEXT, Concurrency, JobContext, Longshore, constant
 
 # Some applications take seconds to import.
 threading.Event().wait(float(os.environ.get("HARBOUR_BOOT", "0")))
@@ -59,6 +59,20 @@ async def anap(seconds: float, ctx: JobContext = CONTEXT) -> str:
     await asyncio.sleep(seconds)
     note("end", ctx.id, ctx.run)
     return "rested"
+
+
+@jobs.job(kind="alone", concurrency=Concurrency(to=1))
+def alone(seconds: float, ctx: JobContext = CONTEXT) -> None:
+    note("start", ctx.id, ctx.run)
+    rest(seconds)
+    note("end", ctx.id, ctx.run)
+
+
+@jobs.job(kind="once", at_most_once=True, isolation="process")
+def once(ctx: JobContext = CONTEXT) -> None:
+    """Ends its own process with SIGKILL, always."""
+    note("start", ctx.id, ctx.run)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @jobs.job(kind="stubborn", timeout="200ms", max_attempts=1)

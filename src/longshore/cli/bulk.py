@@ -15,6 +15,7 @@ from longshore.cli.exit import (
     INCOMPLETE,
     NEEDS_ALL,
     NEEDS_YES,
+    UNIQUE_HELD,
     USAGE,
     WRONG_STATE,
     Failure,
@@ -135,7 +136,7 @@ def _by_id(app: Longshore, out: Out, verb: Verb, asked: Asked) -> None:
     answer = Changed()
     if fit and not asked.dry_run:
         answer = app.client.run(verb.order(app.store, fit, asked.reason))
-    changed, requested = set(answer.changed), set(answer.requested)
+    changed, requested, held = set(answer.changed), set(answer.requested), set(answer.held)
     if asked.dry_run:
         changed = set(fit)
     lines = list[_Line]()
@@ -146,7 +147,7 @@ def _by_id(app: Longshore, out: Out, verb: Verb, asked: Asked) -> None:
         elif id_ in requested:
             lines.append(_Line(id_, "asked to end", "it runs now"))
         else:
-            kind, why = _refusal(verb, id_, found.get(id_))
+            kind, why = _refusal(verb, id_, found.get(id_), held=id_ in held)
             problems.append((kind, why))
             lines.append(_Line(id_, "skipped", why))
     if len(ids) > 1 or not problems:
@@ -155,7 +156,9 @@ def _by_id(app: Longshore, out: Out, verb: Verb, asked: Asked) -> None:
         raise _failure(problems, len(ids))
 
 
-def _refusal(verb: Verb, id_: str, job: JobRecord | None) -> tuple[Kind, str]:
+def _refusal(verb: Verb, id_: str, job: JobRecord | None, *, held: bool) -> tuple[Kind, str]:
+    if held:
+        return UNIQUE_HELD, f"another job holds the unique key of job {id_}"
     if job is None:
         missing = JobNotFound()
         return kind_of(missing), f"there is no job {id_}: it never existed here, or was pruned"
@@ -197,7 +200,7 @@ def _by_query(app: Longshore, out: Out, verb: Verb, asked: Asked) -> None:
 
     def told(so_far: Changes) -> None:
         nonlocal seen
-        seen = so_far.changed + so_far.requested + so_far.skipped
+        seen = so_far.changed + so_far.requested + so_far.skipped + so_far.held
         advance(seen)
 
     try:
@@ -221,7 +224,9 @@ def _report(out: Out, total: Changes, found: int, verb: Verb) -> None:
         "changed": total.changed,
         "requested": total.requested,
         "skipped": total.skipped,
+        "held": total.held,
         "examined": total.examined,
     }
-    names = {"changed": verb.done, "requested": "asked to end"}
-    out.fields(numbers, [(names.get(name, name), str(n)) for name, n in numbers.items()])
+    names = {"changed": verb.done, "requested": "asked to end", "held": "unique key held"}
+    shown = [(name, n) for name, n in numbers.items() if n or name != "held"]
+    out.fields(numbers, [(names.get(name, name), str(n)) for name, n in shown])

@@ -150,6 +150,12 @@ WRONG_STATE: Final = Kind(
 DECLINED: Final = Kind(
     606, "The question was answered with no.", "Nothing was changed; nothing needs to be done."
 )
+UNIQUE_HELD: Final = Kind(
+    610,
+    "Another job holds the unique key.",
+    "`longshore jobs show ID` tells about the holder; when it has ended the key is free.",
+    errors.UniqueHeld,
+)
 NO_QUEUE: Final = Kind(
     802,
     "No queue of this name holds jobs or is paused.",
@@ -159,6 +165,11 @@ NO_WORKER: Final = Kind(
     803,
     "No worker of this name runs here.",
     "`longshore status` prints the workers.",
+)
+NO_LIMIT: Final = Kind(
+    804,
+    "No limit of this name is used, waited for or set.",
+    "`longshore limits list` prints the limits.",
 )
 
 KINDS: Final = (
@@ -390,9 +401,10 @@ KINDS: Final = (
     Kind(
         609,
         "What must stay in one shard would lie in two; nothing was written.",
-        "Give what belongs together one shard_key.",
+        "Let shard_by decide by what belongs together, or give all of it one shard_key.",
         errors.CrossShard,
     ),
+    UNIQUE_HELD,
     Kind(
         700,
         "The job had not ended in time; it goes on.",
@@ -413,6 +425,7 @@ KINDS: Final = (
     ),
     NO_QUEUE,
     NO_WORKER,
+    NO_LIMIT,
 )
 
 _BY_CLASS: Final = {kind.raised: kind for kind in KINDS if kind.raised is not None}

@@ -11,10 +11,17 @@ import msgspec
 
 from longshore.cli.output import Columns
 from longshore.core.durations import describe
+from longshore.core.limits import Limit
 from longshore.core.model import JobRecord, JobState, Run
+from longshore.core.waiting import Waiting
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ERROR_SHOWN: Final = 80
+
+#: States of jobs that wait for something.
+WAITING: Final = frozenset(
+    {JobState.WAITING, JobState.SCHEDULED, JobState.AVAILABLE, JobState.RETRYING}
+)
 
 
 def moment(us: int | None) -> str | None:
@@ -82,6 +89,8 @@ def summary(job: JobRecord) -> dict[str, object]:
         "error": job.error,
         "reason": job.reason,
         "parked": job.parked,
+        "blocked_by": job.blocked_by,
+        "identity": job.identity,
         "cancel_requested": job.cancel_requested,
         "tags": list(job.tags),
         "meta": dict(job.meta),
@@ -93,9 +102,38 @@ def whole(job: JobRecord) -> dict[str, object]:
     return {
         **summary(job),
         "claimed_by": job.claimed_by,
+        "unique_key": _unique(job),
+        "limits": [limit.key for limit in _limits(job)],
         "result": result(job),
         "result_error": job.result_error,
         "runs": [_run(run) for run in job.runs],
+    }
+
+
+def _unique(job: JobRecord) -> str | None:
+    """The unique key that a job was stored with."""
+    hold = None if job.rules is None else job.rules.hold
+    return None if hold is None else hold.key
+
+
+def _limits(job: JobRecord) -> tuple[Limit, ...]:
+    return () if job.rules is None else job.rules.limits
+
+
+def waiting(waits: Waiting | None) -> dict[str, object] | None:
+    """What a job waits for, as a JSON record."""
+    if waits is None:
+        return None
+    return {
+        "reason": waits.reason.value,
+        "text": str(waits),
+        "key": waits.key,
+        "used": waits.used,
+        "of": waits.of,
+        "held_by": list(waits.held_by),
+        "opens_at": moment(waits.opens_at),
+        "resumes_at": moment(waits.resumes_at),
+        "due_at": moment(waits.due_at),
     }
 
 
@@ -126,7 +164,8 @@ def call(job: JobRecord) -> str:
     return ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())])
 
 
-def _to_seconds(text: str | None) -> str:
+def to_seconds(text: str | None) -> str:
+    """A moment of a record without its fractions."""
     return f"{text[:19]}Z" if text else ""
 
 
@@ -153,14 +192,15 @@ COLUMNS: Final[Columns] = {
     "kind": lambda job: job["kind"],
     "queue": lambda job: job["queue"],
     "attempt": lambda job: f"{job['attempt']}/{job['max_attempts']}",
-    "created": lambda job: _to_seconds(job["created_at"]),
+    "created": lambda job: to_seconds(job["created_at"]),
     "error": lambda job: _short(job["error"]),
-    "due": lambda job: _to_seconds(job["scheduled_at"]),
-    "ended": lambda job: _to_seconds(job["finalized_at"]),
+    "due": lambda job: to_seconds(job["scheduled_at"]),
+    "ended": lambda job: to_seconds(job["finalized_at"]),
     "priority": lambda job: str(job["priority"]),
     "run": lambda job: str(job["run"]),
     "tags": lambda job: ",".join(job["tags"]),
     "reason": lambda job: _short(job["reason"]),
+    "blocked": lambda job: job["blocked_by"] or "",
     "args": lambda job: _short(msgspec.json.encode(job["kwargs"] or job["args"]).decode()),
 }
 #: The same on a terminal, where times are said as people say them.
@@ -173,14 +213,15 @@ FOR_PEOPLE: Final[Columns] = {
 USUAL: Final = ("id", "state", "kind", "queue", "attempt", "created", "error")
 
 
-def shown(job: JobRecord) -> list[tuple[str, str]]:
-    """A job as people read all of it."""
+def shown(job: JobRecord, waits: str = "") -> list[tuple[str, str]]:
+    """A job as people read all of it; ``waits``: what it waits for."""
     lines: list[tuple[str, str]] = [
         ("id", job.id),
         ("kind", job.kind),
         ("call", call(job)),
         ("queue", job.queue),
         ("state", _state(job)),
+        ("waits", waits),
         ("attempt", f"{job.attempt} of {job.max_attempts}, run {job.run}"),
         ("created", _when(job.created_at)),
         ("due", _when(job.scheduled_at)),
@@ -190,6 +231,8 @@ def shown(job: JobRecord) -> list[tuple[str, str]]:
         ("reason", job.reason or ""),
         ("progress", _progress(job)),
         ("result", job.result.decode() if job.result is not None else job.result_error or ""),
+        ("unique key", _unique(job) or ""),
+        ("limits", ", ".join(limit.key for limit in _limits(job))),
         ("tags", ", ".join(job.tags)),
         ("meta", msgspec.json.encode(job.meta).decode() if job.meta else ""),
     ]
@@ -206,6 +249,7 @@ def _state(job: JobRecord) -> str:
     marks: Mapping[str, object] = {
         "asked to end": job.cancel_requested,
         f"parked: {job.parked}": job.parked,
+        f"blocked by {job.blocked_by}": job.blocked_by,
         f"on {job.claimed_by}": job.claimed_by if job.state is JobState.RUNNING else None,
     }
     given = [text for text, holds in marks.items() if holds]

@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 
+from longshore.core.limits import Rules
+
 
 class JobState(StrEnum):
     """Where a job is in its life; see :data:`TRANSITIONS`."""
@@ -97,6 +99,7 @@ class NewJob(msgspec.Struct, frozen=True, gc=False):
     ``fresh``: the id was made for this very job, so none that has ended can have it and a store
     need not look among those, unless its replies can be lost and the request be repeated.
     ``shard_key``: what decides its shard instead of its kind; only a store of several shards asks.
+    ``identity``: what its declaration says identifies it, digested; jobs are found by it.
     """
 
     id: str
@@ -115,6 +118,8 @@ class NewJob(msgspec.Struct, frozen=True, gc=False):
     meta: Mapping[str, Any] | None = None
     fresh: bool = False
     shard_key: str | None = None
+    identity: str | None = None
+    rules: Rules | None = None
 
 
 class Inserted(msgspec.Struct, frozen=True, gc=False):
@@ -123,11 +128,16 @@ class Inserted(msgspec.Struct, frozen=True, gc=False):
     ``duplicate``: the id was there already with the same kind and payload.
     ``conflict``: the id was there with another kind or payload; nothing was written for any job
     of the request.
+    ``held``: the job ``id``, another one, holds the unique key. With ``conflict`` the request was
+    to be refused then, and nothing was written for any job of it; with ``replaced`` the holder has
+    got the new arguments and time.
     """
 
     id: str
     duplicate: bool = False
     conflict: bool = False
+    held: bool = False
+    replaced: bool = False
 
 
 class Lease(msgspec.Struct, frozen=True, gc=False):
@@ -229,6 +239,9 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     tags: tuple[str, ...]
     meta: Mapping[str, Any]
     runs: tuple[Run, ...]
+    identity: str | None = None
+    rules: Rules | None = None
+    blocked_by: str | None = None  # an available job: the key of the limit that it waits for
 
     @property
     def attempt(self) -> int:

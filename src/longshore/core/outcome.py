@@ -172,6 +172,16 @@ def released(attempt: Attempt) -> Ending:
     return Ending(attempt.lease, JobState.AVAILABLE, entry=attempt.entry(Why.RELEASED))
 
 
+def interrupted(attempt: Attempt) -> Ending:
+    """The run was stopped after its body had started; the store knows whether it may run again."""
+    return Ending(
+        attempt.lease,
+        JobState.AVAILABLE,
+        interrupted=True,
+        entry=attempt.entry(Why.INTERRUPTED),
+    )
+
+
 def decide(
     attempt: Attempt,
     raised: BaseException,

@@ -11,6 +11,7 @@ import msgspec
 
 from longshore.core.codec import Signature
 from longshore.core.outcome import Policies
+from longshore.core.rules import Restraints
 from longshore.core.wording import did_you_mean, shown
 from longshore.errors import DuplicateJob, UnknownJob
 
@@ -47,6 +48,12 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     keep_result: int | None = 86_400_000_000
     tags: tuple[str, ...] = ()
     job_class: type[Any] | None = None
+    restraints: Restraints | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The stored names of its jobs, the older ones too."""
+        return (self.kind, *self.aliases)
 
     @property
     def coroutine(self) -> bool:

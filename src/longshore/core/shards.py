@@ -4,18 +4,21 @@ A job goes to the shard of its *key*: its kind, unless the setting ``shard_by`` 
 something else. Every program that enqueues must come to the same answer, so a key is weighed
 against each shard by a hash that no release may change; one shard more then takes its share of the
 keys and leaves the others where they were.
+
+Jobs that share a unique key or a limit must be in one shard, which alone can count them. That shard
+follows from what they share and from nothing else: it is where a job would go that had only that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 
 from longshore.core.model import NewJob
 from longshore.core.wording import shown
-from longshore.errors import EnqueueError
+from longshore.errors import CrossShard, EnqueueError
 
 #: Two digits name a shard.
 MOST_SHARDS: Final = 100
@@ -68,6 +71,21 @@ def shard_of(key: str, shards: int) -> int:
     return max(enumerate(weights), key=lambda pair: pair[1])[0]
 
 
+class Shared(msgspec.Struct, frozen=True):
+    """What a job shares with others: a unique key, or the key of a limit.
+
+    ``what`` it is, for people. ``scope`` is the kind of all jobs that share it, or the name of a
+    group of kinds; ``arguments`` are those that the key is made of. Kinds of a ``group`` may call
+    theirs differently, so what counts there is their ``value``.
+    """
+
+    what: str
+    scope: str
+    arguments: Mapping[str, Any] = {}
+    group: bool = False
+    value: str = ""
+
+
 class Placing:
     """Says where jobs go; made once for an application's shards."""
 
@@ -82,7 +100,7 @@ class Placing:
         Raises:
             EnqueueError: the application's own function raised, or gave no text.
         """
-        key = job.shard_key or self._key(job)
+        key = self._decided(job)
         found = self._known.get(key)
         if found is None:
             if len(self._known) > _REMEMBERED:  # tenants come and go
@@ -96,7 +114,49 @@ class Placing:
             return job
         return msgspec.structs.replace(job, id=with_shard(job.id, self.shard(job)))
 
-    def _key(self, job: NewJob) -> str:
+    def check(self, job: NewJob, shared: Iterable[Shared]) -> None:
+        """Refuse a job that would be in another shard than those that it shares something with.
+
+        Compared is what decides the shard, not its number: what is refused does not depend on how
+        many shards there are.
+
+        Raises:
+            CrossShard: it would.
+        """
+        own = self._decided(job)
+        for one in shared:
+            home = self._home(one)
+            if own != home:
+                raise CrossShard(
+                    f"job {job.kind} ({job.id}) goes to the shard of {shown(own)}, and {one.what}"
+                    f" is counted in the shard of {shown(home)}; nothing was enqueued. Let"
+                    " shard_by decide by what all jobs that share it have in common, or give each"
+                    f" of them shard_key={shown(home)}."
+                )
+
+    def _home(self, shared: Shared) -> str:
+        """What decides the shard of all jobs that share this."""
+        scope, otherwise = shared.scope, shared.scope
+        arguments: Mapping[str, Any] = {} if shared.group else shared.arguments
+        if shared.group and self._by != "kind":
+            otherwise = shared.value or shared.scope
+        match self._by:
+            case "kind" | "queue":
+                return otherwise
+            case str(name):
+                value = arguments.get(name.removeprefix("args."))
+                return otherwise if value is None else _text(value)
+            case decide:
+                try:
+                    key = cast("object", decide(scope, arguments))
+                except Exception:  # noqa: BLE001 - it wants to know more than what they share
+                    return otherwise
+                return key if isinstance(key, str) and key else otherwise
+
+    def _decided(self, job: NewJob) -> str:
+        """What decides the shard of a job."""
+        if job.shard_key is not None:
+            return job.shard_key
         match self._by:
             case "kind":
                 return job.kind

@@ -24,6 +24,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
+from longshore.core.limits import Setting
 from longshore.core.model import (
     Claimed,
     Ending,
@@ -133,6 +134,8 @@ class ClaimRequest(msgspec.Struct, frozen=True, gc=False):
     ``claim_id`` grows by one with each claim of the process; repeating a request with the same
     number returns the same running jobs. With ``parked_kinds`` the call serves parked jobs of
     those kinds instead of the lines, but none that was parked under the same ``kinds_digest``.
+    Jobs with a rate come only for slots that are ``free``: a claim that has taken so many of them
+    ends before the next.
     """
 
     process_id: str
@@ -141,13 +144,15 @@ class ClaimRequest(msgspec.Struct, frozen=True, gc=False):
     lines: tuple[Line, ...] = ()
     parked_kinds: tuple[str, ...] = ()
     kinds_digest: str = ""
+    free: int = 1_000_000
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False):
     """The answer to a claim. ``live`` is false when the process has no lease any more.
 
     ``jobs`` are in the order in which they should start. ``due_in`` says in how many microseconds
-    the next scheduled job of the store falls due; it is given when fewer jobs than wanted came.
+    the next scheduled job of the store falls due, or the next full rate or paused kind of a
+    blocked job opens; it is given when fewer jobs than wanted came.
     """
 
     live: bool
@@ -243,6 +248,7 @@ class Filter(msgspec.Struct, frozen=True, gc=False):
     states: frozenset[JobState] = frozenset()
     queues: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
+    identities: tuple[str, ...] = ()
 
 
 class Page(msgspec.Struct, frozen=True, gc=False):
@@ -262,15 +268,17 @@ class Counted(msgspec.Struct, frozen=True, gc=False):
 
 
 class Changed(msgspec.Struct, frozen=True, gc=False):
-    """What a verb did to the jobs it was given; each id is in exactly one of the three.
+    """What a verb did to the jobs it was given; each id is in exactly one of the four.
 
     ``requested``: running jobs that were asked to end; they do within a second or so.
     ``skipped``: unknown, or in a state that the verb does not apply to.
+    ``held``: not retried, because another job holds the unique key.
     """
 
     changed: tuple[str, ...] = ()
     requested: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
 
 
 class SetQueue(msgspec.Struct, frozen=True, gc=False):
@@ -280,6 +288,50 @@ class SetQueue(msgspec.Struct, frozen=True, gc=False):
     paused: bool
     reason: str | None = None
     pause_for: int | None = None
+
+
+class SetKind(msgspec.Struct, frozen=True, gc=False):
+    """Pause or resume one kind of job in all queues; as :class:`SetQueue`."""
+
+    kind: str
+    paused: bool
+    reason: str | None = None
+    pause_for: int | None = None
+
+
+class KindRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A paused kind as people read it."""
+
+    kind: str
+    reason: str | None
+    resumes_at: int | None
+
+
+class SetLimit(msgspec.Struct, frozen=True, gc=False):
+    """What holds for every key of this ``name`` from now on; ``None`` gives it back to the code."""
+
+    name: str
+    setting: Setting | None
+
+
+class LimitRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One key of a limit that has been used lately or blocks jobs, as people read it.
+
+    ``used``: jobs that run under it, or starts in the present window, of ``to``. ``holders``: some
+    of the running jobs, the first ten by id; none for a rate. ``opens_at``: when a full rate has
+    room again, if jobs wait for it. A name that was only set has a record with an empty ``key``.
+    """
+
+    key: str
+    name: str
+    value: str
+    to: int
+    per: int | None
+    used: int
+    blocked: int
+    holders: tuple[str, ...]
+    opens_at: int | None
+    setting: Setting | None
 
 
 class QueueRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -429,6 +481,18 @@ class Inspecting(Protocol):
     def set_queue(self, request: SetQueue) -> Operation[None]: ...
     def queues(self) -> Operation[tuple[QueueRecord, ...]]:
         """Every queue that holds jobs or is paused, by name."""
+        ...
+
+    def set_kind(self, request: SetKind) -> Operation[None]: ...
+    def kinds(self) -> Operation[tuple[KindRecord, ...]]:
+        """Every paused kind, by name."""
+        ...
+
+    def set_limit(self, request: SetLimit) -> Operation[None]: ...
+    def limits(
+        self, keys: Sequence[str] | None = None, *, limit: int = 1000
+    ) -> Operation[tuple[LimitRecord, ...]]:
+        """Limit keys by key, all or those asked for, at most ``limit``."""
         ...
 
     def processes(self) -> Operation[tuple[ProcessRecord, ...]]: ...

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from enum import Enum
 from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
@@ -17,7 +17,8 @@ import msgspec
 
 from longshore.callers import warn
 from longshore.client import Client
-from longshore.core.model import Inserted, NewJob
+from longshore.core.limits import Hold, OnConflict
+from longshore.core.model import Inserted, JobRecord, NewJob
 from longshore.core.outbox import Outbox, encode
 from longshore.core.settings import Settings
 from longshore.core.shards import Placing
@@ -262,28 +263,59 @@ class Joins:
 
 
 def _joined(store: Store, jobs: Sequence[NewJob]) -> Steps[Sequence[Inserted]]:
-    """Insert without ever having to take something back, which only the caller may."""
+    """Insert without ever having to roll back, which only the caller may."""
     given = [job.id for job in jobs if not job.fresh]
-    if not given:
+    held = any(_hold(job) for job in jobs)
+    if not given and not held:
         inserted: Sequence[Inserted] = yield There(store.insert(jobs), len(jobs))
         return inserted
-    records = yield There(store.get(given))
+    records: Mapping[str, JobRecord] = {}
+    if given:
+        records = yield There(store.get(given))
     seen = {job_id: (record.kind, record.payload) for job_id, record in records.items()}
     answers: list[Inserted] = []
-    new: list[NewJob] = []
-    for job in jobs:
+    new: list[int] = []
+    for place, job in enumerate(jobs):
         first = seen.get(job.id)
         if first is None:
             seen[job.id] = (job.kind, job.payload)
-            new.append(msgspec.structs.replace(job, fresh=True))
+            new.append(place)
             answers.append(Inserted(job.id))
         else:
             same = first == (job.kind, job.payload)
             answers.append(Inserted(job.id, duplicate=same, conflict=not same))
-    if not new or any(answer.conflict for answer in answers):
+    if any(answer.conflict for answer in answers):
         return answers
-    met = {one.id: one for one in (yield There(store.insert(new), len(new)))}
-    return [met.get(answer.id, answer) if not answer.duplicate else answer for answer in answers]
+    fresh = {place: msgspec.structs.replace(jobs[place], fresh=True) for place in new}
+    for place, answer in (yield from _written(store, fresh)).items():
+        answers[place] = answer
+    return answers
+
+
+def _written(store: Store, jobs: dict[int, NewJob]) -> Steps[dict[int, Inserted]]:
+    """Insert jobs whose ids are new; answers by the same places.
+
+    One with a unique key is written alone: when the key is held nothing of it is there that had to
+    be taken back. Those that may be refused come first, since they can still be deleted then.
+    """
+    answers: dict[int, Inserted] = {}
+    alone = {place: hold for place, job in jobs.items() if (hold := _hold(job)) is not None}
+    for place in sorted(alone, key=lambda place: alone[place].on_conflict is not OnConflict.RAISE):
+        (answer,) = yield There(store.insert([jobs[place]]), 1)
+        if answer.conflict:
+            if answers:
+                yield There(store.delete([one.id for one in answers.values()]))
+            return {place: answer}
+        answers[place] = answer
+    rest = {place: job for place, job in jobs.items() if place not in alone}
+    if rest:
+        inserted = yield There(store.insert([*rest.values()]), len(rest))
+        answers.update(zip(rest, inserted, strict=True))
+    return answers
+
+
+def _hold(job: NewJob) -> Hold | None:
+    return None if job.rules is None else job.rules.hold
 
 
 def _taken(through: Through, step: Step, jobs: Sequence[NewJob]) -> Any:

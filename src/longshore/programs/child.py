@@ -47,7 +47,7 @@ from longshore.worker.isolated import IsolatedJobs
 from longshore.worker.journal import Journal
 from longshore.worker.location import Host, own_files
 from longshore.worker.logs import set_up_logging
-from longshore.worker.options import WorkerOptions, lines_of
+from longshore.worker.options import WorkerOptions, lines_of, weights_of
 from longshore.worker.perform import Performer
 from longshore.worker.plan import Plan
 
@@ -142,6 +142,7 @@ def build(app: Host, options: WorkerOptions, beacon: Beacon) -> tuple[Engine, Is
     performer.isolated = isolated.perform
     plan = Plan(
         lines=lines_of(options.queues),
+        weights=weights_of(options.queues),
         slots=options.threads,
         poll_interval=app.settings.poll_interval,
         kinds_digest=app.registry.digest(),
@@ -149,7 +150,7 @@ def build(app: Host, options: WorkerOptions, beacon: Beacon) -> tuple[Engine, Is
         max_jobs=options.max_jobs,
         idle_timeout=options.idle_timeout,
     )
-    return Engine(store, plan, performer, Journal(app.around, performer), beacon), isolated
+    return Engine(store, plan, performer, Journal(app.around, performer, store), beacon), isolated
 
 
 def _listen(engine: Engine, messages: Iterator[ToChild], timeout: float, around: Around) -> None:

@@ -1,7 +1,18 @@
-"""What a person asks of a store and orders: jobs by any field, and queues by name."""
+"""What a person asks of a store and orders: jobs by any field, queues and limits by name."""
 
 from longshore.query.jobs import Changes, JobQuery
+from longshore.query.limits import Limits
 from longshore.query.queues import Queue, Queues
 from longshore.query.where import AnyOf, Filters, Kind, Where
 
-__all__ = ["AnyOf", "Changes", "Filters", "JobQuery", "Kind", "Queue", "Queues", "Where"]
+__all__ = [
+    "AnyOf",
+    "Changes",
+    "Filters",
+    "JobQuery",
+    "Kind",
+    "Limits",
+    "Queue",
+    "Queues",
+    "Where",
+]

@@ -30,12 +30,14 @@ class Changes(msgspec.Struct, frozen=True):
 
     ``requested``: running jobs that were asked to end. ``skipped``: jobs in a state that the verb
     does not apply to when it came to them. ``examined``: rows that were read to find them.
+    ``held``: not retried, because another live job holds their unique key.
     """
 
     changed: int = 0
     requested: int = 0
     skipped: int = 0
     examined: int = 0
+    held: int = 0
 
 
 class JobQuery:
@@ -228,6 +230,7 @@ class JobQuery:
                 requested=total.requested + len(done.requested),
                 skipped=total.skipped + len(done.skipped),
                 examined=walk.examined,
+                held=total.held + len(done.held),
             )
             if event is not None and self._app.around.wants(event):
                 for job_id in done.changed:

@@ -13,7 +13,7 @@ import msgspec
 
 from longshore.core.model import JobRecord, JobState
 from longshore.core.options import check_queue
-from longshore.core.registry import Declaration, Registry
+from longshore.core.registry import Registry
 from longshore.core.store import Filter
 from longshore.core.wording import did_you_mean, shown
 from longshore.errors import InvalidOption
@@ -199,22 +199,21 @@ def _queues(where: Where, value: object, _: Registry) -> Where:
 
 
 def _kinds(where: Where, value: object, registry: Registry) -> Where:
-    names = [name for one in _several(value, "kind") for name in _names(one, registry)]
+    names = [name for one in _several(value, "kind") for name in kind_names(one, registry)]
     return msgspec.structs.replace(where, kinds=_both(where.kinds, names))
 
 
-def _names(kind: object, registry: Registry) -> tuple[str, ...]:
+def kind_names(kind: object, registry: Registry) -> tuple[str, ...]:
     """The stored names that a kind goes by: a declared job has its aliases too."""
     match kind:
         case str():
             return (kind,)
         case JobFunction():
-            declared: Declaration = cast("JobFunction[..., Any, Any]", kind).declaration
-            return (declared.kind, *declared.aliases)
+            return cast("JobFunction[..., Any, Any]", kind).declaration.names
         case _:
             for declared in registry:
                 if declared.job_class is kind:
-                    return (declared.kind, *declared.aliases)
+                    return declared.names
             raise InvalidOption(
                 f"kind={shown(kind)} is not a job of this application. Give the stored name, a job"
                 " function or a job class."

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from longshore.core.lines import serves
 from longshore.core.store import Line
 
-
-def serves(line: Line, queue: str) -> bool:
-    """Whether this line takes jobs of this queue."""
-    return any(_fits(pattern, queue) for pattern in line.queues) and not any(
-        _fits(pattern, queue) for pattern in line.excludes
-    )
+__all__ = ["chosen", "names", "serves"]
 
 
 def names(line: Line) -> tuple[str, ...] | None:
@@ -24,7 +20,3 @@ def names(line: Line) -> tuple[str, ...] | None:
 def chosen(line: Line, existing: Iterable[str]) -> list[str]:
     """Those of the existing queues that the line serves."""
     return [queue for queue in existing if serves(line, queue)]
-
-
-def _fits(pattern: str, queue: str) -> bool:
-    return queue.startswith(pattern[:-1]) if pattern.endswith("*") else queue == pattern

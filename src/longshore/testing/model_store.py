@@ -14,14 +14,15 @@ and jobs. Where the seam leaves a choice, the model follows what the store was s
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
+from longshore.core.limits import OnConflict
 from longshore.core.model import (
     ENDED,
-    Claimed,
     Ending,
     Inserted,
     JobRecord,
@@ -29,8 +30,6 @@ from longshore.core.model import (
     Lease,
     NewJob,
     Patch,
-    Progress,
-    Run,
     Why,
 )
 from longshore.core.store import (
@@ -45,50 +44,15 @@ from longshore.core.store import (
     Rescue,
     Rescued,
     Retention,
+    SetKind,
+    SetLimit,
     SetQueue,
 )
+from longshore.testing.model_job import ModelJob, claimed, kept_runs, serves
+from longshore.testing.model_rules import Restraints
 
 _DUE_LATER: Final = frozenset({JobState.SCHEDULED, JobState.RETRYING})
-
-
-class ModelJob(msgspec.Struct):
-    """One job as the model remembers it."""
-
-    new: NewJob
-    queue: str
-    priority: int
-    state: JobState
-    scheduled_at: int
-    expires_at: int | None
-    run: int = 0
-    failures: int = 0
-    interruptions: int = 0
-    attempted_at: int | None = None
-    claimed_at: int | None = None
-    finalized_at: int | None = None
-    claimed_by: str | None = None
-    claim_id: int = 0
-    cancel_requested: bool = False
-    parked: str | None = None
-    parked_by: str | None = None
-    reason: str | None = None
-    result: bytes | None = None
-    result_error: str | None = None
-    budgets: bytes | None = None
-    progress: Progress | None = None
-    runs: tuple[Run, ...] = ()
-    #: The last lease whose ending was taken; ``None`` once the run was taken from its process.
-    told: Lease | None = None
-
-    @property
-    def place(self) -> tuple[int, int, str]:
-        """Where it stands in its line."""
-        return (self.priority, self.scheduled_at, self.new.id)
-
-    def lease(self) -> Lease:
-        """The lease of the present run; only for a running job."""
-        assert self.claimed_by is not None
-        return Lease(self.new.id, self.claimed_by, self.run)
+_RULED: Final = ("rules", "identity")
 
 
 class ModelStore:
@@ -98,6 +62,7 @@ class ModelStore:
         self.retention = retention
         self.now = now
         self.jobs: dict[str, ModelJob] = {}
+        self.restraints = Restraints(self.jobs)
         #: When the lease of each process ends.
         self.processes: dict[str, int] = {}
         self.paused: dict[str, int | None] = {}
@@ -109,23 +74,12 @@ class ModelStore:
     # --- producing and consuming ---
 
     def insert(self, jobs: Sequence[NewJob]) -> tuple[Inserted, ...]:
-        fresh: dict[str, NewJob] = {}
-        answers: list[Inserted] = []
-        for job in jobs:
-            stored = self.jobs.get(job.id)
-            known = fresh.get(job.id) if stored is None else stored.new
-            if known is None:
-                fresh[job.id] = job
-                answers.append(Inserted(job.id))
-            elif (known.kind, known.payload) == (job.kind, job.payload):
-                answers.append(Inserted(job.id, duplicate=True))
-            else:
-                answers.append(Inserted(job.id, conflict=True))
-        if not any(answer.conflict for answer in answers):
-            for job in fresh.values():
-                place = (job.queue, job.priority, job.state, job.scheduled_at)
-                self.jobs[job.id] = ModelJob(job, *place, job.expires_at)
-        return tuple(answers)
+        before = {job_id: msgspec.structs.replace(job) for job_id, job in self.jobs.items()}
+        answers = tuple(self._insert(job) for job in jobs)
+        if any(answer.conflict for answer in answers):
+            self.jobs.clear()
+            self.jobs.update(before)
+        return answers
 
     def register(self, process: NewProcess) -> None:
         self.processes[process.id] = self.now + process.lease
@@ -137,12 +91,7 @@ class ModelStore:
             job for job in self._running_of(request.process_id) if job.claim_id == request.claim_id
         ]
         taken = carried or self._take(request)
-        full = len(taken) >= request.wanted
-        return Claim(
-            live=True,
-            jobs=tuple(_claimed(job) for job in taken),
-            due_in=None if full else self.due_in(),
-        )
+        return Claim(live=True, jobs=tuple(claimed(job) for job in taken))
 
     def finish(self, endings: Sequence[Ending]) -> frozenset[Lease]:
         return frozenset(ending.lease for ending in endings if self._end(ending))
@@ -170,7 +119,7 @@ class ModelStore:
                 self.processes[told.id] = self.now + beat.lease
             for job in self._running_of(told.id):
                 if job.claim_id < told.oldest_claim:
-                    self._give_back(job, interrupted=False)
+                    job.give_back(self.now, interrupted=False)
                 elif job.cancel_requested:
                     cancels.append(job.lease())
         kinds = frozenset(job.new.kind for job in self.jobs.values() if job.parked is not None)
@@ -183,7 +132,7 @@ class ModelStore:
         changed = 0
         for job in self.jobs.values():
             if self.expired(job):
-                self._expire(job)
+                job.expire(self.now)
                 changed += 1
             elif self.due(job):
                 job.state = JobState.AVAILABLE
@@ -202,7 +151,7 @@ class ModelStore:
             request.started is None or (job.new.id, job.run) in request.started for job in gone
         )
         for job, counted in zip(gone, interrupted, strict=True):
-            self._give_back(job, interrupted=counted)
+            job.give_back(self.now, interrupted=counted)
         if request.dead is not None:
             self.processes.pop(request.dead, None)
         return Rescued(leases, interrupted)
@@ -236,13 +185,14 @@ class ModelStore:
                 job.reason = reason
                 requested.append(job_id)
             else:
-                self._finalize(job, JobState.CANCELLED)
-                job.reason = reason
+                job.end(self.now, JobState.CANCELLED, reason)
                 changed.append(job_id)
         return Changed(tuple(changed), tuple(requested), tuple(skipped))
 
     def retry(self, ids: Sequence[str]) -> Changed:
-        return self._each(ids, self._again)
+        held = [job_id for job_id in ids if self._must_wait(job_id, ids)]
+        changed = self._each([job_id for job_id in ids if job_id not in held], self._again)
+        return msgspec.structs.replace(changed, held=tuple(held))
 
     def delete(self, ids: Sequence[str]) -> Changed:
         return self._each(ids, self._remove)
@@ -255,6 +205,17 @@ class ModelStore:
             return True
 
         return self._each(ids, move)
+
+    def set_kind(self, request: SetKind) -> None:
+        self.restraints.kinds.pop(request.kind, None)
+        if request.paused:
+            wait = request.pause_for
+            self.restraints.kinds[request.kind] = None if wait is None else self.now + wait
+
+    def set_limit(self, request: SetLimit) -> None:
+        self.restraints.settings.pop(request.name, None)
+        if request.setting is not None:
+            self.restraints.settings[request.name] = request.setting
 
     def set_queue(self, request: SetQueue) -> None:
         self.paused.pop(request.name, None)
@@ -275,13 +236,37 @@ class ModelStore:
         never_started = waits and job.attempted_at is None
         return never_started and job.expires_at is not None and job.expires_at <= self.now
 
-    def due_in(self) -> int | None:
+    def due_in(self, request: ClaimRequest) -> tuple[float, float]:
+        """The least and the most that a claim which came back with room may say.
+
+        A job that waits for a rate or a kind must be told of when its lines are served; whether it
+        is when others are, depends on whether anybody has met it.
+        """
+        self.restraints.now = self.now
         later = [
-            job.scheduled_at - self.now
+            job.scheduled_at
             for job in self.jobs.values()
             if job.state in _DUE_LATER and not self.due(job) and not self.expired(job)
         ]
-        return min(later, default=None)
+        waiting = [
+            job
+            for job in self.jobs.values()
+            if job.parked is None and (job.state is JobState.AVAILABLE or self.due(job))
+        ]
+        may = [at for job in waiting for at in self.restraints.may_open(job) if at > self.now]
+        served = [job for job in waiting if self._ready(job) and self._serves(request, job)]
+        rated = sum(job.rated for job in self.jobs.values() if self._carries(job, request))
+        must = [at for at in map(self.restraints.opens, served) if at is not None]
+        must = must if rated < request.free else []
+        none = float("inf")
+        least = min([*later, *may], default=none)
+        return (least - self.now, min([*later, *must], default=none) - self.now)
+
+    def in_use(self) -> dict[str, int]:
+        """How much of each limit of a stored job is used."""
+        self.restraints.now = self.now
+        found = (limit for job in self.jobs.values() for limit in self.restraints.limits(job))
+        return {limit.key: self.restraints.used(limit) for limit in found}
 
     def holds(self, lease: Lease) -> bool:
         """Whether an ending with this lease is answered as held."""
@@ -295,13 +280,13 @@ class ModelStore:
             record = seen.get(job.new.id)
             if record is None:
                 if self.expired(job):
-                    self._expire(job)
-                gone += [job.new.id] if self._kept_for(job) == 0 else []
+                    job.expire(self.now)
+                gone += [job.new.id] if job.kept_for(self.retention) == 0 else []
                 continue
             if record.state is JobState.AVAILABLE and self.due(job):
                 job.state = JobState.AVAILABLE
             elif record.state is JobState.CANCELLED and self.expired(job):
-                self._expire(job)
+                job.expire(self.now)
             if len(record.runs) < len(job.runs):
                 told = {line.run for line in record.runs}
                 job.runs = tuple(
@@ -319,35 +304,104 @@ class ModelStore:
             if job.state is JobState.RUNNING and job.claimed_by == process_id
         ]
 
+    def _insert(self, new: NewJob) -> Inserted:
+        stored = self.jobs.get(new.id)
+        if stored is not None:
+            same = (stored.new.kind, stored.payload) == (new.kind, new.payload)
+            return Inserted(new.id, duplicate=same, conflict=not same)
+        hold = None if new.rules is None else new.rules.hold
+        holder = None if hold is None else self.holder(hold.key)
+        if holder is not None and holder.held_until is not None and holder.held_until <= self.now:
+            holder.key, holder = None, None
+        if hold is None or holder is None:
+            place = (new.queue, new.priority, new.state, new.scheduled_at)
+            job = ModelJob(new, *place, new.expires_at, new.payload, new.rules, new.identity)
+            job.hold(self.now)
+            self.jobs[new.id] = job
+            return Inserted(new.id)
+        match hold.on_conflict:
+            case OnConflict.RAISE:
+                return Inserted(holder.new.id, held=True, conflict=True)
+            case OnConflict.REPLACE if holder.state is not JobState.RUNNING:
+                for name in ("payload", "state", "scheduled_at", "expires_at", *_RULED):
+                    setattr(holder, name, getattr(new, name))
+                holder.parked = holder.parked_by = None
+                holder.hold(self.now)
+                return Inserted(holder.new.id, duplicate=True, held=True, replaced=True)
+            case _:
+                return Inserted(holder.new.id, duplicate=True, held=True)
+
+    def holder(self, key: str) -> ModelJob | None:
+        """Who holds a unique key."""
+        return next((job for job in self.jobs.values() if job.key == key), None)
+
+    def _must_wait(self, job_id: str, ids: Sequence[str]) -> bool:
+        """Whether another holds the key that a retried job would take, or takes it before."""
+        job = self.jobs.get(job_id)
+        key = None if job is None else job.key_again
+        if key is None:
+            return False
+        first = next(one for one in ids if one in self.jobs and self.jobs[one].key_again == key)
+        return self.holder(key) is not None or first != job_id
+
     def _take(self, request: ClaimRequest) -> list[ModelJob]:
         taken: list[ModelJob] = []
-        for chosen in self._lines(request):
-            for job in sorted(chosen, key=lambda job: job.place):
-                if len(taken) < request.wanted and job not in taken:
-                    taken.append(job)
-        for job in taken:
-            job.state = JobState.RUNNING
-            job.run += 1
-            job.claimed_by = request.process_id
-            job.claim_id = request.claim_id
-            job.claimed_at = self.now
-            job.attempted_at = job.attempted_at or self.now
-            job.parked = job.parked_by = job.told = None
+        self.restraints.now = self.now
+
+        def take(job: ModelJob) -> bool:
+            no_slot = job.rated and sum(one.rated for one in taken) >= request.free
+            if no_slot or len(taken) >= request.wanted:
+                return False
+            self._start(job, request)
+            taken.append(job)
+            return True
+
+        for among in self._lines(request):
+            if not self.restraints.walk(among, take, turns=not request.parked_kinds):
+                break
         return taken
 
-    def _lines(self, request: ClaimRequest) -> Iterable[list[ModelJob]]:
-        ready = [job for job in self.jobs.values() if self._ready(job)]
-        if request.parked_kinds:
-            yield [
+    def _start(self, job: ModelJob, request: ClaimRequest) -> None:
+        self.restraints.start(job)
+        if job.ruled.hold is not None and job.ruled.hold.until_started:
+            job.key = None
+        job.state = JobState.RUNNING
+        job.run += 1
+        job.claimed_by = request.process_id
+        job.claim_id = request.claim_id
+        job.claimed_at = self.now
+        job.attempted_at = job.attempted_at or self.now
+        job.parked = job.parked_by = job.told = None
+
+    def _lines(self, request: ClaimRequest) -> Iterable[Callable[[], list[ModelJob]]]:
+        """What waits in each line, whenever it is asked for."""
+
+        def parked() -> list[ModelJob]:
+            return [
                 job
-                for job in ready
-                if job.parked is not None
+                for job in self.jobs.values()
+                if self._ready(job)
+                and job.parked is not None
                 and job.new.kind in request.parked_kinds
                 and job.parked_by != request.kinds_digest
             ]
-            return
-        for line in request.lines:
-            yield [job for job in ready if job.parked is None and serves(line, job.queue)]
+
+        def waiting(line: Line) -> list[ModelJob]:
+            return [
+                job
+                for job in self.jobs.values()
+                if self._ready(job) and job.parked is None and serves(line, job.queue)
+            ]
+
+        lines = [functools.partial(waiting, line) for line in request.lines]
+        return [parked] if request.parked_kinds else lines
+
+    def _serves(self, request: ClaimRequest, job: ModelJob) -> bool:
+        return any(serves(line, job.queue) for line in request.lines)
+
+    def _carries(self, job: ModelJob, request: ClaimRequest) -> bool:
+        mine = (job.claimed_by, job.claim_id) == (request.process_id, request.claim_id)
+        return mine and job.state is JobState.RUNNING
 
     def _ready(self, job: ModelJob) -> bool:
         waits = job.state is JobState.AVAILABLE or self.due(job)
@@ -369,6 +423,7 @@ class ModelStore:
         if job is None:
             return self.holds(ending.lease)
         job.told = ending.lease
+        once = ending.interrupted and job.ruled.at_most_once and ending.to is JobState.AVAILABLE
         job.failures += ending.failed
         job.interruptions += ending.interrupted
         job.budgets = ending.budgets or job.budgets
@@ -378,12 +433,14 @@ class ModelStore:
             job.runs = kept_runs((*job.runs, ending.entry))
         if job.cancel_requested and ending.to not in {JobState.SUCCEEDED, JobState.DEAD}:
             # Whatever the run says, it will not be tried again: a person wanted it to end.
-            self._finalize(job, JobState.CANCELLED)
-            job.reason = asked
+            job.end(self.now, JobState.CANCELLED, asked)
+            return True
+        if once:
+            job.end(self.now, JobState.DEAD, "interrupted")
             return True
         if ending.to in ENDED:
             job.result, job.result_error = ending.result, ending.result_error
-            self._finalize(job, ending.to)
+            job.end(self.now, ending.to, ending.reason)
             return True
         job.state = ending.to
         job.claimed_at = None
@@ -392,33 +449,6 @@ class ModelStore:
         job.queue = ending.queue or job.queue
         job.priority = job.priority if ending.priority is None else ending.priority
         return True
-
-    def _finalize(self, job: ModelJob, state: JobState) -> None:
-        job.state = state
-        job.finalized_at = self.now
-        job.claimed_at = job.parked = job.parked_by = job.budgets = None
-        job.cancel_requested = False
-
-    def _expire(self, job: ModelJob) -> None:
-        self._finalize(job, JobState.CANCELLED)
-        job.reason = "expired"
-
-    def _give_back(self, job: ModelJob, *, interrupted: bool) -> None:
-        assert job.claimed_by is not None
-        entry = Run(
-            run=job.run,
-            process=job.claimed_by,
-            started_at=job.claimed_at or 0,
-            ended_at=self.now,
-            why=Why.INTERRUPTED if interrupted else Why.RELEASED,
-        )
-        job.interruptions += interrupted
-        job.runs = kept_runs((*job.runs, entry))
-        if job.cancel_requested:
-            self._finalize(job, JobState.CANCELLED)
-        else:
-            job.state = JobState.AVAILABLE
-        job.claimed_by = job.claimed_at = job.told = None
 
     def _each(self, ids: Sequence[str], verb: Callable[[ModelJob], bool]) -> Changed:
         changed: list[str] = []
@@ -430,6 +460,8 @@ class ModelStore:
 
     def _again(self, job: ModelJob) -> bool:
         if job.state in ENDED:
+            if job.key_again is not None:
+                job.hold(self.now)
             job.failures = job.interruptions = 0
             job.finalized_at = job.reason = job.result = job.result_error = None
             if job.told is not None:
@@ -449,52 +481,5 @@ class ModelStore:
         return True
 
     def _past_retention(self, job: ModelJob) -> bool:
-        kept = self._kept_for(job)
+        kept = job.kept_for(self.retention)
         return kept is not None and (job.finalized_at or 0) + kept <= self.now
-
-    def _kept_for(self, job: ModelJob) -> int | None:
-        """How long it stays after its end; ``None`` for ever, and while it has not ended."""
-        match job.state:
-            case JobState.SUCCEEDED:
-                by_state = self.retention.succeeded
-            case JobState.CANCELLED:
-                by_state = self.retention.cancelled
-            case JobState.DEAD:
-                by_state = self.retention.dead
-            case _:
-                return None
-        by_job = job.new.keep_result
-        return None if by_state is None or by_job is None else max(by_state, by_job)
-
-
-def serves(line: Line, queue: str) -> bool:
-    """Whether a line takes jobs of this queue."""
-    return _matches(line.queues, queue) and not _matches(line.excludes, queue)
-
-
-def kept_runs(runs: tuple[Run, ...]) -> tuple[Run, ...]:
-    """The first 20 and the last 80."""
-    return runs if len(runs) <= 100 else (*runs[:20], *runs[-80:])
-
-
-def _matches(names: Iterable[str], queue: str) -> bool:
-    return any(
-        queue.startswith(name[:-1]) if name.endswith("*") else queue == name for name in names
-    )
-
-
-def _claimed(job: ModelJob) -> Claimed:
-    own = ("run", "queue", "priority", "failures", "interruptions", "scheduled_at", "budgets")
-    given = (
-        "id",
-        "kind",
-        "payload",
-        "max_attempts",
-        "created_at",
-        "timeout",
-        "keep_result",
-        "tags",
-    )
-    fields: dict[str, Any] = {name: getattr(job, name) for name in own}
-    fields |= {name: getattr(job.new, name) for name in given}
-    return Claimed(**fields, claimed_at=job.claimed_at or 0, meta=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from longshore.context import RunState
 from longshore.core.model import Ending
@@ -15,6 +15,11 @@ TINY = 200
 CLAIM = 500
 #: A claimed job that has not started after this goes back, microseconds.
 STALE = 250_000
+
+#: What is to start at once starts within this, microseconds; so long one more body of no length
+#: takes with all that is around it.
+AT_ONCE = 5_000
+AROUND = 20
 
 #: So many runs of a batch say enough of it.
 SAMPLE = 64
@@ -61,6 +66,11 @@ class Durations:
             else:
                 worth += 1
         return worth, tiny
+
+    def at_once(self, kinds: Collection[str]) -> int:
+        """How many jobs of these kinds one slot starts at once; more than one if all are tiny."""
+        slowest = max(self._kinds.get(kind, AHEAD) for kind in kinds)
+        return int(AT_ONCE / (slowest + AROUND)) if slowest < TINY else 1
 
     def room(self, slots: int) -> int:
         """How many jobs the process should hold in all, running ones included."""

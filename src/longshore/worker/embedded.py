@@ -18,7 +18,7 @@ import msgspec
 
 from longshore.core.durations import Duration, seconds
 from longshore.core.registry import Isolation
-from longshore.core.store import Orders, ProcessBeat, Rescue
+from longshore.core.store import Orders, ProcessBeat, Rescue, Rescued
 from longshore.discovery import importing
 from longshore.errors import ConfigurationError, LongshoreError
 from longshore.middleware import Event
@@ -26,9 +26,9 @@ from longshore.worker.engine import Engine
 from longshore.worker.heart import Heart
 from longshore.worker.identity import embedded_process
 from longshore.worker.isolated import IsolatedJobs
-from longshore.worker.journal import Journal, log
+from longshore.worker.journal import Journal, log, tell_dead
 from longshore.worker.location import Host, spec_of
-from longshore.worker.options import WorkerOptions, lines_of
+from longshore.worker.options import WorkerOptions, lines_of, weights_of
 from longshore.worker.perform import Performer
 from longshore.worker.plan import Plan
 from longshore.worker.relay import started
@@ -126,12 +126,14 @@ class Worker:
             performer.isolated = self._isolated.perform
         plan = Plan(
             lines=lines_of(options.queues),
+            weights=weights_of(options.queues),
             slots=options.threads,
             poll_interval=app.settings.poll_interval,
             kinds_digest=app.registry.digest(),
             until_empty=until_empty,
         )
-        return Engine(app.client.store, plan, performer, Journal(app.around, performer), None)
+        journal = Journal(app.around, performer, app.client.store)
+        return Engine(app.client.store, plan, performer, journal, None)
 
     def _run_many(self, *, until_empty: bool) -> None:
         code = self._supervise(
@@ -190,11 +192,14 @@ class Worker:
             if self._isolated is not None:
                 self._isolated.close()
             # What is left of it goes back now instead of waiting for the lease to run out.
-            store.run(store.rescue(Rescue(dead=engine.process_id, started=frozenset())))
+            left = store.run(store.rescue(Rescue(engine.process_id, engine.begun)))
+            tell_dead(store, left, app.around.publish)
             app.around.publish(Event(name="worker.stopped"))
 
-    def _told_of_rescue(self, count: int) -> None:
-        self._app.around.publish(Event(name="job.rescued", reason=f"{count} jobs"))
+    def _told_of_rescue(self, rescued: Rescued) -> None:
+        around = self._app.around
+        around.publish(Event(name="job.rescued", reason=f"{len(rescued.leases)} jobs"))
+        tell_dead(self._app.client.store, rescued, around.publish)
 
 
 def _refuse_while_imported() -> None:

@@ -9,27 +9,29 @@ It dies only with its process; an error of the store is waited out, not passed o
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from random import uniform
 
 from longshore.context import RunState
 from longshore.core.model import Ending, JobState, Lease
-from longshore.core.outcome import Attempt, released
+from longshore.core.outcome import Attempt, interrupted, released
 from longshore.core.store import Claim, ClaimRequest, Store, Watch
 from longshore.errors import AttemptTimeout, Cancelled, Interrupted, LongshoreError, StoreError
-from longshore.worker.buffer import CLAIM, STALE, Durations
+from longshore.worker.buffer import CLAIM, STALE
 from longshore.worker.claims import Claims, begun
 from longshore.worker.deadlines import Deadlines
 from longshore.worker.journal import Journal, log
+from longshore.worker.lanes import Lanes
+from longshore.worker.order import Order
 from longshore.worker.perform import Performer
 from longshore.worker.plan import Beacon, Mode, Plan
+from longshore.worker.remaining import held_back
 from longshore.worker.reports import PROGRESS, Reports
-from longshore.worker.slots import AsyncLane, ThreadLane
 
 GATHER, FLUSH = 0.005, 500
 GRACE = 1.0
 STUCK = 5.0
+SOON, FRUITLESS = 0.001, 20
 
 
 class Engine:
@@ -48,16 +50,11 @@ class Engine:
         self._journal = journal
         self._beacon = beacon
         self._performer = performer
-        self._coroutine_kinds = performer.coroutine_kinds()
-        permits: list[None] = [None] * plan.slots
+        self._limited = bool(performer.limited_kinds())
         performer.begin = self._begin
-        self.threads = ThreadLane(plan.slots, permits, performer, self._done)
-        self.tasks = AsyncLane(permits, performer, self._done)
-        # A permit that one lane gives back may be what the other waits for.
-        self.threads.freed = self._free_for_tasks
-        self.tasks.freed = self._free_for_threads
+        self._lanes = Lanes(plan.slots, performer, self._done)
+        self._order = Order(plan.lines, plan.weights)
         self._deadlines = Deadlines()
-        self._durations = Durations()
         self._watch: Watch = store.watch()
         self._reports = Reports(store, performer.success, self._watch.wake)
         self.process_id = ""
@@ -85,6 +82,8 @@ class Engine:
         self._retry_at = 0.0
         self._trouble = 0
         self._sleeping = False
+        self._looked = 0  # the claim after which it was seen that limits hold jobs back
+        self._fruitless = 0  # claims in a row that brought nothing but asked for another at once
         self._low = 0  # wake the store thread when no more jobs than this are ready
         self._deadline = 0.0
         self._interrupted = False
@@ -101,8 +100,7 @@ class Engine:
             while self.mode is not Mode.STOPPED:
                 self._turn()
         finally:
-            self.threads.stop()
-            self.tasks.stop()
+            self._lanes.stop()
             self._deadlines.stop()
             self._watch.close()
 
@@ -145,17 +143,18 @@ class Engine:
     @property
     def busy(self) -> int:
         """How many bodies run now."""
-        return len(self.threads.running()) + len(self.tasks.running())
+        return len(self._lanes.running())
+
+    @property
+    def begun(self) -> frozenset[tuple[str, int]]:
+        """The jobs whose bodies had begun when this process was told to leave, and their runs."""
+        return frozenset(
+            (run.claimed.id, run.lease.run)
+            for run in list(self._inflight.values())
+            if run.started_at
+        )
 
     # --- called by slots ----------------------------------------------------------------------
-
-    def _free_for_tasks(self) -> None:
-        if self.tasks.ready:
-            self.tasks.wake(1)
-
-    def _free_for_threads(self) -> None:
-        if self.threads.ready:
-            self.threads.wake(1)
 
     def _begin(self, run: RunState) -> None:
         if self._beacon is not None:
@@ -167,7 +166,7 @@ class Engine:
         self._ended.append((run, ending))
         # Waking the store thread costs more than a tiny job, so only when it has something to do.
         if self._sleeping and (
-            len(self.threads.ready) + len(self.tasks.ready) <= self._low
+            self._lanes.waiting <= self._low
             or len(self._ended) >= FLUSH
             or (not self._held and len(self._ended) == 1)
         ):
@@ -214,17 +213,17 @@ class Engine:
     def _wanted(self, now: float) -> int:
         if self.mode is not Mode.CLAIMING or not (self._more or now >= self._next_look):
             return 0
-        room = self._plan.slots if self._crowded else self._durations.room(self._plan.slots)
+        durations = self._lanes.durations
+        room = self._plan.slots if self._crowded else durations.room(self._plan.slots)
         free = room - self._unfinished()
         free = min(free, self._plan.left(self._claimed_jobs))
         # Small claims cost as much as large ones: wait until the buffer is half empty, unless a
         # slot has nothing to do.
         ahead = room - self._plan.slots
         self._low = max(ahead // 2, ahead - CLAIM)
-        waiting = len(self.threads.ready) + len(self.tasks.ready)
-        if free <= 0 or (waiting > self._low and free < CLAIM):
+        if free <= 0 or (self._lanes.waiting > self._low and free < CLAIM):
             return 0
-        return min(free, CLAIM)
+        return min(free, self._order.most)
 
     def _must_flush(self, now: float) -> bool:
         return bool(self._held) and (
@@ -261,9 +260,9 @@ class Engine:
             self._trouble = 0
 
     def _request(self, wanted: int, kinds: tuple[str, ...]) -> ClaimRequest:
-        plan = self._plan
-        claim_id, lines = self._claims.begin(), () if kinds else plan.lines
-        return ClaimRequest(self.process_id, claim_id, wanted, lines, kinds, plan.kinds_digest)
+        claim_id, lines = self._claims.begin(), () if kinds else self._order.lines()
+        digest, free = self._plan.kinds_digest, self._lanes.free()
+        return ClaimRequest(self.process_id, claim_id, wanted, lines, kinds, digest, free)
 
     def _claim(self, wanted: int, kinds: tuple[str, ...]) -> tuple[ClaimRequest, Claim]:
         request = self._request(wanted, kinds)
@@ -288,7 +287,7 @@ class Engine:
     def _settle(self, batch: list[tuple[RunState, Ending]], held: frozenset[Lease]) -> None:
         self._held = []
         held = self._reports.standing(batch, held)
-        self._durations.learn(batch)
+        self._lanes.durations.learn(batch)
         inflight, beacon = self._inflight, self._beacon
         ended: dict[int, int] = {}
         for run, _ in batch:
@@ -306,7 +305,7 @@ class Engine:
         self.jobs_ended += len(batch)
         self._last_job = time.monotonic()
         # What has ended may have enqueued more, or has become available again itself.
-        self._more = self._more or self._plan.until_empty
+        self._more = self._lanes.take_starved() or self._more or self._plan.until_empty
         if self.mode is Mode.DRAINING:
             self.jobs_returned += sum(
                 ending.to is JobState.AVAILABLE and ending.parked is None for _, ending in batch
@@ -320,35 +319,31 @@ class Engine:
             self._lose()
             return
         if not request.parked_kinds:
-            # To be asked again at once means that the store did not look at everything.
-            self._more = len(jobs) >= request.wanted or claim.due_in == 0
-            wait = self._plan.poll_interval * uniform(0.9, 1.0)  # noqa: S311 - spreads workers
-            if claim.due_in is not None:
-                wait = min(wait, claim.due_in / 1e6)
-            self._next_look = now + wait
+            self._plan_look(now, request, claim)
+            self._order.took(jobs)
+            self._lanes.came(jobs, free=request.free, short=len(jobs) < request.wanted)
         if not jobs:
             return
         self._last_job = now
         self._claimed_jobs += len(jobs)
         runs = begun(claim, self.process_id, request.claim_id, self._reports)
         self._inflight.update((run.claimed.id, run) for run in runs)
-        self._hand_out(runs)
+        self._lanes.hand_out(runs)
 
-    def _hand_out(self, runs: list[RunState]) -> None:
-        awaited = self._coroutine_kinds
-        tasks = [run for run in runs if run.claimed.kind in awaited] if awaited else []
-        if tasks:
-            self.tasks.ready.extend(tasks)
-            self.tasks.wake(len(tasks))
-            runs = [run for run in runs if run.claimed.kind not in awaited]
-        if runs:
-            self.threads.ready.extend(runs)
-            worth, tiny = self._durations.slots_for(runs)
-            awake = self.threads.awake
-            if tiny and not worth:
-                # They fight for the interpreter and for nothing else: one goes on, the rest rest.
-                self.threads.shed(awake - 1)
-            self.threads.wake(worth or (tiny and not awake))
+    def _plan_look(self, now: float, request: ClaimRequest, claim: Claim) -> None:
+        """When to claim again."""
+        due_in = claim.due_in
+        # To be asked again at once means that the store did not look at everything. It marks what
+        # it looks at, so it comes to an end; one that does not is not asked as fast as it answers.
+        self._fruitless = self._fruitless + 1 if due_in == 0 and not claim.jobs else 0
+        at_once = due_in == 0 and self._fruitless <= FRUITLESS
+        self._more = len(claim.jobs) >= request.wanted or at_once
+        wait = self._plan.poll_interval * uniform(0.9, 1.0)  # noqa: S311 - spreads workers
+        if due_in:
+            wait = min(wait, due_in / 1e6)
+        elif due_in == 0:
+            wait = min(wait, SOON * 2 ** min(self._fruitless - FRUITLESS, 10))
+        self._next_look = now + wait
 
     def _lose(self) -> None:
         """The lease is gone: others have our jobs, so nothing we hold may be reported."""
@@ -356,8 +351,7 @@ class Engine:
         log.error("process %s lost its lease; its %d jobs run elsewhere", self.process_id, jobs)
         for run in self._inflight.values():
             run.lost = True
-        self.threads.ready.clear()
-        self.tasks.ready.clear()
+        self._lanes.clear()
         self._inflight.clear()
         self._claims.clear()
         self._held.clear()
@@ -374,32 +368,17 @@ class Engine:
         self._reports.save(now, force=False)
         if self._beacon is not None:
             self._beacon.tend(self.oldest_claim, len(self._inflight), self.jobs_ended)
-        for lane in (self.threads, self.tasks):
-            ready = lane.ready
-            try:
-                head = ready[0] if ready else None
-            except IndexError:
-                head = None
-            if head is None:
-                continue
-            if head is lane.head:
-                # Nobody took it since the last look: the awake slots are busy with something long.
-                lane.wake(1)
-            lane.head = head
-            if self._claims.age(head.claim_id, now) > STALE / 1e6:
+        if self._lanes.waiting:
+            self._lanes.nudge()
+            age = self._claims.age
+            stale = self._lanes.take_back(lambda run: age(run.claim_id, now) > STALE / 1e6)
+            if stale:
                 # Claimed again at once, they would only be kept from others: see ``_wanted``.
                 self._crowded = True
-                self._give_back(ready, now, stale_only=True)
+                self._give_back(stale, now)
 
-    def _give_back(self, ready: deque[RunState], now: float, *, stale_only: bool) -> None:
-        while True:
-            try:
-                run = ready.popleft()
-            except IndexError:
-                return
-            if stale_only and self._claims.age(run.claim_id, now) <= STALE / 1e6:
-                ready.appendleft(run)
-                return
+    def _give_back(self, runs: Sequence[RunState], now: float) -> None:
+        for run in runs:
             self._held_since = self._held_since if self._held else now
             self._held.append((run, self._released(run)))
 
@@ -407,7 +386,8 @@ class Engine:
         ended = time.time_ns() // 1000
         run.ended_at = ended
         started = run.started_at or run.claimed.claimed_at
-        return released(Attempt(run.claimed, run.lease, started, ended))
+        attempt = Attempt(run.claimed, run.lease, started, ended)
+        return interrupted(attempt) if run.once and run.started_at else released(attempt)
 
     def _pause(self, now: float) -> float:
         if now < self._retry_at:
@@ -418,7 +398,7 @@ class Engine:
         hungry = self._unfinished() < self._plan.slots and self._plan.left(self._claimed_jobs) > 0
         if self.mode is Mode.CLAIMING and hungry:
             wait = 0 if self._more else max(0.0, self._next_look - now)
-        if self._held or self.threads.ready or self.tasks.ready:
+        if self._held or self._lanes.waiting:
             wait = min(wait or GATHER, GATHER)
         if self._reports.waiting:
             wait = min(wait, PROGRESS)
@@ -433,18 +413,31 @@ class Engine:
             return False
         plan = self._plan
         self.done = self.mode is not Mode.DRAINING and (
-            (plan.until_empty and not self._more and self._claims.last > 0)
+            (plan.until_empty and not self._more and self._claims.last > 0 and self._is_empty())
             or plan.left(self._claimed_jobs) == 0
             or (plan.idle_timeout is not None and now - self._last_job >= plan.idle_timeout)
         )
         return self.done or self.mode is Mode.DRAINING
 
+    def _is_empty(self) -> bool:
+        """Whether what is available here waits for nothing that opens by itself."""
+        if not self._limited:
+            return True
+        if self._looked == self._claims.last:  # that was before the pause that this is the end of
+            return False
+        self._looked = self._claims.last
+        try:
+            return not held_back(self._store, self._plan.lines)
+        except StoreError as error:
+            log.warning("what is left could not be read: %s", error)
+            return False
+
     # --- stopping -----------------------------------------------------------------------------
 
     def _wind_down(self, now: float) -> None:
-        self._give_back(self.threads.ready, now, stale_only=False)
-        self._give_back(self.tasks.ready, now, stale_only=False)
-        running = [*self.threads.running(), *self.tasks.running()]
+        self._give_back(self._lanes.take_back(lambda _run: True), now)
+        running = self._lanes.running()
+        self._performer.note_once(self._store, [run for run in running if not run.stopping])
         for run in running:
             run.stopping = True
         if now < self._deadline:
@@ -452,7 +445,7 @@ class Engine:
         if not self._interrupted:
             self._interrupted = True
             for run in running:
-                self._interrupt(run, Interrupted("the worker is stopping; the job goes back"))
+                self._lanes.interrupt(run, Interrupted("the worker is stopping"))
         if now >= self._deadline + GRACE:
             ended = {run.claimed.id for run, _ in [*self._held, *self._ended]}
             for run in list(self._inflight.values()):
@@ -469,11 +462,8 @@ class Engine:
             self._stop_body(run, AttemptTimeout(text))
 
     def _stop_body(self, run: RunState, verdict: LongshoreError) -> None:
-        if self._interrupt(run, verdict):
+        if self._lanes.interrupt(run, verdict):
             self._deadlines.add(run, STUCK, self._stuck)
-
-    def _interrupt(self, run: RunState, verdict: LongshoreError) -> bool:
-        return self.threads.interrupt(run, verdict) or self.tasks.interrupt(run, verdict)
 
     def _stuck(self, run: RunState) -> None:
         if self._inflight.get(run.claimed.id) is run and not run.ended_at and run.verdict:

@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable, Sequence
 from random import uniform
 
-from longshore.core.store import Beat, Orders, ProcessBeat, Rescue, Store
+from longshore.core.store import Beat, Orders, ProcessBeat, Rescue, Rescued, Store
 from longshore.errors import StoreError
-from longshore.worker.journal import log
+from longshore.worker.journal import log, tell_dead
 
 BEAT = 1.0
 RESCUE = 2.0
@@ -26,7 +26,7 @@ class Heart:
     """Beats for some processes.
 
     Parameters: ``lease``, seconds; ``members``, asked at every beat; ``obey``, told what each
-    beat brought; ``own_id``, the process that stands for election.
+    beat brought; ``rescued``, told of jobs that were given back, else the log is.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Heart:
         lease: float,
         members: Callable[[], Sequence[ProcessBeat]],
         obey: Callable[[Orders], None],
-        rescued: Callable[[int], None] = lambda _count: None,
+        rescued: Callable[[Rescued], None] | None = None,
     ) -> None:
         self._store = store
         self._lease = lease
@@ -103,7 +103,10 @@ class Heart:
         given = self._store.run(self._store.rescue(Rescue(limit=BATCH)))
         if given.leases:
             log.warning("rescued %d jobs of processes that are gone", len(given.leases))
-            self._rescued(len(given.leases))
+            if self._rescued is None:
+                tell_dead(self._store, given)
+            else:
+                self._rescued(given)
 
     def _tidy(self) -> None:
         members = self._members()
@@ -111,6 +114,8 @@ class Heart:
             return
         lease = int(3 * TIDY * 1_000_000)
         if self._store.run(self._store.elect(members[0].id, lease)):
+            # Claims promote and admit by themselves; this is a net under them.
+            self._store.run(self._store.promote(BATCH))
             while not self._stop.is_set() and self._store.run(self._store.prune(BATCH)) >= BATCH:
                 # Each call is a transaction of its own: others get their turn in between.
                 pass

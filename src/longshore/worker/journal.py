@@ -6,11 +6,15 @@ All of it happens after the store has it, in the process that did it, best effor
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
+
+import msgspec
 
 from longshore.context import RunState
 from longshore.core.durations import describe
-from longshore.core.model import Ending, JobState, Lease, Why
+from longshore.core.model import ENDED, Ending, JobState, Lease, Why
+from longshore.core.store import Rescued, Store
 from longshore.middleware import Around, Event, EventName
 from longshore.worker.perform import Performer
 
@@ -28,9 +32,10 @@ _EVENTS: tuple[EventName, ...] = (*_ENDED.values(), "job.failed", "job.parked")
 class Journal:
     """Tells what became of runs. Silent and almost free when nobody listens."""
 
-    def __init__(self, around: Around, performer: Performer) -> None:
+    def __init__(self, around: Around, performer: Performer, store: Store) -> None:
         self._around = around
         self._performer = performer
+        self._store = store
         self._loud = any(map(around.wants, _EVENTS))
 
     def finished(self, batch: Sequence[tuple[RunState, Ending]], held: Collection[Lease]) -> None:
@@ -58,8 +63,11 @@ class Journal:
 
     def _tell(self, run: RunState, ending: Ending, *, talk: bool) -> None:
         job = run.claimed
+        if ending.interrupted:
+            ending = self._outcome(ending)
         took = max(0, run.ended_at - run.started_at) / 1e6 if run.started_at else 0.0
-        if talk or (ending.failed and log.isEnabledFor(logging.WARNING)):
+        bad = ending.failed or ending.to is JobState.DEAD
+        if talk or (bad and log.isEnabledFor(logging.WARNING)):
             _log(run, ending, took)
         if self._loud:
             for name in _names(ending):
@@ -76,6 +84,14 @@ class Journal:
         if ending.to in (JobState.DEAD, JobState.CANCELLED):
             self._hook(run, ending)
 
+    def _outcome(self, ending: Ending) -> Ending:
+        """What the store made of an interruption: a job that runs at most once has ended."""
+        job_id = ending.lease.job_id
+        record = self._store.run(self._store.get([job_id])).get(job_id)
+        if record is None or record.state not in ENDED:
+            return ending
+        return msgspec.structs.replace(ending, to=record.state, reason=record.reason)
+
     def _hook(self, run: RunState, ending: Ending) -> None:
         declaration = self._performer.declaration(run.claimed.kind)
         if declaration is None or declaration.job_class is None:
@@ -89,6 +105,31 @@ class Journal:
             hook(instance, run.error)
         except Exception:
             log.exception("%s of job %s (%s) raised", name, run.claimed.id, run.claimed.kind)
+
+
+def tell_dead(
+    store: Store, rescued: Rescued, publish: Callable[[Event], None] = lambda _event: None
+) -> None:
+    """Say which of the jobs that were rescued are dead, because they run at most once."""
+    given = zip(rescued.leases, rescued.interrupted, strict=True)
+    ids = [lease.job_id for lease, interrupted in given if interrupted]
+    if not ids:
+        return
+    for job in store.run(store.get(ids)).values():
+        if job.state is JobState.DEAD:
+            log.error("%s %s is dead: its process died, and it %s", job.kind, job.id, _ONCE)
+            publish(
+                Event(
+                    name="job.dead",
+                    job_id=job.id,
+                    kind=job.kind,
+                    queue=job.queue,
+                    reason=job.reason,
+                )
+            )
+
+
+_ONCE: Final = "runs at most once"
 
 
 def _reason(ending: Ending) -> str | None:
@@ -110,9 +151,10 @@ def _log(run: RunState, ending: Ending, took: float) -> None:
     if entry is None:
         log.info("%s %s succeeded in %s", job.kind, job.id, describe(int(took * 1e6)))
         return
-    level = logging.WARNING if ending.failed or entry.why is Why.PARKED else logging.INFO
+    bad = ending.failed or entry.why is Why.PARKED or ending.to is JobState.DEAD
+    level = logging.WARNING if bad else logging.INFO
     error = f": {entry.error}: {entry.message}" if entry.error else ""
-    outcome = str(ending.to)
+    outcome, dead_at_once = str(ending.to), ending.interrupted and ending.to is JobState.DEAD
     if ending.to is JobState.RETRYING and ending.at is not None:
         outcome = f"retrying in {(ending.at - run.ended_at) / 1e6:.1f} s"
     log.log(
@@ -122,6 +164,6 @@ def _log(run: RunState, ending: Ending, took: float) -> None:
         job.id,
         job.attempt,
         entry.why,
-        ending.reason or outcome,
+        f"dead: it {_ONCE}" if dead_at_once else ending.reason or outcome,
         error,
     )

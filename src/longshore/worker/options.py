@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from longshore.core.options import check_queue
+from longshore.core.lines import read_lines
 from longshore.core.store import Line
 from longshore.errors import ConfigurationError
 
@@ -45,31 +45,23 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def lines_of(queues: Sequence[str]) -> tuple[Line, ...]:
-    """The lines that a worker serves, strictly in this order.
+    """The lines that a worker serves, in the order written.
 
-    ``"mail"`` is a queue, ``"mail*"`` and ``"*"`` take every queue that begins so as one line, and
-    ``"-audit"`` or ``"-audit*"`` leaves queues out of all of them.
+    How they are written, weights included, stands in :mod:`longshore.core.lines`.
 
     >>> lines_of(["critical", "*", "-audit"])
     (Line(queues=('critical',), excludes=('audit',)), Line(queues=('*',), excludes=('audit',)))
     """
-    wanted = [name for name in queues if not name.startswith("-")]
-    left_out = tuple(_pattern(name[1:]) for name in queues if name.startswith("-"))
-    if not wanted and left_out:
-        wanted = ["*"]
-    if not wanted:
-        raise ConfigurationError("a worker needs at least one queue, for example '*'")
-    for name in wanted:
-        if wanted.count(name) > 1:
-            raise ConfigurationError(f"queue {name!r} is listed twice. Name it once, at its place.")
-    return tuple(Line((_pattern(name),), left_out) for name in wanted)
+    return tuple(line for line, _ in read_lines(queues))
 
 
-def _pattern(name: str) -> str:
-    if name == "*":
-        return name
-    check_queue(name.removesuffix("*"))
-    return name
+def weights_of(queues: Sequence[str]) -> tuple[int | None, ...]:
+    """The weights of these lines.
+
+    >>> weights_of(["critical", "mail:8", "-audit"])
+    (None, 8)
+    """
+    return tuple(weight for _, weight in read_lines(queues))
 
 
 def _within(field: str, value: int, most: int) -> None:

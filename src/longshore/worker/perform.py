@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -12,9 +13,11 @@ import msgspec
 from longshore.context import JobContext, RunState, reset_current, set_current
 from longshore.core.backoff import polynomial
 from longshore.core.model import Ending, JobRecord, JobState
-from longshore.core.outcome import Attempt, Policies, decide, succeeded
+from longshore.core.outcome import Attempt, Policies, decide, interrupted, succeeded
 from longshore.core.registry import Declaration, Isolation
-from longshore.errors import UnknownJob, UnstorableResult
+from longshore.core.rules import Restraints
+from longshore.core.store import Store
+from longshore.errors import Interrupted, StoreError, UnknownJob, UnstorableResult
 from longshore.middleware import Around, Event
 from longshore.worker.report import describe
 
@@ -114,6 +117,21 @@ class Performer:
             if declaration.isolation is Isolation.ASYNC
         )
 
+    def rated_kinds(self) -> frozenset[str]:
+        """The kinds whose jobs have a rate, by every name they go by."""
+        return self._restrained(lambda restraints: any(one.per for one in restraints.limits))
+
+    def limited_kinds(self) -> frozenset[str]:
+        """The kinds whose jobs have a limit, by every name they go by."""
+        return self._restrained(lambda restraints: bool(restraints.limits))
+
+    def _restrained(self, wanted: Callable[[Restraints], bool]) -> frozenset[str]:
+        return frozenset(
+            kind
+            for kind, declaration in self._kinds.items()
+            if declaration.restraints is not None and wanted(declaration.restraints)
+        )
+
     def returned(self, run: RunState, declaration: Declaration, value: Any) -> Ending:
         """The ending of a body that returned."""
         run.ended_at = time.time_ns() // 1000
@@ -132,6 +150,8 @@ class Performer:
             return run.ending
         declaration = self._kinds.get(run.claimed.kind)
         attempt = Attempt(run.claimed, run.lease, run.started_at or run.ended_at, run.ended_at)
+        if run.once and isinstance(error, Interrupted):
+            return interrupted(attempt)
         return decide(
             attempt,
             error,
@@ -140,6 +160,21 @@ class Performer:
             kinds_digest=self._digest,
             random=random.random,
         )
+
+    def note_once(self, store: Store, runs: Sequence[RunState]) -> None:
+        """Note which of these runs, that may soon be stopped, are not to be followed by another."""
+        if not runs:
+            return
+        records: Mapping[str, JobRecord] = {}
+        # Without an answer what is declared must do.
+        with suppress(StoreError):
+            records = store.run(store.get([run.claimed.id for run in runs]))
+        for run in runs:
+            record, declaration = records.get(run.claimed.id), self._kinds.get(run.claimed.kind)
+            if record is not None:
+                run.once = record.rules is not None and record.rules.at_most_once
+            elif declaration is not None and declaration.restraints is not None:
+                run.once = declaration.restraints.at_most_once
 
     def _started(self, run: RunState) -> None:
         job = run.claimed

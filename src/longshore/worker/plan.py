@@ -24,6 +24,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What one process is to do; durations in seconds."""
 
     lines: tuple[Line, ...]
+    weights: tuple[int | None, ...] = ()  # of the lines, if any has one
     slots: int
     poll_interval: float
     kinds_digest: str

@@ -11,7 +11,7 @@ import threading
 from random import uniform
 from typing import cast
 
-from longshore.core.model import NewJob
+from longshore.core.model import Inserted, NewJob
 from longshore.core.outbox import Outbox, decode
 from longshore.core.store import Store
 from longshore.errors import (
@@ -113,7 +113,7 @@ class Relay:
                 return [], [(positions[0], f"job {jobs[0].kind} ({jobs[0].id}): {error}")]
             return self._one_by_one(places)
         bad = {
-            position: job
+            position: _conflict(job, answer)
             for (position, job), answer in zip(places.items(), answers, strict=True)
             if answer.conflict
         }
@@ -121,7 +121,7 @@ class Relay:
             return positions, []
         # A conflict leaves all of them unwritten: the others once more, without it.
         done, refused = self._deliver({at: job for at, job in places.items() if at not in bad})
-        refused += [(at, _conflict(job)) for at, job in bad.items()]
+        refused += bad.items()
         return done, refused
 
     def _one_by_one(self, places: dict[int, NewJob]) -> tuple[list[int], list[tuple[int, str]]]:
@@ -164,5 +164,8 @@ def started(store: Store, outbox: Store | None) -> Relay | None:
     return relay
 
 
-def _conflict(job: NewJob) -> str:
-    return f"job {job.kind} ({job.id}): another job has this id, with another payload"
+def _conflict(job: NewJob, answer: Inserted) -> str:
+    why = "another job has this id, with another payload"
+    if answer.held:
+        why = f"job {answer.id} holds its unique key"
+    return f"job {job.kind} ({job.id}): {why}"

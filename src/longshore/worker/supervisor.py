@@ -42,7 +42,7 @@ from longshore.worker.door import Ask, ChildReport, Door, Report
 from longshore.worker.family import Child, Stage
 from longshore.worker.heart import Heart
 from longshore.worker.identity import child_process, default_name
-from longshore.worker.journal import log
+from longshore.worker.journal import log, tell_dead
 from longshore.worker.logs import tell
 from longshore.worker.options import WorkerOptions
 from longshore.worker.relay import Relay
@@ -270,8 +270,10 @@ class Supervisor:
                 store.run(store.finish(stuck))
             request = Rescue(process_id, started)
             rescued = store.run(store.rescue(request))
+            tell_dead(store, rescued)
             while len(rescued.leases) >= request.limit:
                 rescued = store.run(store.rescue(request))
+                tell_dead(store, rescued)
             self._returned += len(rescued.leases) if self._stopping else 0
             if not child.finished and rescued.leases:
                 log.warning(

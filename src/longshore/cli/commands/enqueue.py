@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final, cast
 
 import click
+import msgspec
 
 from longshore.app import Longshore
 from longshore.cli.exit import BAD_INPUT, Failure
@@ -17,8 +18,11 @@ from longshore.cli.session import application
 from longshore.cli.views import whole
 from longshore.core.codec import encode_literal
 from longshore.core.durations import describe
-from longshore.core.model import JobRecord, JobState
+from longshore.core.keys import key_of
+from longshore.core.limits import Hold, Rules
+from longshore.core.model import JobRecord, JobState, NewJob
 from longshore.core.registry import Declaration
+from longshore.core.shards import Placing, Shared
 from longshore.core.wording import did_you_mean, shown
 from longshore.declare import CallOptions, Options, new_job, read_options
 from longshore.errors import PayloadMismatch, UnknownJob
@@ -31,6 +35,7 @@ from longshore.handle import JobHandle
     examples=(
         "longshore enqueue send_welcome user_id=42 locale=fr",
         "longshore enqueue app.jobs.resize path=cat.png size:=[640,480] --in 5m",
+        "longshore enqueue report month=2030-01 --unique-key report-2030-01",
         'longshore enqueue report \'{"month": "2030-01"}\' --wait --timeout 30',
         "generate | longshore enqueue report -",
     ),
@@ -41,6 +46,12 @@ from longshore.handle import JobHandle
 @option("--at", variable="ENQUEUE_AT", type=Moment(), help="Run it at this time (ISO 8601).")
 @option("--queue", variable="ENQUEUE_QUEUE", type=QueueName(), help="Another queue.")
 @option("--priority", variable="ENQUEUE_PRIORITY", type=Priority(), help="Lower runs first.")
+@option(
+    "--unique-key",
+    variable="ENQUEUE_UNIQUE_KEY",
+    metavar="KEY",
+    help="Not while a job of this kind that has not ended was stored with this key.",
+)
 @option("--tag", "tags", variable="ENQUEUE_TAG", multiple=True, help="Mark it; may be repeated.")
 @option("--wait", variable="ENQUEUE_WAIT", is_flag=True, help="Wait for its end and print it.")
 @option(
@@ -56,6 +67,7 @@ def command(
     job: str,
     words: tuple[str, ...],
     *,
+    unique_key: str | None,
     wait: bool,
     timeout: float | None,
     **options: Any,
@@ -63,8 +75,11 @@ def command(
     """Store a job of kind JOB and print its id.
 
     JOB is a kind, or its last part where only one job has it. user_id=42 is the number where the
-    job wants a number; KEY:=JSON says so exactly.
+    job wants a number; KEY:=JSON says so exactly. Where a unique key is held, the id is the
+    holder's.
     """
+    if unique_key == "":
+        raise click.UsageError("--unique-key: give a text.", ctx)
     if timeout is not None and not wait:
         raise click.UsageError("--timeout is for --wait.", ctx)
     if options["delay"] is not None and options["at"] is not None:
@@ -72,10 +87,17 @@ def command(
     out = out_of(ctx)
     with application(ctx) as app:
         declaration = _resolve(app, job)
-        given = read_input(words, _stdin, app.settings.max_payload)
-        payload = _payload(app, declaration, given)
-        stored = read_options(declaration.kind, Options.of(declaration), _call_options(**options))
-        handle = app.enqueue_one(declaration, new_job(declaration.kind, stored, payload))
+        arguments = read_input(words, _stdin, app.settings.max_payload)
+        payload = _payload(app, declaration, arguments)
+        base, given = Options.of(declaration), _call_options(**options)
+        stored = read_options(declaration.kind, base, given, declaration.signature)
+        new = new_job(declaration.kind, stored, payload)
+        if unique_key is not None:
+            new = _held(app, new, unique_key)
+        handle = app.enqueue_one(declaration, new)
+        if handle.is_duplicate:
+            out.say(f"{handle.id} holds the unique key; no other job was stored")
+            handle.refresh()  # it is another one than what was asked for
         if wait:
             out.say(f"{handle.id} stored; waiting (Ctrl-C stops the waiting, not the job)")
             handle.wait(timeout)
@@ -128,6 +150,17 @@ def _payload(app: Longshore, declaration: Declaration, given: JobInput) -> bytes
             told = told.replace(stored, here)
         raise Failure(BAD_INPUT, told) from None
     return payload
+
+
+def _held(app: Longshore, job: NewJob, key: str) -> NewJob:
+    """The job with a unique key of the caller's own words."""
+    rules = job.rules or Rules()
+    hold = rules.hold or Hold("")
+    hold = msgspec.structs.replace(hold, key=key_of(job.kind, msgspec.json.encode(key)))
+    placing: Placing | None = getattr(app.store, "placing", None)
+    if placing is not None:  # such a key says nothing of the arguments that may decide the shard
+        placing.check(job, [Shared("its unique key", job.kind)])
+    return msgspec.structs.replace(job, rules=msgspec.structs.replace(rules, hold=hold))
 
 
 def _call_options(

@@ -12,7 +12,16 @@ from longshore.cli.output import out_of
 from longshore.cli.parts import Group, Whole, option
 from longshore.cli.query_text import read_query
 from longshore.cli.session import application
-from longshore.cli.views import COLUMNS, FOR_PEOPLE, USUAL, shown, summary, whole
+from longshore.cli.views import (
+    COLUMNS,
+    FOR_PEOPLE,
+    USUAL,
+    WAITING,
+    shown,
+    summary,
+    waiting,
+    whole,
+)
 from longshore.core.wording import did_you_mean
 from longshore.core.wording import shown as safely
 from longshore.ids import is_id
@@ -109,12 +118,18 @@ def list_(
 @click.argument("job_id", metavar="ID")
 @click.pass_context
 def show(ctx: click.Context, job_id: str) -> None:
-    """Show everything about one job."""
+    """Show everything about one job, and what it waits for.
+
+    That is a time, a queue or kind that is paused, a limit and who holds it, a worker.
+    """
     if not is_id(job_id.lower()):
         raise Failure(BAD_ID, f"{safely(job_id)} is not a job's id: {_IDS}.")
     with application(ctx) as app:
-        job = app.get(job_id.lower()).record
-        out_of(ctx).fields({"job": whole(job)}, shown(job))
+        handle = app.get(job_id.lower())
+        waits = handle.why_waiting() if handle.state in WAITING else None
+        told = "" if waits is None else str(waits)
+        job = handle.record
+        out_of(ctx).fields({"job": {**whole(job), "waits": waiting(waits)}}, shown(job, told))
 
 
 def _choosing(function: Any) -> Any:

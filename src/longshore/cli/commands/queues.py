@@ -14,8 +14,8 @@ from longshore.cli.parts import Group, QueueName, Seconds, option
 from longshore.cli.session import application
 from longshore.cli.views import ago, many, moment
 from longshore.core.durations import describe
-from longshore.core.store import QueueRecord
-from longshore.core.wording import did_you_mean
+from longshore.core.store import KindRecord, QueueRecord
+from longshore.core.wording import did_you_mean, shown
 from longshore.query import JobQuery, Queue, Where
 from longshore.query.queues import CLEARED
 
@@ -26,11 +26,12 @@ from longshore.query.queues import CLEARED
     examples=(
         "longshore queues list",
         "longshore queues pause mail --for 15m --reason 'provider down'",
+        "longshore queues pause --kind shop.jobs.sync",
         "longshore queues clear imports --yes",
     ),
 )
 def command() -> None:
-    """List, show, pause, resume and clear queues."""
+    """List, show, pause, resume and clear queues; pause and resume kinds of jobs."""
 
 
 def view(queue: QueueRecord) -> dict[str, Any]:
@@ -47,20 +48,28 @@ def view(queue: QueueRecord) -> dict[str, Any]:
     }
 
 
-def paused(queue: QueueRecord) -> str:
-    """Whether and why a queue is paused, for people."""
-    if not queue.paused:
-        return ""
-    until = f", resumes {ago(queue.resumes_at)}" if queue.resumes_at is not None else ""
-    why = f": {queue.reason}" if queue.reason else ""
+def kind_view(kind: KindRecord) -> dict[str, Any]:
+    """A paused kind as a JSON record."""
+    return {
+        "kind": kind.kind,
+        "paused": True,
+        "reason": kind.reason,
+        "resumes_at": moment(kind.resumes_at),
+    }
+
+
+def paused(record: QueueRecord | KindRecord) -> str:
+    """Why a queue or kind is paused, for people."""
+    until = f", resumes {ago(record.resumes_at)}" if record.resumes_at is not None else ""
+    why = f": {record.reason}" if record.reason else ""
     return f"paused{why}{until}"
 
 
-def _pause_of(queue: dict[str, Any]) -> str:
-    if not queue["paused"]:
+def _pause_of(record: dict[str, Any]) -> str:
+    if not record["paused"]:
         return ""
-    until = f" until {queue['resumes_at']}" if queue["resumes_at"] else ""
-    return f"{queue['reason'] or 'yes'}{until}"
+    until = f" until {record['resumes_at']}" if record["resumes_at"] else ""
+    return f"{record['reason'] or 'yes'}{until}"
 
 
 COLUMNS: Columns = {
@@ -71,15 +80,21 @@ COLUMNS: Columns = {
     "latency": lambda queue: describe(round(queue["latency_seconds"] * 1_000_000)),
     "paused": _pause_of,
 }
+KINDS: Columns = {"kind": lambda kind: kind["kind"], "paused": _pause_of}
 
 
 @command.command("list", examples=("longshore queues list", "longshore queues list -o json"))
 @click.pass_context
 def list_(ctx: click.Context) -> None:
-    """List every queue that holds jobs or is paused."""
+    """List every queue that holds jobs or is paused, and the kinds that are paused."""
+    out = out_of(ctx)
     with application(ctx) as app:
         found = [view(queue.record) for queue in app.queues]
-        out_of(ctx).rows("queues", found, COLUMNS, empty="no queue holds a job")
+        kinds = [kind_view(kind) for kind in app.client.run(app.store.kinds())]
+        extra = {"paused_kinds": kinds}
+        out.rows("queues", found, COLUMNS, extra=extra, empty="no queue holds a job")
+        if kinds and out.form == "table":
+            out.rows("paused_kinds", kinds, KINDS)
 
 
 @command.command("show", examples=("longshore queues show mail",))
@@ -97,15 +112,35 @@ def show(ctx: click.Context, name: str) -> None:
                 ("scheduled", str(queue.scheduled)),
                 ("running", str(queue.running)),
                 ("latency", describe(queue.latency)),
-                ("paused", paused(queue) or "no"),
+                ("paused", paused(queue) if queue.paused else "no"),
             ],
         )
 
 
+def _chosen(function: Any) -> Any:
+    """What is paused or resumed."""
+    parts = (
+        click.argument("name", metavar="[QUEUE]", required=False, type=QueueName()),
+        option(
+            "--kind",
+            variable="QUEUES_KIND",
+            metavar="KIND",
+            help="Instead of a queue: one kind of job, in every queue.",
+        ),
+    )
+    for part in reversed(parts):
+        function = part(function)
+    return function
+
+
 @command.command(
-    "pause", examples=("longshore queues pause mail --for 15m --reason 'provider down'",)
+    "pause",
+    examples=(
+        "longshore queues pause mail --for 15m --reason 'provider down'",
+        "longshore queues pause --kind shop.jobs.sync",
+    ),
 )
-@click.argument("name", metavar="QUEUE", type=QueueName())
+@_chosen
 @option(
     "--for",
     "for_",
@@ -115,23 +150,46 @@ def show(ctx: click.Context, name: str) -> None:
 )
 @option("--reason", variable="QUEUES_REASON", help="Shown to people.")
 @click.pass_context
-def pause(ctx: click.Context, name: str, for_: float | None, reason: str | None) -> None:
-    """Start no more jobs of a queue; what runs goes on."""
+def pause(
+    ctx: click.Context,
+    name: str | None,
+    kind: str | None,
+    for_: float | None,
+    reason: str | None,
+) -> None:
+    """Start no more jobs of a queue, or of a kind; what runs goes on."""
+    _one_of(ctx, name, kind)
+    out = out_of(ctx)
     with application(ctx) as app:
-        queue = app.queues[name]
-        queue.pause(reason=reason, for_=for_)
-        _tell(out_of(ctx), queue)
+        if kind is not None:
+            kind = _known(app, out, kind)
+            app.pause(kind=kind, reason=reason, for_=for_)
+            _tell_kind(out, app, kind)
+        elif name is not None:
+            queue = app.queues[name]
+            queue.pause(reason=reason, for_=for_)
+            _tell(out, queue)
 
 
-@command.command("resume", examples=("longshore queues resume mail",))
-@click.argument("name", metavar="QUEUE", type=QueueName())
+@command.command(
+    "resume",
+    examples=("longshore queues resume mail", "longshore queues resume --kind shop.jobs.sync"),
+)
+@_chosen
 @click.pass_context
-def resume(ctx: click.Context, name: str) -> None:
-    """Start jobs of a queue again."""
+def resume(ctx: click.Context, name: str | None, kind: str | None) -> None:
+    """Start jobs of a queue, or of a kind, again."""
+    _one_of(ctx, name, kind)
+    out = out_of(ctx)
     with application(ctx) as app:
-        queue = app.queues[name]
-        queue.resume()
-        _tell(out_of(ctx), queue)
+        if kind is not None:
+            kind = _known(app, out, kind)
+            app.resume(kind=kind)
+            _tell_kind(out, app, kind)
+        elif name is not None:
+            queue = app.queues[name]
+            queue.resume()
+            _tell(out, queue)
 
 
 @command.command(
@@ -158,6 +216,25 @@ def clear(ctx: click.Context, name: str, *, yes: bool) -> None:
         out.fields(numbers, [(names.get(key, key), str(n)) for key, n in numbers.items()])
 
 
+def _one_of(ctx: click.Context, name: str | None, kind: str | None) -> None:
+    if (name is None) == (kind is None):
+        raise click.UsageError("give a QUEUE, or --kind KIND.", ctx)
+
+
+def _known(app: Longshore, out: Out, kind: str) -> str:
+    """The stored name of a kind, also where it is given by its last part."""
+    if app.registry.find(kind) is not None:
+        return kind
+    full = [name for name in app.registry.names() if name.rpartition(".")[2] == kind]
+    if len(full) == 1:
+        return full[0]
+    out.say(
+        f"no job of kind {shown(kind)} is declared in this application;"
+        f" what is stored under that name is meant.{did_you_mean(kind, app.registry.names())}"
+    )
+    return kind
+
+
 def _existing(app: Longshore, name: str) -> Queue:
     found = {queue.name: queue for queue in app.queues}
     if name not in found:
@@ -169,6 +246,14 @@ def _existing(app: Longshore, name: str) -> Queue:
 
 def _tell(out: Out, queue: Queue) -> None:
     record = queue.refresh().record
+    told = paused(record) if record.paused else "no"
+    out.fields({"queue": view(record)}, [("queue", record.name), ("paused", told)])
+
+
+def _tell_kind(out: Out, app: Longshore, kind: str) -> None:
+    found = [record for record in app.client.run(app.store.kinds()) if record.kind == kind]
+    record = found[0] if found else KindRecord(kind=kind, reason=None, resumes_at=None)
+    told = paused(record) if found else "no"
     out.fields(
-        {"queue": view(record)}, [("queue", record.name), ("paused", paused(record) or "no")]
+        {"kind": {**kind_view(record), "paused": bool(found)}}, [("kind", kind), ("paused", told)]
     )

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from longshore.cli.commands.queues import COLUMNS as QUEUE_COLUMNS
+from longshore.cli.commands.queues import KINDS, kind_view
 from longshore.cli.commands.queues import view as queue_view
 from longshore.cli.exit import DEGRADED, Failure
 from longshore.cli.output import Columns, Out, out_of
@@ -17,7 +18,7 @@ from longshore.cli.session import application
 from longshore.cli.shards import counted, troubles
 from longshore.cli.views import ago, many, moment
 from longshore.core.model import JobState
-from longshore.core.store import ProcessRecord, QueueRecord
+from longshore.core.store import KindRecord, ProcessRecord, QueueRecord
 from longshore.errors import LongshoreError
 from longshore.stores.lines import serves
 from longshore.worker.options import lines_of
@@ -26,7 +27,7 @@ from longshore.worker.options import lines_of
 @click.command("status", cls=Command, examples=("longshore status", "longshore status -o json"))
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """Show states, queues and workers.
+    """Show states, queues, paused kinds and workers.
 
     Exit code 0 when every waiting job has a worker, 1 when not, 4 when the store is out of reach.
     """
@@ -35,13 +36,14 @@ def command(ctx: click.Context) -> None:
         store = app.store
         jobs = counted(store)
         queues = app.client.run(store.queues())
+        kinds = app.client.run(store.kinds())
         processes = app.client.run(store.processes())
         states = {
             state.value: sum(part.jobs for part in jobs if part.state is state)
             for state in JobState
         }
         problems = [*troubles(store), *_problems(queues, processes)]
-        report = _Report(str(app.settings.store), states, queues, processes, problems)
+        report = _Report(str(app.settings.store), states, queues, kinds, processes, problems)
         _show(out, report)
     if problems:
         raise Failure(DEGRADED, f"{'; '.join(problems)}.")
@@ -87,12 +89,14 @@ class _Report(msgspec.Struct, frozen=True):
     store: str
     states: dict[str, int]
     queues: Sequence[QueueRecord]
+    kinds: Sequence[KindRecord]
     processes: Sequence[ProcessRecord]
     problems: Sequence[str]
 
 
 def _show(out: Out, report: _Report) -> None:
     queues = [queue_view(queue) for queue in report.queues]
+    kinds = [kind_view(kind) for kind in report.kinds]
     match out.form:
         case "json" | "jsonl":
             fields = {
@@ -101,6 +105,7 @@ def _show(out: Out, report: _Report) -> None:
                 "store": report.store,
                 "states": report.states,
                 "queues": queues,
+                "paused_kinds": kinds,
                 "workers": [process_view(process) for process in report.processes],
             }
             out.fields(fields, ())
@@ -109,6 +114,8 @@ def _show(out: Out, report: _Report) -> None:
                 click.echo(f"state\t{state}\t{jobs}")
             for queue in report.queues:
                 click.echo(f"queue\t{queue.name}\t{queue.depth}\t{queue.latency / 1_000_000:g}")
+            for kind in report.kinds:
+                click.echo(f"kind\t{kind.kind}\tpaused")
             for process in report.processes:
                 live = "live" if process.lease_left > 0 else "lost"
                 busy = f"{process.running}/{process.slots}"
@@ -118,6 +125,8 @@ def _show(out: Out, report: _Report) -> None:
             states = [_State(name, jobs) for name, jobs in report.states.items() if jobs]
             out.rows("states", states, _STATES)
             out.rows("queues", queues, QUEUE_COLUMNS, empty="no queue holds a job")
+            if kinds:
+                out.rows("paused_kinds", kinds, KINDS)
             out.rows("workers", report.processes, _WORKERS, empty="no worker has registered")
 
 

@@ -56,7 +56,8 @@ def _read_name(ctx: click.Context, param: click.Parameter, value: str | None) ->
     default="*",
     callback=read_queues,
     metavar="A,B",
-    help="Queues, strictly in this order; mail* and * take all that begin so, -audit none.",
+    help="Queues, strictly in this order, or by weight, mail:8,web:2; mail* and * take all that"
+    " begin so, -audit none.",
 )
 @option(
     "--processes",

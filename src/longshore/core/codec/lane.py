@@ -131,6 +131,36 @@ def lane_for(parameters: Sequence[Parameter], nodes: Mapping[str, Node]) -> Lane
         return None
 
 
+def reader_of(
+    fields: Sequence[tuple[str, bool]], defaults: Mapping[str, Any]
+) -> Callable[[bytes], msgspec.Struct]:
+    """What reads these arguments of a payload, sorted by name and all as plain JSON, others apart.
+
+    ``fields`` are names, and whether a call must give them; one without a default that can be
+    stored is ``UNSET``. Raises what msgspec raises for a payload that is not of a lane.
+    """
+    chosen = msgspec.defstruct(
+        "Chosen",
+        [
+            (name, Any) if needed else (name, Any, _default(defaults.get(name, msgspec.UNSET)))
+            for name, needed in fields
+        ],
+        kw_only=True,
+    )
+    envelope = msgspec.defstruct(
+        "Envelope",
+        [("v", Literal[1]), ("args", tuple[()]), ("kwargs", chosen)],
+        forbid_unknown_fields=True,
+    )
+    read = cast("Callable[[bytes], _Envelope]", msgspec.json.Decoder(envelope).decode)
+    return lambda payload: read(payload).kwargs
+
+
+def _default(raw: Any) -> Any:
+    # Nobody changes it, so one list serves all; the factory only says that this is meant.
+    return msgspec.field(default_factory=lambda: raw)
+
+
 def native_types(node: Node) -> frozenset[type[Any]]:
     """The types that a node stores unchanged whatever the value, NaN excepted; empty if not all."""
     if isinstance(node, Exact):

@@ -6,7 +6,7 @@ then nothing of what it imports is loaded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import CoroutineType
 from typing import Any, cast
 
@@ -19,7 +19,7 @@ from longshore.core.codec.callables import (
     unresolved,
 )
 from longshore.core.codec.containers import Union
-from longshore.core.codec.lane import lane_for
+from longshore.core.codec.lane import lane_for, reader_of
 from longshore.core.codec.nodes import Exact, Node
 from longshore.core.codec.references import References
 from longshore.core.codec.refusals import (
@@ -185,6 +185,54 @@ class Plan:
                 self._apply_default(parameter, values)
         chosen = {name: raw for name, raw in values.items() if names is None or name in names}
         return to_canonical_json(chosen)
+
+    def named(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """What a decoded call binds by name, defaults applied."""
+        places = [p.name for p in self._parameters if p.how in ("positional-only", "either")]
+        if len(args) <= len(self._positional_only()):
+            places = [p.name for p in self._positional_only()]
+        values = {**dict(zip(places, args, strict=False)), **kwargs}
+        for parameter in self._parameters:
+            if parameter.how == "rest":
+                values[parameter.name] = tuple(args[len(places) :])
+            elif not (parameter.default is MISSING or parameter.filled):
+                values.setdefault(parameter.name, parameter.default)
+        return values
+
+    def dumped(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """As ``Signature.dumped``."""
+        walk = Walk(MAX_RESULT)
+        try:
+            raw = {name: self._dump(name, name, value, walk) for name, value in values.items()}
+            write(raw, lambda: locate_value(raw))
+        except Mismatch as refusal:
+            raise ArgsMismatch(f"{self.kind}: {refusal.where()} {refusal.text}.") from None
+        except Refusal as refusal:
+            raise enqueue_error(self.kind, refusal, MAX_RESULT) from None
+        return raw
+
+    def defaults(self, names: Collection[str]) -> dict[str, Any]:
+        """As ``Signature.defaults``."""
+        found: dict[str, Any] = {}
+        for parameter in self._parameters:
+            if parameter.name in names and parameter.name in self._nodes:
+                self._apply_default(parameter, found)
+        return found
+
+    def loaded(self, raw: Mapping[str, Any]) -> dict[str, Any]:
+        """As ``Signature.loaded``."""
+        try:
+            return {name: self._load(name, value) for name, value in raw.items()}
+        except Refusal as refusal:
+            raise self._unreadable(refusal) from None
+
+    def short_reader(self, names: Collection[str] | None) -> Callable[[bytes], Any] | None:
+        """What reads some arguments of a payload of the lane, defaults applied; or ``None``."""
+        if self.lane is None:
+            return None
+        taken = [p for p in self._parameters if not p.filled and (names is None or p.name in names)]
+        raw = self.defaults([parameter.name for parameter in taken])
+        return reader_of(sorted((p.name, p.needed) for p in taken), raw)
 
     def _node(self, annotations: Annotations, hints: dict[str, Any], name: str) -> Node:
         try:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from longshore.core.codec.callables import Parameter, parameters_of
 from longshore.core.codec.references import References
 from longshore.core.codec.refusals import TooLarge
+from longshore.core.codec.selection import Selection
 from longshore.core.codec.text import EMPTY, MAX_RESULT, enqueue_error
 from longshore.errors import PayloadMismatch
 
@@ -180,6 +182,55 @@ class Signature:
         """
         plan = self._plan or self._resolve()
         return plan.canonical(payload, names)
+
+    def parameters(self) -> tuple[Parameter, ...]:
+        """What the function takes, known before its annotations can be resolved.
+
+        Raises:
+            NotAJobFunction: it has no signature, or a parameter that the worker could not fill.
+        """
+        return parameters_of(
+            self._func, kind=self.kind, drop_first=self._drop_first, skip=self._skip
+        )
+
+    def named(self, payload: bytes) -> dict[str, Any]:
+        """What a call with this payload binds by name, as annotated, defaults applied.
+
+        Raises:
+            PayloadMismatch: the payload does not fit the signature.
+            UnknownPayloadVersion: a newer release wrote it.
+        """
+        args, kwargs = self.decode(payload)
+        return (self._plan or self._resolve()).named(args, kwargs)
+
+    def dumped(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Some arguments by name as plain JSON values.
+
+        Raises:
+            ArgsMismatch: one has not the type that is annotated.
+            UnstorableArgument: one cannot be stored.
+        """
+        return (self._plan or self._resolve()).dumped(values)
+
+    def loaded(self, raw: Mapping[str, Any]) -> dict[str, Any]:
+        """The way back from :meth:`dumped`: values as annotated.
+
+        Raises:
+            PayloadMismatch: one does not fit.
+        """
+        return (self._plan or self._resolve()).loaded(raw)
+
+    def defaults(self, names: Collection[str]) -> dict[str, Any]:
+        """The defaults of these parameters as plain JSON values, where they have such."""
+        return (self._plan or self._resolve()).defaults(names)
+
+    def selection(self, names: Collection[str] | None) -> Selection:
+        """A reader of some arguments; of all if ``None``."""
+        return Selection(self, names)
+
+    def short_reader(self, names: Collection[str] | None) -> Callable[[bytes], Any] | None:
+        """What reads most payloads of this job the quick way; see :class:`Selection`."""
+        return (self._plan or self._resolve()).short_reader(names)
 
     def _resolve(self) -> Plan:
         # What builds nodes takes milliseconds to import; they are paid at first use.

@@ -15,11 +15,13 @@ from longshore.core.store import (
     QueueRecord,
     SetQueue,
 )
-from longshore.stores.memory.row import Row
-from longshore.stores.memory.rows import AVAILABLE, RETRYING, RUNNING, SCHEDULED, Rows
+from longshore.stores.memory.govern import Governing
+from longshore.stores.memory.lanes import Entry
+from longshore.stores.memory.row import Row, Tally
+from longshore.stores.memory.rows import AVAILABLE, RETRYING, RUNNING, SCHEDULED
 
 
-class Inspecting(Rows):
+class Inspecting(Governing):
     """Records, counts, verbs, queues and processes."""
 
     def get(self, ids: Sequence[str]) -> Mapping[str, JobRecord]:
@@ -41,9 +43,10 @@ class Inspecting(Rows):
         return Page(records, records[-1].id if records and len(ids) > limit else None)
 
     def count(self, where: Filter) -> tuple[Counted, ...]:
+        tallies = self.tallies if not where.identities else self._tallies_of(where.identities)
         return tuple(
             Counted(queue, kind, state, jobs)
-            for (queue, kind), tally in sorted(self.tallies.items())
+            for (queue, kind), tally in sorted(tallies.items())
             if (not where.queues or queue in where.queues)
             and (not where.kinds or kind in where.kinds)
             for state, jobs in sorted(tally.items())
@@ -75,9 +78,13 @@ class Inspecting(Rows):
 
     def retry(self, ids: Sequence[str]) -> Changed:
         now = self.clock.wall_us()
+        held: list[str] = []
 
         def apply(row: Row) -> bool:
             if row.state in ENDED:
+                if not self.retake(row, now):
+                    held.append(row.new.id)
+                    return False
                 self.keeping.leave(row)
                 row.failures = row.interruptions = 0
                 row.kept_until = row.finalized_at = None
@@ -93,7 +100,12 @@ class Inspecting(Rows):
             self.place(row)
             return True
 
-        return self._each(ids, apply)
+        changed = self._each(ids, apply)
+        if not held:
+            return changed
+        others = frozenset(held)
+        skipped = tuple(job_id for job_id in changed.skipped if job_id not in others)
+        return Changed(changed.changed, skipped=skipped, held=tuple(held))
 
     def delete(self, ids: Sequence[str]) -> Changed:
         def apply(row: Row) -> bool:
@@ -135,7 +147,11 @@ class Inspecting(Rows):
         held = [queue for queue in self.paused if self.is_paused(queue, now)]
         for queue in held:
             totals.setdefault(queue, dict.fromkeys(JobState, 0))
-        return tuple(self._queue_record(queue, totals[queue], now) for queue in sorted(totals))
+        heads = self._heads()
+        return tuple(
+            self._queue_record(queue, totals[queue], heads.get(queue), now)
+            for queue in sorted(totals)
+        )
 
     def process_records(self) -> tuple[ProcessRecord, ...]:
         boot_now = self.clock.boot_us()
@@ -166,12 +182,23 @@ class Inspecting(Rows):
         row.tally[row.state] += 1
 
     def _candidates(self, where: Filter) -> Iterator[tuple[str, Row]]:
+        rows: Mapping[str, Row] = self.rows
+        if where.identities:
+            same = [self.named.get(identity, {}) for identity in where.identities]
+            rows = {job_id: row for rows in same for job_id, row in rows.items()}
         if not where.ids:
-            yield from self.rows.items()
+            yield from rows.items()
             return
         for job_id in dict.fromkeys(where.ids):
-            if job_id in self.rows:
-                yield job_id, self.rows[job_id]
+            if job_id in rows:
+                yield job_id, rows[job_id]
+
+    def _tallies_of(self, identities: Sequence[str]) -> dict[tuple[str, str], Tally]:
+        tallies: dict[tuple[str, str], Tally] = {}
+        for _, row in self._candidates(Filter(identities=tuple(identities))):
+            tally = tallies.setdefault((row.queue, row.new.kind), dict.fromkeys(JobState, 0))
+            tally[row.state] += 1
+        return tallies
 
     def _each(self, ids: Sequence[str], apply: Callable[[Row], bool]) -> Changed:
         """Apply a verb to each job, an id given twice once."""
@@ -183,11 +210,22 @@ class Inspecting(Rows):
             (changed if done else skipped).append(job_id)
         return Changed(changed=tuple(changed), skipped=tuple(skipped))
 
-    def _queue_record(self, name: str, total: Mapping[JobState, int], now: int) -> QueueRecord:
+    def _heads(self) -> dict[str, Entry]:
+        """The first available row of each queue, be it blocked or not."""
+        heads: dict[str, Entry] = {}
+        lanes = [(queue, lane.first()) for queue, lane in self.lanes.items()]
+        for gate in self.gates.values():
+            lanes += [(queue, lane.first()) for (queue, _), lane in gate.lanes.items()]
+        for queue, head in lanes:
+            if head is not None and (queue not in heads or head < heads[queue]):
+                heads[queue] = head
+        return heads
+
+    def _queue_record(
+        self, name: str, total: Mapping[JobState, int], head: Entry | None, now: int
+    ) -> QueueRecord:
         paused = self.is_paused(name, now)
         request, until = self.paused[name] if paused else (None, None)
-        lane = self.lanes.get(name)
-        head = lane.head() if lane is not None else None
         return QueueRecord(
             name=name,
             paused=paused,

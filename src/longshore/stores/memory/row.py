@@ -18,7 +18,7 @@ LAST_RUNS = 80
 
 
 class Row(msgspec.Struct, eq=False, gc=False):
-    """One job. What never changes is read from ``new``.
+    """One job. What changes only where a job replaces another is read from ``new``.
 
     It points at nothing that points back, so the garbage collector need not look at it.
     """
@@ -50,6 +50,8 @@ class Row(msgspec.Struct, eq=False, gc=False):
     budgets: bytes | None = None
     runs: tuple[Run, ...] = ()
     place: int = 0  # serial number of its entry in a line; 0 when it waits in none
+    held_until: int | None = None  # when the next insert may clear the key that it holds
+    blocked_by: str | None = None  # the limit or kind behind which it waits, out of its line
 
     @classmethod
     def of(cls, new: NewJob, tally: Tally) -> Row:
@@ -106,4 +108,7 @@ class Row(msgspec.Struct, eq=False, gc=False):
             tags=new.tags,
             meta=meta,
             runs=self.runs,
+            identity=new.identity,
+            rules=new.rules,
+            blocked_by=self.blocked_by,
         )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
-from heapq import heapify, heappop, heappush
+from heapq import heappush
 from typing import TypeAlias
 
+from longshore.core.limits import Rules
 from longshore.core.model import JobState, NewJob
 from longshore.core.store import NewProcess, Retention, SetQueue
 from longshore.stores.clock import Clock
 from longshore.stores.memory.keeping import Keeping
+from longshore.stores.memory.lanes import Entry, Lane, TurnLane
 from longshore.stores.memory.row import Row, Tally
 
 AVAILABLE = JobState.AVAILABLE
@@ -20,89 +21,10 @@ RETRYING = JobState.RETRYING
 WAITING = JobState.WAITING
 CANCELLED = JobState.CANCELLED
 SUCCEEDED = JobState.SUCCEEDED
+DEAD = JobState.DEAD
 
-#: In a line: priority, when due, id, a serial number that no two entries share, the row.
-#: An entry counts only while its number is its row's place; others are left until they come up.
-Entry: TypeAlias = tuple[int, int, str, int, Row]
 #: By time: when, a serial number, the row.
 Timed: TypeAlias = tuple[int, int, Row]
-
-
-class Lane:
-    """The available jobs of one queue in their order.
-
-    Most jobs come in order and wait in ``ordered``, which costs next to nothing; those that come
-    out of order wait in the heap ``others``.
-    """
-
-    __slots__ = ("ordered", "others", "stale")
-
-    def __init__(self) -> None:
-        self.ordered: deque[Entry] = deque()
-        self.others: list[Entry] = []
-        self.stale = 0  # entries whose row does not point at them any more
-
-    def add(self, entry: Entry) -> None:
-        ordered = self.ordered
-        if not ordered or ordered[-1] < entry:
-            ordered.append(entry)
-        else:
-            heappush(self.others, entry)
-
-    def head(self) -> Entry | None:
-        """The first entry that counts."""
-        ordered, others = self.ordered, self.others
-        while ordered and ordered[0][4].place != ordered[0][3]:
-            ordered.popleft()
-            self.stale -= 1
-        while others and others[0][4].place != others[0][3]:
-            heappop(others)
-            self.stale -= 1
-        if ordered and not (others and others[0] < ordered[0]):
-            return ordered[0]
-        return others[0] if others else None
-
-    def pop(self) -> Row | None:
-        """Take out the first row."""
-        ordered = self.ordered
-        head = self.head()
-        if head is None:
-            return None
-        if ordered and ordered[0] is head:
-            ordered.popleft()
-        else:
-            heappop(self.others)
-        row = head[4]
-        row.place = 0
-        return row
-
-    def take(self, wanted: int) -> list[Row]:
-        """Take out the first rows, at most as many as wanted."""
-        ordered = self.ordered
-        taken: list[Row] = []
-        while len(taken) < wanted:
-            if self.others or not ordered:
-                row = self.pop()
-                if row is None:
-                    break
-            else:  # nearly always
-                entry = ordered.popleft()
-                row = entry[4]
-                if row.place != entry[3]:
-                    self.stale -= 1
-                    continue
-                row.place = 0
-            taken.append(row)
-        return taken
-
-    def forget(self) -> None:
-        """An entry has become stale; when they are the most, rid the line of them."""
-        self.stale += 1
-        if self.stale > 1000 and self.stale * 2 > len(self.ordered) + len(self.others):
-            self.ordered = deque(entry for entry in self.ordered if entry[4].place == entry[3])
-            self.others = [entry for entry in self.others if entry[4].place == entry[3]]
-            heapify(self.others)
-            self.stale = 0
 
 
 class Process:
@@ -128,13 +50,16 @@ class Rows:
             JobState.DEAD: retention.dead,
         }
         self.rows: dict[str, Row] = {}
-        self.lanes: dict[str, Lane] = {}
+        self.lanes: dict[str, Lane | TurnLane] = {}
         self.tallies: dict[tuple[str, str], Tally] = {}
         self.running: dict[str, dict[str, Row]] = {}
         self.parked: dict[str, Row] = {}
         self.due: list[Entry] = []
         self.expiring: list[Timed] = []
         self.keeping = Keeping()
+        #: Who holds each unique key, and who is what each identity names.
+        self.holders: dict[str, Row] = {}
+        self.named: dict[str, dict[str, Row]] = {}
         self.paused: dict[str, tuple[SetQueue, int | None]] = {}
         self.known: dict[str, Process] = {}
         self.leader: tuple[str, int] | None = None
@@ -150,8 +75,9 @@ class Rows:
         row.tally[new.state] += 1
         self.place(row)
         if new.expires_at is not None:
-            self.serial += 1
-            heappush(self.expiring, (new.expires_at, self.serial, row))
+            self.expires(row, new.expires_at)
+        if new.identity is not None:
+            self.named.setdefault(new.identity, {})[new.id] = row
 
     def step(self, row: Row, state: JobState) -> None:
         """Change the state, and the counts with it."""
@@ -182,6 +108,8 @@ class Rows:
                 lane = self.lanes.get(row.queue)
                 if lane is None:
                     lane = self.lanes[row.queue] = Lane()
+                if row.new.rules is not None:
+                    lane = self._ruled(row.queue, lane, row.new.rules)
                 lane.add(self.entry(row))
             else:
                 self.parked[row.new.id] = row
@@ -206,7 +134,7 @@ class Rows:
         elif row.place:
             row.place = 0
             if row.state is AVAILABLE:
-                self.lanes[row.queue].forget()
+                self.lanes[row.queue].forget(row)
 
     def drop_running(self, row: Row) -> None:
         """The row runs no more."""
@@ -219,6 +147,8 @@ class Rows:
     def end(self, row: Row, state: JobState, now: int) -> None:
         """A withdrawn row has ended: keep it for its time."""
         self.stirred = True
+        if row.new.rules is not None:
+            self.unhold(row)
         if row.cancel_requested or row.parked is not None or row.budgets is not None:
             row.cancel_requested = False
             row.parked = row.parked_by = row.budgets = None
@@ -240,15 +170,50 @@ class Rows:
 
     def forget(self, row: Row) -> None:
         """A withdrawn row leaves the store."""
+        new = row.new
         row.tally[row.state] -= 1
         row.kept_until = None
-        del self.rows[row.new.id]
+        del self.rows[new.id]
+        if new.rules is not None:
+            self.unhold(row)
+        if new.identity is not None:
+            self.unname(row)
 
     def cancel_row(self, row: Row, reason: str, now: int) -> None:
         """End a row that does not run."""
         self.withdraw(row)
         row.reason = reason
         self.end(row, CANCELLED, now)
+
+    def expires(self, row: Row, at: int) -> None:
+        """See to it that a row is looked at when its time is over."""
+        self.serial += 1
+        heappush(self.expiring, (at, self.serial, row))
+
+    def unhold(self, row: Row) -> None:
+        """A row that has rules gives up its unique key, if it still holds it."""
+        hold = None if row.new.rules is None else row.new.rules.hold
+        if hold is not None and self.holders.get(hold.key) is row:
+            del self.holders[hold.key]
+            row.held_until = None
+
+    def unname(self, row: Row) -> None:
+        """A row is no longer found by its identity."""
+        identity = row.new.identity
+        if identity is not None:
+            same = self.named[identity]
+            del same[row.new.id]
+            if not same:
+                del self.named[identity]
+
+    def _ruled(self, queue: str, lane: Lane | TurnLane, rules: Rules) -> Lane | TurnLane:
+        """The lane for a job of these rules."""
+        if isinstance(lane, Lane):
+            if rules.fair is not None:
+                lane = self.lanes[queue] = TurnLane(lane)
+            elif rules.limits or (rules.hold is not None and rules.hold.until_started):
+                lane.ruled = True
+        return lane
 
     # --- looking ---
 

@@ -5,73 +5,44 @@ Each looks before it changes anything, so that one that raises has changed nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from heapq import heapify, heappop, heapreplace
+from collections.abc import Sequence
 
 from longshore.core.model import (
     ENDED,
     TRANSITIONS,
-    Claimed,
     Ending,
-    Inserted,
-    JobState,
     Lease,
-    NewJob,
     Patch,
     Run,
     Why,
 )
 from longshore.core.store import (
     Beat,
-    Claim,
     ClaimRequest,
     Exchanged,
-    Line,
     NewProcess,
     Orders,
     Rescue,
     Rescued,
 )
-from longshore.stores.lines import chosen, names
-from longshore.stores.memory.inspect import Inspecting
+from longshore.stores.memory.claiming import Claiming
 from longshore.stores.memory.row import Row
 from longshore.stores.memory.rows import (
     AVAILABLE,
     CANCELLED,
+    DEAD,
     RUNNING,
     SUCCEEDED,
     Process,
 )
 
-#: How many due and how many expired jobs a claim moves along the way.
-STEP = 500
 _NEVER_ASKED = -1
-NEVER_STARTED = frozenset({JobState.AVAILABLE, JobState.SCHEDULED, JobState.WAITING})
+#: Why a job is dead that may run at most once and whose process died under it.
+INTERRUPTED = "interrupted"
 
 
-class State(Inspecting):
+class State(Claiming):
     """Everything the memory store holds."""
-
-    # --- producing ---
-
-    def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
-        fresh: dict[str, NewJob] = {}
-        answers: list[Inserted] = []
-        refused = False
-        for job in jobs:
-            row = self.rows.get(job.id)
-            there = fresh.get(job.id) if row is None else row.new
-            if there is None:
-                fresh[job.id] = job
-                answers.append(Inserted(job.id))
-            else:
-                same = there.kind == job.kind and there.payload == job.payload
-                refused = refused or not same
-                answers.append(Inserted(job.id, duplicate=same, conflict=not same))
-        if not refused:
-            for job in fresh.values():
-                self.add(job)
-        return answers
 
     # --- consuming ---
 
@@ -79,36 +50,6 @@ class State(Inspecting):
         if new.id not in self.known:
             self.known[new.id] = Process(new, self.clock.wall_us(), self.clock.boot_us())
             self.running.setdefault(new.id, {})
-
-    def claim(self, request: ClaimRequest) -> Claim:
-        if not self.is_live(request.process_id):
-            return Claim(live=False)
-        process = self.known[request.process_id]
-        now = self.clock.wall_us()
-        mine = self.running[request.process_id]
-        if request.claim_id <= process.last_claim:
-            again = [row for row in mine.values() if row.claim_id == request.claim_id]
-            if again:
-                return Claim(live=True, jobs=tuple(claimed(row) for row in again))
-        process.last_claim = max(process.last_claim, request.claim_id)
-        self._expire(STEP, now)
-        self._promote(STEP, now)
-        process_id, claim_id = request.process_id, request.claim_id
-        rows = self._chosen(request, now)
-        jobs: list[Claimed] = []
-        for row in rows:
-            row.parked = row.parked_by = None
-            row.run += 1
-            row.claimed_by = process_id
-            row.claim_id = claim_id
-            row.claimed_at = now
-            if row.attempted_at is None:
-                row.attempted_at = now
-            mine[row.new.id] = row
-            jobs.append(claimed(row))
-        self.step_all(rows, AVAILABLE, RUNNING)
-        due_in = self._due_in(now) if len(jobs) < request.wanted else None
-        return Claim(live=True, jobs=tuple(jobs), due_in=due_in)
 
     def finish(self, endings: Sequence[Ending]) -> frozenset[Lease]:
         wrong = {ending.to for ending in endings} - TRANSITIONS[RUNNING]
@@ -185,7 +126,10 @@ class State(Inspecting):
 
     def promote(self, limit: int) -> int:
         now = self.clock.wall_us()
-        return self._expire(limit, now) + self._promote(limit, now)
+        moved = self.bring_up(limit, now)
+        if self.gates:
+            self.admit_any(limit, now)
+        return moved
 
     def rescue(self, request: Rescue) -> Rescued:
         now = self.clock.wall_us()
@@ -218,74 +162,10 @@ class State(Inspecting):
             if self.rows.get(row.new.id) is row and row.state in ENDED:
                 self.forget(row)
                 pruned += 1
+        self.forget_starts(limit, now)
         return pruned
 
     # --- helpers ---
-
-    def _chosen(self, request: ClaimRequest, now: int) -> list[Row]:
-        """The rows to claim, in their order and withdrawn."""
-        if request.parked_kinds:
-            return self._parked(request, now)
-        taken: list[Row] = []
-        for line in request.lines:
-            if len(taken) < request.wanted:
-                self._line(line, request.wanted, now, taken)
-        return taken
-
-    def _parked(self, request: ClaimRequest, now: int) -> list[Row]:
-        fit = [
-            row
-            for row in self.parked.values()
-            if row.new.kind in request.parked_kinds
-            and row.parked_by != request.kinds_digest
-            and not self.is_paused(row.queue, now)
-        ]
-        fit.sort(key=lambda row: (row.priority, row.scheduled_at, row.new.id))
-        taken: list[Row] = []
-        for row in fit:
-            if len(taken) >= request.wanted:
-                break
-            self.withdraw(row)
-            taken += self._in_time([row], now)
-        return taken
-
-    def _line(self, line: Line, wanted: int, now: int, taken: list[Row]) -> None:
-        """Add rows of a line to those taken, until there are as many as wanted."""
-        queues: Iterable[str] | None = names(line)
-        if queues is None:
-            queues = chosen(line, self.lanes)
-        lanes = [
-            self.lanes[queue]
-            for queue in queues
-            if queue in self.lanes and not self.is_paused(queue, now)
-        ]
-        if len(lanes) == 1:
-            (lane,) = lanes
-            while len(taken) < wanted and (rows := lane.take(wanted - len(taken))):
-                taken += self._in_time(rows, now)
-            return
-        heads = [(head, index) for index, lane in enumerate(lanes) if (head := lane.head())]
-        heapify(heads)
-        while heads and len(taken) < wanted:
-            lane = lanes[heads[0][1]]
-            rows = lane.take(1)
-            head = lane.head()
-            if head is None:
-                heappop(heads)
-            else:
-                heapreplace(heads, (head, heads[0][1]))
-            taken += self._in_time(rows, now)
-
-    def _in_time(self, rows: list[Row], now: int) -> list[Row]:
-        """Those of withdrawn rows that may still start; the others are cancelled."""
-        late = [
-            row
-            for row in rows
-            if row.expires_at is not None and row.attempted_at is None and row.expires_at <= now
-        ]
-        for row in late:
-            self.cancel_row(row, "expired", now)
-        return [row for row in rows if row.state is AVAILABLE] if late else rows
 
     def _succeeded(self, rows: list[Row], now: int) -> None:
         """End running rows of which there is nothing to tell; :meth:`end` for many at once."""
@@ -299,10 +179,14 @@ class State(Inspecting):
             if row.claimed_by != process_id and row.claimed_by is not None:
                 process_id = row.claimed_by
                 mine = self.running[process_id]
-            del mine[row.new.id]
+            new = row.new
+            del mine[new.id]
+            if new.rules is not None:
+                self.vacate(row)
+                self.unhold(row)
             row.budgets = None
-            if row.new.keep_result != asked:
-                asked = row.new.keep_result
+            if new.keep_result != asked:
+                asked = new.keep_result
                 duration = self.kept_for(SUCCEEDED, asked)
                 add = duration and self.keeping.adder(duration, now + duration)
             if duration == 0:
@@ -326,10 +210,13 @@ class State(Inspecting):
             row.interruptions += 1
         if ending.entry is not None:
             row.log(ending.entry)
-        if to not in ENDED and not asked:
+        once = ending.interrupted and is_once(row)
+        if to not in ENDED and not asked and not once:
             self._requeue(row, ending)
             return
-        if to not in ENDED or (to is CANCELLED and asked):
+        if to not in ENDED and not asked:
+            to, row.reason = DEAD, INTERRUPTED
+        elif to not in ENDED or (to is CANCELLED and asked):
             # A person wanted it to end; what the worker says is why it stopped.
             to = CANCELLED
             row.reason = row.reason or ending.reason or "cancelled"
@@ -372,38 +259,12 @@ class State(Inspecting):
         if row.cancel_requested:
             row.reason = row.reason or "cancelled"
             self.end(row, CANCELLED, now)
+        elif why is Why.INTERRUPTED and is_once(row):
+            row.reason = INTERRUPTED
+            self.end(row, DEAD, now)
         else:
             self.step(row, AVAILABLE)
             self.place(row)
-
-    def _promote(self, limit: int, now: int) -> int:
-        due = self.due
-        promoted = 0
-        while due and promoted < limit and due[0][0] <= now:
-            entry = heappop(due)
-            row = entry[4]
-            if row.place == entry[3]:
-                self.step(row, AVAILABLE)
-                self.place(row)
-                promoted += 1
-        return promoted
-
-    def _expire(self, limit: int, now: int) -> int:
-        expiring = self.expiring
-        expired = 0
-        while expiring and expired < limit and expiring[0][0] <= now:
-            at, _, row = heappop(expiring)
-            here = self.rows.get(row.new.id) is row and row.state in NEVER_STARTED
-            if here and row.attempted_at is None and row.expires_at == at:
-                self.cancel_row(row, "expired", now)
-                expired += 1
-        return expired
-
-    def _due_in(self, now: int) -> int | None:
-        due = self.due
-        while due and due[0][4].place != due[0][3]:
-            heappop(due)
-        return max(0, due[0][0] - now) if due else None
 
     def _held(self, lease: Lease) -> Row | None:
         row = self.rows.get(lease.job_id)
@@ -417,25 +278,6 @@ class State(Inspecting):
         return row
 
 
-def claimed(row: Row) -> Claimed:
-    """The row as a worker gets it."""
-    new = row.new
-    return Claimed(
-        new.id,
-        row.run,
-        new.kind,
-        row.queue,
-        new.payload,
-        row.priority,
-        row.failures,
-        row.interruptions,
-        new.max_attempts,
-        row.scheduled_at,
-        new.created_at,
-        row.claimed_at,
-        new.timeout,
-        new.keep_result,
-        row.budgets,
-        new.tags,
-        row.meta,
-    )
+def is_once(row: Row) -> bool:
+    """Whether a job may run at most once."""
+    return row.new.rules is not None and row.new.rules.at_most_once

@@ -22,6 +22,8 @@ from longshore.core.store import (
     Difference,
     Exchanged,
     Filter,
+    KindRecord,
+    LimitRecord,
     Migration,
     NewProcess,
     Operation,
@@ -33,6 +35,8 @@ from longshore.core.store import (
     Rescued,
     Retention,
     SchemaStatus,
+    SetKind,
+    SetLimit,
     SetQueue,
     Watch,
     drive,
@@ -249,6 +253,28 @@ class MemoryStore:
     def queues(self) -> Steps[tuple[QueueRecord, ...]]:
         """Every queue that holds jobs or is paused."""
         return (yield self._state.queue_records)
+
+    @operation(writes=True)
+    def set_kind(self, request: SetKind) -> Steps[None]:
+        """Pause or resume a kind in all queues."""
+        return (yield partial(self._state.set_kind, request))
+
+    @operation(writes=False)
+    def kinds(self) -> Steps[tuple[KindRecord, ...]]:
+        """Every paused kind."""
+        return (yield self._state.kind_records)
+
+    @operation(writes=True)
+    def set_limit(self, request: SetLimit) -> Steps[None]:
+        """Set what holds for every key of a name."""
+        return (yield partial(self._state.set_limit, request))
+
+    @operation(writes=False)
+    def limits(
+        self, keys: Sequence[str] | None = None, *, limit: int = 1000
+    ) -> Steps[tuple[LimitRecord, ...]]:
+        """What is used of limits and who waits for them."""
+        return (yield partial(self._state.limit_records, keys, limit))
 
     @operation(writes=False)
     def processes(self) -> Steps[tuple[ProcessRecord, ...]]:

@@ -21,12 +21,13 @@ from msgspec import json
 from longshore.core.model import Claimed
 from longshore.core.store import Claim, ClaimRequest, Line, Retention, operation
 from longshore.stores.clock import Clock
-from longshore.stores.lines import chosen, names
+from longshore.stores.lines import chosen, names, serves
 from longshore.stores.mysql.core import MySQLCore
 from longshore.stores.sql.claim import ROUNDS, STEP, TAGS
 from longshore.stores.sql.core import Deltas
 from longshore.stores.sql.operations import Consuming
 from longshore.stores.sql.statements import Row, Steps
+from longshore.stores.sql.walk import Restraints, Walk, keyed, rules_of
 
 #: How many jobs a claim must want to begin where the last one ended, and for how long, seconds.
 STREAMING = 50
@@ -63,11 +64,36 @@ class Look(msgspec.Struct, frozen=True):
     again: int
     due: int | None
     expires: int | None
-    pauses: int
+    opens: int | None
+    restrained: int
 
     @property
     def live(self) -> bool:
         return self.expires_at is not None and self.expires_at > self.now
+
+    @property
+    def special(self) -> bool:
+        """Whether to ask what restrains this claim."""
+        return bool(self.restrained) or (self.opens is not None and self.opens <= self.now)
+
+
+class Taken(NamedTuple):
+    """What a claim has taken, in order; ``again``: there was more to do than it may."""
+
+    jobs: tuple[Claimed, ...]
+    again: bool = False
+    walked: bool = False
+
+
+class MySQLWalk(Walk):
+    """A walk that waits for the locks of keys once.
+
+    Who waited again, holding some, would wait for those who wait for these: what is not free then
+    is left to others, and the claim says to come again.
+    """
+
+    __slots__ = ("waited",)
+    waited: bool
 
 
 class MySQLClaiming(MySQLCore, Consuming):
@@ -91,7 +117,7 @@ class MySQLClaiming(MySQLCore, Consuming):
         first: list[Row] = yield self.sql["next_due"]()
         if not first or first[0][0] > now:
             return 0
-        return (yield from self._promoted(limit, first[0][0], now))
+        return len((yield from self._promoted(limit, first[0][0], now)))
 
     def expired(self, limit: int, now: int, deltas: Deltas) -> Steps[int]:
         """Cancel jobs that may not start any more."""
@@ -109,7 +135,7 @@ class MySQLClaiming(MySQLCore, Consuming):
         A driver that is written in Python takes a microsecond for each column.
         """
         records: list[Claimed] = []
-        for job_id, kind, queue, payload, numbers, budgets, tags, meta in rows:
+        for job_id, kind, queue, payload, numbers, budgets, tags, meta, _ in rows:
             (
                 run, priority, failures, interruptions, max_attempts, scheduled_at, created_at,
                 claimed_at, timeout, keep_result,
@@ -123,6 +149,24 @@ class MySQLClaiming(MySQLCore, Consuming):
             )  # fmt: skip
         return tuple(records)
 
+    def walked_claims(self, rows: list[Row]) -> tuple[Claimed, ...]:
+        """As :meth:`claims`, of rows of the queries ``ready_ids`` and ``ready_parked``."""
+        return Consuming.claims(self, rows)
+
+    def keys_held(self, claim: Walk, keys: Sequence[str]) -> Steps[frozenset[str] | None]:
+        """Lock keys: all of them the first time, those that are free later."""
+        if isinstance(claim, MySQLWalk):
+            if claim.waited:
+                return (yield from self.keys_free(keys))
+            claim.waited = True
+        return (yield from self.locked(keys))
+
+    def turns_held(self, claim: Walk, queues: Sequence[str]) -> Steps[frozenset[str] | None]:
+        """Lock the turns of queues: before any key, else those that are free."""
+        if isinstance(claim, MySQLWalk) and claim.waited:
+            return (yield from self.turns_free(queues))
+        return (yield from self.turns_locked(queues))
+
     def looked(self, request: ClaimRequest) -> Steps[Look]:
         """What a claim has to know first; holds the process until the operation ends."""
         rows: list[Row] = yield self.sql["look"](
@@ -133,9 +177,19 @@ class MySQLClaiming(MySQLCore, Consuming):
         return Look(*rows[0])
 
     def given(
-        self, request: ClaimRequest, look: Look, due: int | None, deltas: Deltas
+        self,
+        request: ClaimRequest,
+        look: Look,
+        due: int | None,
+        deltas: Deltas,
+        *,
+        reported: bool = False,
     ) -> Steps[Claim]:
-        """The claim itself; ``due``: when the next job falls due, or earlier."""
+        """The claim itself.
+
+        ``due``: when the next job falls due, or earlier; ``reported``: runs have ended in this
+        transaction whose jobs may have rules.
+        """
         now = look.now
         if not look.live:
             return Claim(live=False)
@@ -145,8 +199,10 @@ class MySQLClaiming(MySQLCore, Consuming):
                 process_id=request.process_id, claim_id=request.claim_id
             )
             return Claim(live=True, jobs=self.claims(rows))
+        special = look.special or reported
         if due is not None and due <= now:
-            yield from self._promoted(STEP, due, now)
+            promoted = yield from self._promoted(STEP, due, now)
+            special = special or any(turns for _, turns in promoted)
         if look.expires is not None and look.expires <= now:
             for _ in range(ROUNDS):
                 if (yield from self.expired(STEP, now, deltas)) < STEP:
@@ -154,61 +210,82 @@ class MySQLClaiming(MySQLCore, Consuming):
             else:
                 # So many have expired that the others would have to be searched for: come again.
                 return Claim(live=True, due_in=0)
-        rows = (yield from self._wanted(request, look)) if request.wanted > 0 else []
-        if rows:
-            yield self.sql["take"](
-                process_id=request.process_id,
-                claim_id=request.claim_id,
-                now=now,
-                ids=self.ids([row[0] for row in rows]),
-            )
+        if request.wanted <= 0:
+            return Claim(live=True)
+        restraints = _NONE
+        if special:
+            restraints = yield from self.unrestrained(now)
+        taken = yield from self._wanted(request, restraints, now, waited=reported)
         due_in = None
-        if len(rows) < request.wanted:
-            first: list[Row] = yield self.sql["next_due"]()
-            due_in = max(0, first[0][0] - now) if first else None
-        return Claim(live=True, jobs=self.claims(rows), due_in=due_in)
+        if len(taken.jobs) < request.wanted:
+            opens = look.opens is not None or taken.walked
+            due_in = 0 if taken.again else (yield from self.due_in(now, opens=opens))
+        return Claim(live=True, jobs=taken.jobs, due_in=due_in)
 
     # --- helpers ---
 
-    def _promoted(self, limit: int, first: int, now: int) -> Steps[int]:
+    def _promoted(self, limit: int, first: int, now: int) -> Steps[list[Row]]:
         rows: list[Row] = yield self.sql["due"](first=first, now=now, limit=limit)
         if rows:
             yield self.sql["promote"](ids=self.ids([row[0] for row in rows]))
-        return len(rows)
+        return rows
 
-    def _wanted(self, request: ClaimRequest, look: Look) -> Steps[list[Row]]:
-        """The rows to claim, in order."""
+    def _wanted(
+        self, request: ClaimRequest, restraints: Restraints, now: int, *, waited: bool
+    ) -> Steps[Taken]:
+        """Take the jobs of a claim, in order."""
         if request.parked_kinds:
-            rows: list[Row] = yield self.sql["ready_parked"](
-                kinds=self.listed(request.parked_kinds),
-                kinds_digest=request.kinds_digest,
-                now=look.now,
-                limit=request.wanted,
-            )
-            return rows
-        paused: frozenset[str] = frozenset()
-        if look.pauses:
-            paused = yield from self.paused(look.now)
+            claim = yield from self.parked(request, now)
+            return Taken(self.walked_claims(claim.taken), claim.again, walked=True)
         taken: dict[str, Row] = {}
-        for line in request.lines:
-            stream = self._streams.pop(line, None)
-            if stream is not None and stream.goes_on(request.wanted, paused):
-                front = stream.after
-                yield from self._front([(front, request.wanted)], request.wanted, look.now, taken)
-            if len(taken) < request.wanted:
-                stream = None
-                fronts = yield from self._fronts(line, paused)
-                # A queue may be on two lines: what the first has is held by us, and found again.
-                yield from self._from_line(fronts, request.wanted, look.now, taken)
-                if len(fronts) == 1:
-                    stream = Stream(fronts[0], time.monotonic() + STREAMED)
+        for number, line in enumerate(request.lines):
+            before = len(taken)
+            plain = not any(serves(line, queue) for queue in restraints.fair)
+            if plain:
+                yield from self._from(line, restraints.queues, request.wanted, now, taken)
+                plain = not any(
+                    _restrained(row, restraints) for row in list(taken.values())[before:]
+                )
+            if not plain:
+                for job_id in list(taken)[before:]:
+                    del taken[job_id]
+                self._streams.pop(line, None)
+                rows = list(taken.values())
+                yield from self.began(rows, request, now)
+                claim = MySQLWalk(request, request.wanted - before, restraints)
+                claim.waited = waited
+                yield from self.walked(claim, request.lines[number:], now)
+                jobs = (*self.claims(rows), *self.walked_claims(claim.taken))
+                return Taken(jobs, claim.again, walked=True)
             if len(taken) == request.wanted:
-                if stream is not None:
-                    last = next(reversed(taken.values()))
-                    after = Place(*_order(last), stream.after.queue)
-                    self._streams[line] = Stream(after, stream.until)
                 break
-        return list(taken.values())
+        rows = list(taken.values())
+        yield from self.began(rows, request, now)
+        return Taken(self.claims(rows))
+
+    def _from(
+        self,
+        line: Line,
+        paused: frozenset[str],
+        wanted: int,
+        now: int,
+        taken: dict[str, Row],
+    ) -> Steps[None]:
+        """Hold the first jobs of a line, as many as are wanted still."""
+        stream = self._streams.pop(line, None)
+        if stream is not None and stream.goes_on(wanted, paused):
+            yield from self._front([(stream.after, wanted)], wanted, now, taken)
+        if len(taken) < wanted:
+            stream = None
+            fronts = yield from self._fronts(line, paused)
+            # A queue may be on two lines: what the first has is held by us, and found again.
+            yield from self._from_line(fronts, wanted, now, taken)
+            if len(fronts) == 1:
+                stream = Stream(fronts[0], time.monotonic() + STREAMED)
+        if len(taken) == wanted and stream is not None:
+            last = next(reversed(taken.values()))
+            after = Place(*_order(last), stream.after.queue)
+            self._streams[line] = Stream(after, stream.until)
 
     def _fronts(self, line: Line, paused: frozenset[str]) -> Steps[list[Place]]:
         """Where the first job of each queue of a line stands, in their common order."""
@@ -281,6 +358,13 @@ class MySQLClaiming(MySQLCore, Consuming):
             each *= 4
 
 
+def _restrained(row: Row, restraints: Restraints) -> bool:
+    """Whether something may hold back a job; ``row`` as the query ``ready_queue`` gives it."""
+    rules = row[8]
+    return row[1] in restraints.kinds or (rules is not None and bool(keyed(rules_of(rules))))
+
+
+_NONE = Restraints(frozenset(), {}, None, frozenset())
 _NUMBERS = json.Decoder(tuple[int, int, int, int, int, int, int, int, int | None, int | None])
 
 

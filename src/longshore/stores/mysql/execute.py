@@ -52,5 +52,6 @@ def _rows(cursor: Cursor, statement: Rows) -> int:
             if isinstance(statement.query, InsertQuery) and number_of(error) == DUPLICATE:
                 return written
             raise
-        written += cursor.rowcount
+        if isinstance(statement.query, InsertQuery) or text == statement.steps[-1]:
+            written += cursor.rowcount
     return written

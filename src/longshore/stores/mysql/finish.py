@@ -44,11 +44,12 @@ class MySQLConsuming(MySQLClaiming):
                 yield UNDO
                 deltas.clear()
                 look = yield from self.looked(request)
+        reported = held is None and bool(endings)
         if held is None:
             held = yield from self.finished(endings, look.now, deltas)
         again = [ending.at for ending in endings if ending.at is not None]
         due = min(again if look.due is None else [look.due, *again], default=None)
-        claim = yield from self.given(request, look, due, deltas)
+        claim = yield from self.given(request, look, due, deltas, reported=reported)
         yield from self.counted(deltas)
         return Exchanged(held, claim)
 
@@ -57,7 +58,12 @@ class MySQLConsuming(MySQLClaiming):
         records = super().claims(rows)
         if len(self._claimed) > REMEMBERED:
             self._claimed.clear()
-        self._claimed.update(((job.id, job.run), job) for job in records)
+        # What has rules leaves more to do than to end it.
+        self._claimed.update(
+            ((job.id, job.run), job)
+            for row, job in zip(rows, records, strict=True)
+            if row[-1] is None
+        )
         return records
 
     # --- helpers ---

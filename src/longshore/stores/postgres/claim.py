@@ -1,30 +1,59 @@
 """How a PostgreSQL store gives out jobs: mostly in one statement, together with the last reports.
 
 That statement serves a line whose jobs are all in one queue, when nothing has fallen due or
-expired. Whatever else there is to do first is done in a transaction, in the order that all stores
-have.
+expired, and no job there has limits or takes turns. Whatever else there is to do first is done in a
+transaction, in the order that all stores have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from longshore.core.model import Claimed, Ending, Lease
 from longshore.core.store import Claim, ClaimRequest, Exchanged, Line, operation
-from longshore.stores.lines import chosen, names
+from longshore.stores.lines import chosen, names, serves
 from longshore.stores.postgres.core import Alone, Refused
 from longshore.stores.postgres.finish import PostgresFinishing, alike
-from longshore.stores.sql.claim import ROUNDS, STEP, TAGS, Claiming
+from longshore.stores.sql.claim import ROUNDS, STEP, TAGS, Chosen, Claiming
 from longshore.stores.sql.core import Deltas
 from longshore.stores.sql.statements import Row, Steps
+from longshore.stores.sql.walk import Restraints, Walk
+from longshore.stores.sql.walking import Read
 
 #: After so many tries in a row that found the one statement not enough, so many go without it.
 TRIES: Final = 2
 LEAVE_OUT: Final = 16
 
+#: What rules contain that have limits: in a text among them each quote has a mark before it.
+_LIMITS: Final = '"limits":'
+
+#: So many claimed jobs that have limits are remembered at most.
+MANY: Final = 100_000
+
+#: What sorts behind every character of a queue's name.
+_BEHIND: Final = "~"
+
 #: How often a claim looks again after others have taken what it had chosen.
 AGAIN: Final = 10
+
+
+class Look(NamedTuple):
+    """A row of the query ``look``."""
+
+    now: int
+    live: bool
+    again: bool
+    due_at: int | None
+    expired: bool
+    paused: list[str]  # queues
+    there: list[str]  # queues with jobs in the line
+    opens_at: int | None
+    kinds: list[str]  # paused
+    until: list[int | None]  # each of them
+    limited: list[str]  # queues with jobs that have limits
+    fair: list[str]  # queues with jobs that take turns
 
 
 class PostgresClaiming(PostgresFinishing, Claiming):
@@ -65,7 +94,7 @@ class PostgresClaiming(PostgresFinishing, Claiming):
                 return None
             self._in_vain = TRIES - 1
         reports = alike(endings, request.process_id)
-        if reports is None:
+        if reports is None or self.slotted(endings):
             return None
         params = {
             **self.ending(),
@@ -90,43 +119,47 @@ class PostgresClaiming(PostgresFinishing, Claiming):
             Claim(live=True, jobs=jobs, due_in=due_in if len(jobs) < request.wanted else None),
         )
 
-    def claimed(self, request: ClaimRequest, now: int, deltas: Deltas) -> Steps[Claim]:
+    def claimed(
+        self,
+        request: ClaimRequest,
+        now: int,  # noqa: ARG002 - the look tells
+        deltas: Deltas,
+    ) -> Steps[Claim]:
         """Promote what is due, then take jobs, in a transaction that is open or begins here."""
         look = yield from self._look(request)
-        now, live, again, due_at, expired, _, _ = look
-        if not live:
+        if not look.live:
             return Claim(live=False)
-        if again:
+        if look.again:
             rows: list[Row] = yield self.sql["claimed_again"](
                 process_id=request.process_id, claim_id=request.claim_id
             )
             return Claim(live=True, jobs=self.claims(rows))
-        due = due_at is not None and due_at <= now
-        if due:
-            yield from self.promoted(STEP, now)
-        if expired:
-            for _ in range(ROUNDS):
-                if (yield from self.expired(STEP, now, deltas)) < STEP:
-                    break
-            else:
-                # So many have expired that the others would have to be searched for: come again.
-                return Claim(live=True, due_in=0)
-        if due or expired:
-            look = yield from self._look(request)
-        rows = (yield from self._taken(request, look)) if request.wanted > 0 else []
+        ready = yield from self._made_ready(request, look, deltas)
+        if ready is None:
+            # So many have expired that the others would have to be searched for: come again.
+            return Claim(live=True, due_in=0)
+        look = ready
+        if request.wanted <= 0:
+            return Claim(live=True)
+        taken = yield from self._taken(request, look)
         due_in = None
-        if len(rows) < request.wanted and look[3] is not None:
-            due_in = max(0, look[3] - look[0])
-        return Claim(live=True, jobs=self.claims(rows), due_in=due_in)
+        if len(taken.rows) < request.wanted:
+            due_in = yield from self._due_in(taken, look)
+        return Claim(live=True, jobs=self.claims(taken.rows), due_in=due_in)
 
     def claims(self, rows: list[Row]) -> tuple[Claimed, ...]:
         """Rows of the queries that take jobs: a record's fields in order, JSON as text."""
         records: list[Claimed] = []
+        if len(self.slots) > MANY:
+            self.slots.clear()  # many were given back by others
         for row in rows:
             (
                 job_id, run, kind, queue, payload, priority, failures, interruptions, max_attempts,
                 scheduled_at, created_at, claimed_at, timeout, keep_result, budgets, tags, meta,
+                rules,
             ) = row  # fmt: skip
+            if rules is not None and _LIMITS in rules:
+                self.slots[job_id] = True
             records.append(
                 Claimed(
                     job_id, run, kind, queue, payload.encode(), priority, failures, interruptions,
@@ -138,36 +171,75 @@ class PostgresClaiming(PostgresFinishing, Claiming):
             )  # fmt: skip
         return tuple(records)
 
-    def _look(self, request: ClaimRequest) -> Steps[Row]:
+    def _made_ready(self, request: ClaimRequest, look: Look, deltas: Deltas) -> Steps[Look | None]:
+        """Do what is due by now, and look again if there was something; none if much is left."""
+        now = look.now
+        due = look.due_at is not None and look.due_at <= now
+        if due:
+            yield from self.promoted(STEP, now)
+        if look.expired:
+            for _ in range(ROUNDS):
+                if (yield from self.expired(STEP, now, deltas)) < STEP:
+                    break
+            else:
+                return None
+        opens = look.opens_at is not None and look.opens_at <= now
+        if opens:
+            yield from self.opened(now)
+        return (yield from self._look(request)) if due or look.expired or opens else look
+
+    def walked(
+        self, claim: Walk, lines: Sequence[Line], now: int, read: Read | None = None
+    ) -> Steps[None]:
+        """Take jobs line by line."""
+        yield from super().walked(claim, lines, now, read)
+        if claim.wanted and not (claim.over or claim.again):
+            # What another claim looks at just now, and need not take, was not seen.
+            rows: list[Row] = yield self.sql["ready_queues"]()
+            claim.again = any(
+                queue not in claim.paused and any(serves(line, queue) for line in lines)
+                for (queue,) in rows
+            )
+
+    def _look(self, request: ClaimRequest) -> Steps[Look]:
         rows: list[Row] = yield self.sql["look"](
             process_id=request.process_id,
             claim_id=request.claim_id,
             now=self.given_now(),
             any=any(names(line) is None for line in request.lines),
         )
-        return rows[0]
+        return Look(*rows[0])
 
-    def _taken(self, request: ClaimRequest, look: Row) -> Steps[list[Row]]:
+    def _due_in(self, taken: Chosen, look: Look) -> Steps[int | None]:
+        if taken.again:
+            return 0
+        if taken.walked:
+            self._in_vain = 0  # nothing is left that has to be looked at
+            return (yield from self.due_in(look.now, opens=True))
+        times = [at for at in (look.due_at, look.opens_at) if at is not None]
+        return max(0, min(times) - look.now) if times else None
+
+    def _taken(self, request: ClaimRequest, look: Look) -> Steps[Chosen]:
         """Begin runs of the first jobs, line by line; their rows in order."""
-        now, _, _, _, _, paused, there = look
-        claim = {"process_id": request.process_id, "claim_id": request.claim_id, "now": now}
         if request.parked_kinds:
-            rows: list[Row] = yield self.sql["take_parked"](
-                kinds=list(request.parked_kinds),
-                kinds_digest=request.kinds_digest,
-                wanted=request.wanted,
-                **claim,
-            )
-            return rows
+            walk = yield from self.parked(request, look.now)
+            return Chosen(walk.taken, walk.again, walked=True)
+        claim = {"process_id": request.process_id, "claim_id": request.claim_id, "now": look.now}
+        special = {*look.limited, *look.fair}
         taken: list[Row] = []
-        for line in request.lines:
+        for number, line in enumerate(request.lines):
             queues = names(line)
-            served = chosen(line, there) if queues is None else queues
-            served = [queue for queue in served if queue not in paused]
+            served = chosen(line, {*look.there, *look.fair}) if queues is None else queues
+            served = [queue for queue in served if queue not in look.paused]
+            if look.kinds or not special.isdisjoint(served):
+                walk = Walk(request, request.wanted - len(taken), _restraints(look))
+                walk.taken = taken
+                yield from self.walked(walk, request.lines[number:], look.now)
+                return Chosen(walk.taken, walk.again, walked=True)
             taken += yield from self._of_queues(served, request.wanted - len(taken), claim)
             if len(taken) == request.wanted:
                 break
-        return taken
+        return Chosen(taken)
 
     def _of_queues(
         self, queues: Sequence[str], wanted: int, claim: dict[str, Any]
@@ -180,7 +252,7 @@ class PostgresClaiming(PostgresFinishing, Claiming):
             return rows
         taken: list[Row] = []
         for _ in range(AGAIN):
-            ids = yield from self.merged(list(queues), wanted - len(taken))
+            ids = yield from self._first(list(queues), wanted - len(taken))
             rows = yield self.sql["take_ids"](ids=ids, **claim)
             taken += rows
             # What others have locked meanwhile is not there at the next look.
@@ -188,16 +260,41 @@ class PostgresClaiming(PostgresFinishing, Claiming):
                 break
         return taken
 
+    def _first(self, queues: list[str], wanted: int) -> Steps[list[str]]:
+        """The first ids of several queues in their common order, whoever looks at them."""
+        each = max(4, 2 * wanted // len(queues))
+        while True:
+            rows: list[Row] = yield self.sql["line_heads"](queues=queues, each=each)
+            rows.sort()
+            read: dict[str, int] = {}
+            # Behind the last one read of a queue there may be better ones than those that follow;
+            # nothing follows the last one wanted.
+            for _, _, _, queue in rows[: wanted - 1]:
+                read[queue] = read.get(queue, 0) + 1
+            if max(read.values(), default=0) < each:
+                return [job_id for _, _, job_id, _ in rows[:wanted]]
+            each *= 4
 
-def _line(line: Line) -> dict[str, Any]:
+
+def _restraints(look: Look) -> Restraints:
+    kinds = dict(zip(look.kinds, look.until, strict=True))
+    return Restraints(frozenset(look.paused), kinds, look.opens_at, frozenset(look.fair))
+
+
+@lru_cache(maxsize=64)
+def _line(line: Line) -> Mapping[str, Any]:
     """A line as the query ``exchange`` takes it."""
     exact = names(line)
+    served = [q for q in line.queues if not q.endswith("*")] if exact is None else list(exact)
+    starts = _starts(line.queues)
     return {
         "any": exact is None,
-        "names": [q for q in line.queues if not q.endswith("*")] if exact is None else list(exact),
-        "starts": _starts(line.queues),
+        "names": served,
+        "starts": starts,
         "but_names": [queue for queue in line.excludes if not queue.endswith("*")],
         "but_starts": _starts(line.excludes),
+        "low": min([*served, *starts], default=""),
+        "high": max([*served, *(start + _BEHIND for start in starts)], default=""),
     }
 
 

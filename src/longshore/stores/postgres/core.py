@@ -9,6 +9,7 @@ operation goes on in a transaction, statement by statement.
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
@@ -16,7 +17,7 @@ from longshore.core.store import Retention
 from longshore.ids import is_id
 from longshore.stores.clock import Clock
 from longshore.stores.sql.core import Core, Deltas
-from longshore.stores.sql.statements import Query, Statement, Steps
+from longshore.stores.sql.statements import Query, Statement, Steps, as_json
 
 DAY: Final = 86_400_000_000
 
@@ -55,7 +56,11 @@ class PostgresCore(Core):
         """``quick``: the connections are the store's own, so that statements may be alone."""
         super().__init__(retention, clock, prefix)
         self.quick = quick
+        #: The number of the first lock: others in the same database have others.
+        self.first_lock = zlib.crc32(f"longshore {prefix}".encode()) << 16
         self.channel = f"{prefix}jobs"
+        #: Jobs with limits that were claimed here, as far as it is known that they still run.
+        self.slots: dict[str, bool] = {}
         self._hinted = 0.0
         self._told_end = 0.0
         self._day = -1
@@ -64,7 +69,9 @@ class PostgresCore(Core):
     # --- hooks ---
 
     def listed(self, values: Sequence[Any]) -> Any:
-        """An array."""
+        """An array; a list of lists, whose values are of several types, as JSON."""
+        if values and isinstance(values[0], list | tuple):
+            return as_json(values)
         return list(values)
 
     def ids(self, ids: Sequence[str]) -> Any:

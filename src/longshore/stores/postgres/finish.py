@@ -7,7 +7,8 @@ from typing import Any
 
 from longshore.core.model import Ending, JobState, Lease
 from longshore.core.store import operation
-from longshore.stores.postgres.core import Alone, PostgresCore, Refused
+from longshore.stores.postgres.core import Alone, Refused
+from longshore.stores.postgres.gates import PostgresGating
 from longshore.stores.sql.core import Deltas
 from longshore.stores.sql.finish import Finishing
 from longshore.stores.sql.statements import Row, Steps
@@ -15,7 +16,7 @@ from longshore.stores.sql.statements import Row, Steps
 _SUCCEEDED = JobState.SUCCEEDED
 
 
-class PostgresFinishing(PostgresCore, Finishing):
+class PostgresFinishing(PostgresGating, Finishing):
     """The steps of a report."""
 
     @operation(writes=True)
@@ -23,7 +24,9 @@ class PostgresFinishing(PostgresCore, Finishing):
         """Report ends, in any mixture."""
         if not endings:
             return frozenset()
-        reports = alike(endings, endings[0].lease.process_id) if self.quick else None
+        reports = None
+        if self.quick and not self.slotted(endings):
+            reports = alike(endings, endings[0].lease.process_id)
         if reports is not None:
             hint = self.hint(end=True)
             try:
@@ -40,6 +43,16 @@ class PostgresFinishing(PostgresCore, Finishing):
         if held:
             yield from self.told()
         return held
+
+    def slotted(self, endings: Sequence[Ending]) -> bool:
+        """Whether these free slots of limits, as far as this process has claimed them.
+
+        Only to spare the server a statement that would find so.
+        """
+        if not self.slots:
+            return False
+        known = [self.slots.pop(ending.lease.job_id, False) for ending in endings]
+        return True in known
 
     def successes(
         self,

@@ -7,11 +7,14 @@ from typing import Any, ClassVar, Final
 
 from msgspec import json
 
+from longshore.core.limits import OnConflict
 from longshore.core.model import LIVE, Inserted, JobRecord, NewJob
 from longshore.core.store import operation
 from longshore.stores.postgres.claim import PostgresClaiming
-from longshore.stores.postgres.core import DAY, Alone, Copy, PostgresCore, Refused, literal
+from longshore.stores.postgres.core import DAY, Alone, Copy, Refused, literal
+from longshore.stores.postgres.gates import PostgresGating
 from longshore.stores.sql.core import TEXT
+from longshore.stores.sql.holds import hold_of, ruled_columns
 from longshore.stores.sql.inspect import ENDED_TEXT, Inspecting
 from longshore.stores.sql.operations import Consuming, Maintaining, Producing
 from longshore.stores.sql.statements import REPEATED, Row, Statement, Steps, as_json
@@ -31,7 +34,7 @@ _LATER: Final = frozenset({"55P03", "40P01"})
 _LIVE_TEXT = frozenset(TEXT[state] for state in LIVE)
 
 
-class PostgresProducing(PostgresCore, Producing):
+class PostgresProducing(PostgresGating, Producing):
     """Storing jobs."""
 
     @operation(writes=True)
@@ -41,26 +44,43 @@ class PostgresProducing(PostgresCore, Producing):
             return []
         again: bool = yield REPEATED
         if self.quick and not again and len(jobs) < BULK and all(job.fresh for job in jobs):
-            try:
-                rows: list[Row] = yield self._insertion(jobs, alone=True)
-            except Refused:
-                pass
-            else:
-                if rows[0][0] == len(jobs):
-                    return [Inserted(job.id) for job in jobs]
+            answers = yield from self._stored_at_once(jobs)
+            if answers is not None:
+                return answers
         return (yield from self.stored(jobs, again=again))
 
-    def inserted(self, jobs: Sequence[NewJob]) -> Steps[int]:
-        """Write jobs, unless they wait or run already; how many were written."""
+    def _stored_at_once(self, jobs: Sequence[NewJob]) -> Steps[Sequence[Inserted] | None]:
+        """All in one statement, if that can be."""
+        ruled = any(map(_ruled, jobs))
+        if ruled and len(jobs) > 1 and any(map(_unique, jobs)):
+            return None  # a key that is held is nothing that a server should call an error
+        try:
+            rows: list[Row] = yield self._insertion(jobs, alone=True, ruled=ruled)
+        except Refused:
+            return None
+        if rows[0][0] == len(jobs):
+            return [Inserted(job.id) for job in jobs]
+        hold = hold_of(jobs[0])
+        if hold is None or rows[0][2] is None or hold.on_conflict is OnConflict.REPLACE:
+            return None
+        refused = hold.on_conflict is OnConflict.RAISE
+        return [Inserted(rows[0][2], duplicate=not refused, conflict=refused, held=True)]
+
+    def inserted(self, jobs: Sequence[NewJob], now: int) -> Steps[int]:
+        """Write jobs, unless they wait or run already, or their keys are held; how many."""
         if not jobs:
             return 0
         rows: list[Row]
+        ruled = any(map(_ruled, jobs))
         if len(jobs) < BULK or not self.quick:
-            rows = yield self._insertion(jobs, alone=False)
+            rows = yield self._insertion(jobs, alone=False, ruled=ruled)
             written: int = rows[0][0]
             return written
         try:
-            yield Copy(self.sql["copy"], [_row(job) for job in jobs])
+            if ruled:
+                yield Copy(self.sql["copy_ruled"], [_ruled_row(job, now) for job in _by_key(jobs)])
+            else:
+                yield Copy(self.sql["copy"], [_row(job) for job in jobs])
         except Exception as error:
             if getattr(error, "sqlstate", None) == "23505":
                 return 0  # one of them was there, so that nothing was written
@@ -68,9 +88,14 @@ class PostgresProducing(PostgresCore, Producing):
         yield from self.told()
         return len(jobs)
 
-    def _insertion(self, jobs: Sequence[NewJob], *, alone: bool) -> Statement:
+    def _insertion(self, jobs: Sequence[NewJob], *, alone: bool, ruled: bool) -> Statement:
         kind = Alone if alone else Statement
         params: dict[str, Any] = {"channel": self.channel, "notify": self.hint()}
+        if ruled:
+            columns = zip(*(_ruled_row(job, 0) for job in _by_key(jobs)), strict=True)
+            params.update(zip(_RULED_COLUMNS, map(list, columns), strict=True))
+            params.update(now=self.given_now(), count=len(jobs), strict=alone and len(jobs) > 1)
+            return kind(self.sql["insert_ruled"], params)
         if len(jobs) == 1:
             params.update(zip(_COLUMNS, _row(jobs[0]), strict=True))
             return kind(self.sql["insert_one"], params)
@@ -81,6 +106,7 @@ class PostgresProducing(PostgresCore, Producing):
 
 
 _COLUMNS = tuple(f"c{number}" for number in range(14))
+_RULED_COLUMNS = tuple(f"c{number}" for number in range(19))
 
 
 def _row(job: NewJob) -> Row:
@@ -102,11 +128,36 @@ def _row(job: NewJob) -> Row:
     )
 
 
+def _ruled_row(job: NewJob, now: int) -> Row:
+    """With what restrains it; when a hold is over, or from 0 for how long it lasts."""
+    identity, unique_key, held_until, fair_key, rules = ruled_columns(job, now)
+    text = None if rules is None else rules.decode()
+    return (*_row(job), identity, unique_key, held_until, fair_key, text)
+
+
+def _ruled(job: NewJob) -> bool:
+    return job.rules is not None or job.identity is not None
+
+
+def _unique(job: NewJob) -> bool:
+    return hold_of(job) is not None
+
+
+def _by_key(jobs: Sequence[NewJob]) -> Sequence[NewJob]:
+    """In one order for all: two that store the same keys at once wait, but not for each other."""
+
+    def key(job: NewJob) -> str:
+        hold = hold_of(job)
+        return "" if hold is None else hold.key
+
+    return sorted(jobs, key=key) if any(map(_unique, jobs)) else jobs
+
+
 class PostgresConsuming(PostgresClaiming, Consuming):
     """Claims, endings and leases."""
 
 
-class PostgresInspecting(PostgresCore, Inspecting):
+class PostgresInspecting(PostgresGating, Inspecting):
     """Records, counts, verbs, queues and processes."""
 
     ends: ClassVar[tuple[str, str]] = (
@@ -136,7 +187,7 @@ class PostgresInspecting(PostgresCore, Inspecting):
 _BYTES = tuple(JobRecord.__struct_fields__.index(name) for name in ("payload", "result"))
 
 
-class PostgresMaintaining(PostgresCore, Maintaining):
+class PostgresMaintaining(PostgresGating, Maintaining):
     """Pruning by whole days, and what the days need."""
 
     @operation(writes=True)
@@ -153,6 +204,8 @@ class PostgresMaintaining(PostgresCore, Maintaining):
             rows = yield self.sql["prune_days"](days=small, now=now, limit=limit - gone)
             gone += rows[0][0]
         yield self.sql["fold"]()
+        if (yield self.sql["starts_gone"](now=now)):
+            yield self.sql["starts_forget"](now=now)
         return removed + gone
 
     def _kept_up(self, days: dict[int, int], now: int) -> Steps[tuple[int, bool]]:

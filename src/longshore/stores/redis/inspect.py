@@ -7,15 +7,20 @@ from typing import Any, Final
 
 from msgspec import json, msgpack
 
+from longshore.core.limits import Setting, kind_key
 from longshore.core.model import JobRecord, JobState
 from longshore.core.store import (
     Changed,
     Counted,
     Filter,
+    KindRecord,
+    LimitRecord,
     NewProcess,
     Page,
     ProcessRecord,
     QueueRecord,
+    SetKind,
+    SetLimit,
     SetQueue,
     operation,
 )
@@ -27,6 +32,7 @@ from longshore.stores.redis.words import STATES, TEXT, record, text, word
 BUDGET: Final = 2000
 
 _PROCESS: Final = json.Decoder(NewProcess)
+_SETTING: Final = json.Decoder(Setting)
 
 
 class Inspecting(Core):
@@ -55,6 +61,7 @@ class Inspecting(Core):
                 sorted(TEXT[state] for state in where.states),
                 list(map(word, where.queues)),
                 list(map(word, where.kinds)),
+                list(dict.fromkeys(map(word, where.identities))),
             ]
             at: str | bytes = cursor or ""
             direction = "+" if oldest_first else "-"
@@ -71,7 +78,8 @@ class Inspecting(Core):
     @operation(writes=False)
     def count(self, where: Filter) -> Steps[tuple[Counted, ...]]:
         """Exact counts by queue, kind and state."""
-        counts: list[Any] = yield SCRIPTS["count"]()
+        identities = dict.fromkeys(map(word, where.identities))
+        counts: list[Any] = yield SCRIPTS["count"](*identities)
         return tuple(
             one
             for one in sorted(_counted(counts), key=lambda one: (one.queue, one.kind, one.state))
@@ -91,7 +99,8 @@ class Inspecting(Core):
     def retry(self, ids: Sequence[str]) -> Steps[Changed]:
         """Make ended, retrying and scheduled jobs available now."""
         given = list(dict.fromkeys(ids))
-        return _changed(given, (yield SCRIPTS["retry"](*given)))
+        changed, held = yield SCRIPTS["retry"](*given)
+        return _changed(given, changed, held=held)
 
     @operation(writes=True)
     def delete(self, ids: Sequence[str]) -> Steps[Changed]:
@@ -121,13 +130,9 @@ class Inspecting(Core):
         for one in _counted(counts):
             total = totals.setdefault(one.queue, {})
             total[one.state] = total.get(one.state, 0) + one.jobs
-        held: dict[str, tuple[int | None, str | None]] = {}
-        for name, pause in _pairs(pauses):
-            until, _, reason = pause.partition(b" ")
-            end = None if until == b"-" else int(until)
-            if end is None or end > now:
-                held[text(name)] = (end, reason[1:].decode() if reason else None)
-                totals.setdefault(text(name), {})
+        held = _paused(pauses, now)
+        for name in held:
+            totals.setdefault(name, {})
         due = {text(name): int(at) for name, at in _pairs(first)}
         return tuple(
             QueueRecord(
@@ -142,6 +147,43 @@ class Inspecting(Core):
             )
             for name, total in sorted(totals.items())
         )
+
+    @operation(writes=True)
+    def set_kind(self, request: SetKind) -> Steps[None]:
+        """Pause or resume a kind."""
+        pause_for = "-" if request.pause_for is None else request.pause_for
+        reason = "" if request.reason is None else f"+{request.reason}"
+        yield SCRIPTS["set_kind"](
+            word(request.kind), int(request.paused), pause_for, reason, kind_key(request.kind)
+        )
+
+    @operation(writes=False)
+    def kinds(self) -> Steps[tuple[KindRecord, ...]]:
+        """Every paused kind, by name."""
+        time, pauses = yield SCRIPTS["kinds"]()
+        return tuple(
+            KindRecord(kind=kind, reason=reason, resumes_at=end)
+            for kind, (end, reason) in sorted(_paused(pauses, int(time)).items())
+        )
+
+    @operation(writes=True)
+    def set_limit(self, request: SetLimit) -> Steps[None]:
+        """What holds for every key of a limit from now on."""
+        setting = "" if request.setting is None else json.encode(request.setting)
+        yield SCRIPTS["set_limit"](request.name, setting)
+
+    @operation(writes=False)
+    def limits(
+        self, keys: Sequence[str] | None = None, *, limit: int = 1000
+    ) -> Steps[tuple[LimitRecord, ...]]:
+        """Limit keys by key, all or those asked for, and names that were only set."""
+        settings, rows, only_set = yield SCRIPTS["limits"](
+            limit, int(keys is not None), *(keys or ())
+        )
+        made = {name.decode(): _SETTING.decode(setting) for name, setting in _pairs(settings)}
+        records = [_only_set(name, made[name]) for name in sorted(map(bytes.decode, only_set))]
+        records += [_limit(row, made) for row in rows]
+        return tuple(records[:limit])
 
     @operation(writes=False)
     def processes(self) -> Steps[tuple[ProcessRecord, ...]]:
@@ -167,6 +209,49 @@ def _get(ids: Sequence[str]) -> Steps[dict[str, JobRecord]]:
 def _records(columns: Any) -> list[JobRecord]:
     # A job that went while pages were read has no line.
     return [record(row) for row in zip(*columns, strict=True) if row[1] is not None]
+
+
+def _paused(pauses: list[Any], now: int) -> dict[str, tuple[int | None, str | None]]:
+    """What is paused now: until when, and why."""
+    held: dict[str, tuple[int | None, str | None]] = {}
+    for name, pause in _pairs(pauses):
+        until, _, reason = pause.partition(b" ")
+        end = None if until == b"-" else int(until)
+        if end is None or end > now:
+            held[text(name)] = (end, reason[1:].decode() if reason else None)
+    return held
+
+
+def _limit(row: Any, settings: Mapping[str, Setting]) -> LimitRecord:
+    key, name, to, per, used, blocked, holders, opens_at = row
+    name = name.decode()
+    return LimitRecord(
+        key=key.decode(),
+        name=name,
+        value=key.decode()[len(name) + 3 :],
+        to=int(to),
+        per=int(per) if per else None,
+        used=int(used),
+        blocked=int(blocked),
+        holders=tuple(holder.decode() for holder in holders),
+        opens_at=int(opens_at) if opens_at else None,
+        setting=settings.get(name),
+    )
+
+
+def _only_set(name: str, setting: Setting) -> LimitRecord:
+    return LimitRecord(
+        key="",
+        name=name,
+        value="",
+        to=setting.to,
+        per=setting.per,
+        used=0,
+        blocked=0,
+        holders=(),
+        opens_at=None,
+        setting=setting,
+    )
 
 
 def _counted(counts: list[Any]) -> list[Counted]:
@@ -202,6 +287,7 @@ def _fits(found: JobRecord, where: Filter) -> bool:
         (not where.states or found.state in where.states)
         and (not where.queues or found.queue in where.queues)
         and (not where.kinds or found.kind in where.kinds)
+        and (not where.identities or found.identity in where.identities)
     )
 
 
@@ -210,13 +296,19 @@ def _pairs(words: list[Any]) -> list[tuple[Any, Any]]:
 
 
 def _changed(
-    given: Sequence[str], changed: Sequence[bytes], requested: Sequence[bytes] = ()
+    given: Sequence[str],
+    changed: Sequence[bytes],
+    requested: Sequence[bytes] = (),
+    held: Sequence[bytes] = (),
 ) -> Changed:
     """The answer of a verb, in the order in which the ids were given."""
     done = frozenset(job_id.decode() for job_id in changed)
     asked = frozenset(job_id.decode() for job_id in requested)
+    kept = frozenset(job_id.decode() for job_id in held)
+    met = done | asked | kept
     return Changed(
         changed=tuple(job_id for job_id in given if job_id in done),
         requested=tuple(job_id for job_id in given if job_id in asked),
-        skipped=tuple(job_id for job_id in given if job_id not in done and job_id not in asked),
+        skipped=tuple(job_id for job_id in given if job_id not in met),
+        held=tuple(job_id for job_id in given if job_id in kept),
     )

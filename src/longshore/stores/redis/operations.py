@@ -94,7 +94,8 @@ class Consuming(Core):
         rest = _packed(
             request.lines, request.parked_kinds, word(request.kinds_digest), tuple(self.ears)
         )
-        return [word(request.process_id), request.claim_id, request.wanted, rest]
+        process = word(request.process_id)
+        return [process, request.claim_id, request.wanted, rest, request.free]
 
 
 class Maintaining(Core):

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from msgspec import json, msgpack
+
+from longshore.core.limits import Hold, OnConflict, Rules
 from longshore.core.model import (
     Inserted,
     JobState,
@@ -18,10 +21,13 @@ from longshore.errors import EnqueueUncertain, PartlyEnqueued
 from longshore.stores.redis.faults import Then, meaning
 from longshore.stores.redis.scripts import SCRIPTS, Steps, Value
 from longshore.stores.redis.wire import Lost, Refused, Unreplicated
-from longshore.stores.redis.words import TEXT, line_of, text, word
+from longshore.stores.redis.words import TEXT, flags_of, line_of, text, word
 
 #: So many jobs are stored by one script; more would keep everybody else waiting for too long.
 MOST: Final = 10_000
+
+#: The first own value of a script is ARGV[4].
+AHEAD: Final = 4
 
 #: An ended job that is kept for less than this, microseconds, may be gone when a request is
 #: repeated: it would be stored anew.
@@ -51,10 +57,13 @@ class Producing(Core):
         fresh: list[NewJob] = list(first.values()) if agreed else []
         there: dict[str, tuple[str, bytes]] = {}
         stored: list[str] = []
+        held: dict[str, Inserted] = {}
         if len(fresh) > MOST:
             for part in _parts(fresh):
                 _note(there, part, (yield SCRIPTS["known"](*(job.id for job in part))))
             fresh = _left(jobs, fresh, there)
+            held = yield from self._refused(fresh)
+            fresh = [] if held else fresh
         while fresh:
             part = fresh[:MOST]
             try:
@@ -66,10 +75,31 @@ class Producing(Core):
             if found == 1:
                 stored += [job.id for job in part]
                 fresh = fresh[MOST:]
+            elif isinstance(found[0], int):
+                held |= _met(part, found)
+                stored += [job.id for job in part if job.id not in held]
+                fresh = fresh[MOST:] if found[0] else []
             else:
                 _note(there, part, found)
                 fresh = _left(jobs, fresh, there)
-        return _answers(jobs, there)
+        return _answers(jobs, there, held)
+
+    def _refused(self, jobs: Sequence[NewJob]) -> Steps[dict[str, Inserted]]:
+        """Those of many jobs that may not be stored because their unique key is held."""
+        strict = [(job, hold) for job, hold in _holds(jobs) if hold.on_conflict is OnConflict.RAISE]
+        holders: dict[str, str] = {}
+        for at in range(0, len(strict), MOST):
+            keys = [hold.key for _, hold in strict[at : at + MOST]]
+            found: list[bytes | None] = yield SCRIPTS["holders"](*keys)
+            for key, holder in zip(keys, found, strict=True):
+                if holder is not None:
+                    holders[key] = holder.decode()
+        refused: dict[str, Inserted] = {}
+        for job, hold in _holds(jobs):
+            met = holders.setdefault(hold.key, job.id)
+            if met != job.id and hold.on_conflict is OnConflict.RAISE:
+                refused[job.id] = Inserted(met, held=True, conflict=True)
+        return refused
 
     def _insert(self, jobs: Sequence[NewJob]) -> Steps[Any]:
         try:
@@ -99,39 +129,55 @@ class Producing(Core):
 
 def _insertion(jobs: Sequence[NewJob]) -> list[Value]:
     """The values of the script ``insert``, in the ranges in which it hands them on."""
-    if len(jobs) == 1:
-        job = jobs[0]
-        if job.state is JobState.AVAILABLE and job.expires_at is None:
-            return _one(job)
-    ids: list[Value] = []
+    if len(jobs) == 1 and _is_plain(jobs[0]):
+        return _one(jobs[0])
+    plain = [job for job in jobs if job.rules is None]
+    sizes, body = _ranges(plain)
+    args: list[Value] = [len(jobs), *sizes, 0]
+    others = len(args) - 1
+    for job in jobs:
+        args += ("0", job.id)
+    args += body
+    if len(plain) < len(jobs):
+        args[others] = len(args) + AHEAD
+        ruled = [(job, job.rules) for job in jobs if job.rules is not None]
+        args.append(msgpack.encode([_ruled(job, rules) for job, rules in ruled]))
+        args += [job.payload for job, _ in ruled]
+    return args
+
+
+def _ranges(jobs: Sequence[NewJob]) -> tuple[tuple[int, ...], list[Value]]:
+    """The ranges of jobs without rules, and how long they are."""
     lines: list[Value] = []
     payloads: list[Value] = []
     queues: dict[str, list[Value]] = {}
     timed: list[Value] = []
     expiring: list[Value] = []
+    names: list[Value] = []
     counts: dict[str, int] = {}
     for job in jobs:
         job_id, state = job.id, job.state
         queue, kind = word(job.queue), word(job.kind)
-        ids += ("0", job_id)
         payloads += (job_id, job.payload)
+        lines += (job_id, line_of(job, TEXT[state], queue, kind))
         if state is JobState.AVAILABLE:
-            lines += (job_id, line_of(job, "available", queue, kind))
             members = queues.get(queue)
             if members is None:
                 members = queues[queue] = []
             members += (str(job.priority), f"{job.scheduled_at:016d}{job_id}")
-            sort = f"{queue} {kind} available"
-        else:
-            lines += (job_id, line_of(job, TEXT[state], queue, kind))
-            sort = f"{queue} {kind} {TEXT[state]}"
-            if state is not JobState.WAITING:
-                timed += (str(job.scheduled_at), job_id)
+        elif state is not JobState.WAITING:
+            timed += (str(job.scheduled_at), job_id)
         if job.expires_at is not None:
             expiring += (str(job.expires_at), job_id)
+        if job.identity is not None:
+            names += (job_id, word(job.identity))
+        sort = f"{queue} {kind} {TEXT[state]}"
         counts[sort] = counts.get(sort, 0) + 1
-    sizes = (len(jobs), len(queues), len(timed) // 2, len(expiring) // 2, len(counts))
-    args: list[Value] = [*sizes, *ids, *lines, *payloads]
+    sizes = (
+        *(len(jobs), len(queues), len(timed) // 2, len(expiring) // 2),
+        *(len(counts), len(names) // 2),
+    )
+    args: list[Value] = [*lines, *payloads]
     for queue, members in queues.items():
         args += (queue, len(members) // 2)
         args += members
@@ -139,7 +185,39 @@ def _insertion(jobs: Sequence[NewJob]) -> list[Value]:
     args += expiring
     for sort, number in counts.items():
         args += (sort, number)
-    return args
+    args += names
+    return sizes, args
+
+
+def _ruled(job: NewJob, rules: Rules) -> list[Any]:
+    """A job with rules as ``scripts/holding.lua`` reads it; what Lua would round is text."""
+    queue, kind = word(job.queue), word(job.kind)
+    state, flags, hold = TEXT[job.state], flags_of(rules), rules.hold
+    return [
+        job.id,
+        line_of(job, state, queue, kind, flags),
+        queue,
+        kind,
+        state,
+        str(job.priority),
+        str(job.scheduled_at),
+        None if job.expires_at is None else str(job.expires_at),
+        None if job.identity is None else word(job.identity),
+        flags,
+        json.encode(rules).decode(),
+        None if hold is None else hold.key,
+        None if hold is None else hold.on_conflict.value,
+        None if hold is None else hold.ttl,
+    ]
+
+
+def _is_plain(job: NewJob) -> bool:
+    return (
+        job.state is JobState.AVAILABLE
+        and job.expires_at is None
+        and job.rules is None
+        and job.identity is None
+    )
 
 
 def _one(job: NewJob) -> list[Value]:
@@ -147,7 +225,7 @@ def _one(job: NewJob) -> list[Value]:
     job_id, queue, kind = job.id, word(job.queue), word(job.kind)
     line = line_of(job, "available", queue, kind)
     return [
-        *(1, 1, 0, 0, 1, "0", job_id, job_id, line, job_id, job.payload),
+        *(1, 1, 1, 0, 0, 1, 0, 0, "0", job_id, job_id, line, job_id, job.payload),
         *(queue, 1, str(job.priority), f"{job.scheduled_at:016d}{job_id}"),
         *(f"{queue} {kind} available", 1),
     ]
@@ -181,15 +259,42 @@ def _partly(stored: Sequence[str], jobs: Collection[str], why: Exception) -> str
     )
 
 
-def _answers(jobs: Sequence[NewJob], there: Mapping[str, tuple[str, bytes]]) -> Sequence[Inserted]:
+def _holds(jobs: Sequence[NewJob]) -> Iterator[tuple[NewJob, Hold]]:
+    for job in jobs:
+        if job.rules is not None and job.rules.hold is not None:
+            yield job, job.rules.hold
+
+
+def _met(jobs: Sequence[NewJob], found: Any) -> dict[str, Inserted]:
+    """The answers for those whose unique key is held; ``found`` as the script says it."""
+    stored, told = found
+    ruled = [job.id for job in jobs if job.rules is not None]
+    return {
+        ruled[told[at]]: Inserted(
+            told[at + 1].decode(),
+            duplicate=stored == 1,
+            conflict=stored == 0,
+            held=True,
+            replaced=told[at + 2] == 1,
+        )
+        for at in range(0, len(told), 3)
+    }
+
+
+def _answers(
+    jobs: Sequence[NewJob], there: Mapping[str, tuple[str, bytes]], held: Mapping[str, Inserted]
+) -> Sequence[Inserted]:
     """One for each job; of two with one id in a request the first is the job."""
-    if not there and len({job.id for job in jobs}) == len(jobs):
+    if not there and not held and len({job.id for job in jobs}) == len(jobs):
         return [Inserted(job.id) for job in jobs]
     known = dict(there)
     answers: list[Inserted] = []
     for job in jobs:
+        met = held.get(job.id)
         found = known.get(job.id)
-        if found is None:
+        if met is not None and found is None:
+            answers.append(met)
+        elif found is None:
             known[job.id] = (job.kind, job.payload)
             answers.append(Inserted(job.id))
         else:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from msgspec import json
 
+from longshore.core.limits import Rules
 from longshore.core.model import Claimed, JobRecord, JobState, NewJob, Progress, Run
 
 _PLAIN: Final = re.compile(r"[!-$&-~]+")
@@ -42,7 +43,7 @@ def text(given: bytes) -> str:
     return given.decode()
 
 
-def line_of(job: NewJob, state: str, queue: str, kind: str) -> str:
+def line_of(job: NewJob, state: str, queue: str, kind: str, flags: str = "-") -> str:
     """A job that has just come; the others as words already."""
     expires_at = "-" if job.expires_at is None else job.expires_at
     timeout = "-" if job.timeout is None else job.timeout
@@ -52,9 +53,22 @@ def line_of(job: NewJob, state: str, queue: str, kind: str) -> str:
         # A space may only stand in a text, where it may be written so.
         extras = json.encode([job.tags, job.meta or None]).decode().replace(" ", r"\u0020")
     return (
-        f"{state} 0 - - - - - - {queue} {kind} {keep_result} 0 0 {job.priority}"
+        f"{state} 0 - - - - - {flags} {queue} {kind} {keep_result} 0 0 {job.priority}"
         f" {expires_at} - {job.max_attempts} {timeout} {extras} {job.scheduled_at} {job.created_at}"
     )
+
+
+def flags_of(rules: Rules) -> str:
+    """What rules ask for, a letter each; see ``scripts/jobs.lua``."""
+    hold = rules.hold
+    letters = (
+        "f" * (rules.fair is not None),
+        "h" * (hold is not None and not hold.until_started),
+        "l" * bool(rules.limits),
+        "m" * rules.at_most_once,
+        "s" * (hold is not None and hold.until_started),
+    )
+    return "".join(letters) or "-"
 
 
 def claimed(
@@ -113,7 +127,10 @@ def _shared(alike: bytes) -> tuple[str, str, int, int, int | None, int | None, A
 
 def record(columns: Sequence[Any]) -> JobRecord:
     """A job as people read it; ``columns`` as ``scripts/records.lua`` names them, after the id."""
-    job_id, line, now, payload, result, error, reason, parked, progress, runs = columns
+    (
+        job_id, line, now, payload, result, error, reason, parked, progress, runs,
+        identity, rules, blocked_by,
+    ) = columns  # fmt: skip
     words = line.split(b" ")
     if now is not None:
         changed = now.split(b" ")
@@ -156,11 +173,15 @@ def record(columns: Sequence[Any]) -> JobRecord:
         tags=tags,
         meta=meta or {},
         runs=() if runs is None else _RUNS.decode(b"[%b]" % runs.replace(b"\n", b",")),
+        identity=identity and text(identity),
+        rules=rules and _RULES.decode(rules),
+        blocked_by=blocked_by and blocked_by.decode(),
     )
 
 
 _EXTRAS: Final = json.Decoder(tuple[tuple[str, ...], dict[str, Any] | None])
 _PROGRESS: Final = json.Decoder(Progress)
+_RULES: Final = json.Decoder(Rules)
 _RUNS: Final = json.Decoder(tuple[Run, ...])
 
 

@@ -3,13 +3,15 @@
 A claim goes from shard to shard until it has what it wants, and the next one begins at the next
 shard, so that none starves. The lines of a worker are strict over all shards: a shard's second
 line is looked at when the first is empty everywhere. Inside one line each claim is in order, and a
-better job of another shard waits for one turn.
+better job of another shard waits for one turn. Limits and the turns of values are each shard's own:
+the jobs that share a key are in one.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from heapq import merge
 from typing import Any, Final
 from zlib import crc32
 
@@ -155,13 +157,18 @@ class Consuming(Core):
         failures: list[Failed] = []
         brought: list[tuple[int, ClaimRequest]] = []
         for number, part in enumerate(_parts(request)):
-            taken: list[Claimed] = []
+            taken: list[tuple[Claimed, ...]] = []
             for shard in order:
-                left = request.wanted - len(jobs) - len(taken)
+                before = len(jobs) + sum(map(len, taken))
+                left = request.wanted - before
                 if left <= 0 and claims:
                     break
+                # A job with a rate comes for a slot that no job of another shard will take.
                 asked = msgspec.structs.replace(
-                    part, wanted=left, claim_id=request.claim_id * PARTS + number
+                    part,
+                    wanted=left,
+                    claim_id=request.claim_id * PARTS + number,
+                    free=max(0, request.free - before),
                 )
                 reply = yield from self._claim_at(shard, asked, told)
                 if failed(reply):
@@ -170,12 +177,13 @@ class Consuming(Core):
                 claims.append(reply)
                 if reply.jobs:
                     brought.append((shard, asked))
-                    taken += reply.jobs
+                    taken.append(reply.jobs)
                 self._note(shard, request.process_id, reply, left)
-            # Of one line: in the order in which one shard would have given them.
-            jobs += sorted(taken, key=_place) if len(taken) > 1 and not part.parked_kinds else taken
-            if len(jobs) >= request.wanted and claims:
-                break
+            # Of one line: the best of the first ones next. Each shard's own order stays, which
+            # where values take turns is not that of places.
+            jobs += merge(*taken, key=_place)
+            if claims and (len(jobs) >= request.wanted or _due_in(claims) == 0):
+                break  # a shard that has more at once has not come to the end of this line
         if not claims:
             raise failures[0].error
         live = any(claim.live for claim in claims)

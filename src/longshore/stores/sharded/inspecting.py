@@ -13,10 +13,14 @@ from longshore.core.store import (
     Changed,
     Counted,
     Filter,
+    KindRecord,
+    LimitRecord,
     Operation,
     Page,
     ProcessRecord,
     QueueRecord,
+    SetKind,
+    SetLimit,
     SetQueue,
     Store,
     operation,
@@ -26,11 +30,15 @@ from longshore.stores.sharded.lives import base
 from longshore.stores.sharded.reach import Visit, all_answered, answered, failed
 
 _INCOMPLETE = "The other shards answer; without this one the answer would be incomplete."
+#: More limit keys than a store has.
+_EVERY = 1_000_000
+#: A record of a limit names so many of the jobs that run under it.
+_HOLDERS = 10
 _REST = "What the other shards hold was changed. Repeat it when this one answers."
 
 
 class Inspecting(Core):
-    """Queries, verbs and queues over all shards."""
+    """Queries, verbs, queues and limits over all shards."""
 
     @operation(writes=False)
     def get(self, ids: Sequence[str]) -> Steps[Mapping[str, JobRecord]]:
@@ -115,6 +123,49 @@ class Inspecting(Core):
                 parts.setdefault(queue.name, []).append(queue)
         return tuple(_queue(parts[name]) for name in sorted(parts))
 
+    @operation(writes=True)
+    def set_kind(self, request: SetKind) -> Steps[None]:
+        """Pause or resume a kind in every shard."""
+        replies = yield from self.tour(lambda shard: shard.set_kind(request))
+        all_answered(replies, _REST)
+
+    @operation(writes=False)
+    def kinds(self) -> Steps[tuple[KindRecord, ...]]:
+        """Every kind that is paused in a shard that answers."""
+        replies = yield from self.tour(lambda shard: shard.kinds())
+        parts: dict[str, list[KindRecord]] = {}
+        for kinds in answered(replies):
+            for kind in kinds:
+                parts.setdefault(kind.kind, []).append(kind)
+        return tuple(_kind(parts[name]) for name in sorted(parts))
+
+    @operation(writes=True)
+    def set_limit(self, request: SetLimit) -> Steps[None]:
+        """Set a limit in every shard: each may have keys of it."""
+        replies = yield from self.tour(lambda shard: shard.set_limit(request))
+        all_answered(replies, _REST)
+
+    @operation(writes=False)
+    def limits(
+        self, keys: Sequence[str] | None = None, *, limit: int = 1000
+    ) -> Steps[tuple[LimitRecord, ...]]:
+        """Limit keys of all shards, by key; a key is in one of them."""
+        replies = yield from self.tour(lambda shard: shard.limits(keys, limit=limit))
+        found: list[Sequence[LimitRecord]] = all_answered(replies, _INCOMPLETE)
+        # A name that was set has a record of its own where it has no keys; elsewhere it may have.
+        if any(one.key == "" for limits in found for one in limits) and any(
+            len(limits) >= limit for limits in found
+        ):
+            replies = yield from self.tour(lambda shard: shard.limits(keys, limit=_EVERY))
+            found = all_answered(replies, _INCOMPLETE)
+        parts: dict[tuple[str, str], list[LimitRecord]] = {}
+        for limits in found:
+            for one in limits:
+                parts.setdefault((one.key, one.name), []).append(one)
+        used = {name for key, name in parts if key}
+        chosen = [key for key in sorted(parts) if key[0] or key[1] not in used]
+        return tuple(_limit(parts[key]) for key in chosen[:limit])
+
     @operation(writes=False)
     def processes(self) -> Steps[tuple[ProcessRecord, ...]]:
         """Every process that is registered in a shard that answers."""
@@ -147,8 +198,9 @@ class Inspecting(Core):
         """Give an order to the shards that the ids name, then for the rest to the others."""
         groups = self.by_shard(ids)
         replies = yield from self.visits(groups, make)
-        changed, requested = _done(replies)
-        left = [job_id for job_id in dict.fromkeys(ids) if job_id not in changed | requested]
+        changed, requested, held = _done(replies)
+        done = changed | requested | held
+        left = [job_id for job_id in dict.fromkeys(ids) if job_id not in done]
         elsewhere: dict[int, list[str]] = {}
         for shard in self.everywhere:
             asked = set(groups.get(shard, ()))
@@ -156,16 +208,17 @@ class Inspecting(Core):
             if mine:
                 elsewhere[shard] = mine
         more = yield from self.visits(elsewhere, make)
-        also, asked_also = _done(more)
-        changed, requested = changed | also, requested | asked_also
+        also, asked_also, held_also = _done(more)
+        changed, requested, held = changed | also, requested | asked_also, held | held_also
         given = list(dict.fromkeys(ids))
-        skipped = [job_id for job_id in given if job_id not in changed | requested]
+        skipped = [job_id for job_id in given if job_id not in changed | requested | held]
         if skipped:
             all_answered([*replies, *more], _REST)
         return Changed(
             tuple(job_id for job_id in given if job_id in changed),
             tuple(job_id for job_id in given if job_id in requested),
             tuple(skipped),
+            tuple(job_id for job_id in given if job_id in held),
         )
 
 
@@ -177,30 +230,58 @@ def _records(replies: Iterable[Any]) -> dict[str, JobRecord]:
     return found
 
 
-def _done(replies: Iterable[Any]) -> tuple[set[str], set[str]]:
+def _done(replies: Iterable[Any]) -> tuple[set[str], set[str], set[str]]:
     answers: list[Changed] = [reply for reply in replies if not failed(reply)]
     return (
         {job_id for answer in answers for job_id in answer.changed},
         {job_id for answer in answers for job_id in answer.requested},
+        {job_id for answer in answers for job_id in answer.held},
     )
 
 
 def _queue(parts: Sequence[QueueRecord]) -> QueueRecord:
     """One queue of several shards; paused where any part of it is."""
     paused = next((part for part in parts if part.paused), None)
-    resumes = [part.resumes_at for part in parts if part.paused]
     return QueueRecord(
         name=parts[0].name,
         paused=paused is not None,
         reason=paused.reason if paused is not None else None,
-        resumes_at=None
-        if None in resumes
-        else max((one for one in resumes if one is not None), default=None),
+        resumes_at=_last(part.resumes_at for part in parts if part.paused),
         depth=sum(part.depth for part in parts),
         scheduled=sum(part.scheduled for part in parts),
         running=sum(part.running for part in parts),
         latency=max(part.latency for part in parts),
     )
+
+
+def _kind(parts: Sequence[KindRecord]) -> KindRecord:
+    """One kind that is paused in several shards."""
+    return msgspec.structs.replace(parts[0], resumes_at=_last(part.resumes_at for part in parts))
+
+
+def _limit(parts: Sequence[LimitRecord]) -> LimitRecord:
+    """One key; of several shards only where somebody else than an application put its jobs."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    holders = sorted(holder for part in parts for holder in part.holders)
+    return msgspec.structs.replace(
+        first,
+        used=sum(part.used for part in parts),
+        blocked=sum(part.blocked for part in parts),
+        holders=tuple(holders[:_HOLDERS]),
+        opens_at=min((part.opens_at for part in parts if part.opens_at is not None), default=None),
+    )
+
+
+def _last(resumes: Iterable[int | None]) -> int | None:
+    """When all parts of a pause have ended; ``None``: one of them does not by itself."""
+    last: int | None = None
+    for at in resumes:
+        if at is None:
+            return None
+        last = at if last is None else max(last, at)
+    return last
 
 
 def _process(name: str, parts: Sequence[ProcessRecord]) -> ProcessRecord:

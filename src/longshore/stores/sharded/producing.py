@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from longshore.core.limits import OnConflict
 from longshore.core.model import Inserted, NewJob
 from longshore.core.store import operation
 from longshore.errors import PartlyEnqueued
@@ -19,39 +20,43 @@ class Producing(Core):
     @operation(writes=True)
     def insert(self, jobs: Sequence[NewJob]) -> Steps[Sequence[Inserted]]:
         """Store jobs, each in its shard."""
-        places = [self.placing.shard(job) for job in jobs]
         seen = yield from self._seen(jobs)
         answers: list[Inserted] = []
         groups: dict[int, list[int]] = {}
+        refusing: set[int] = set()
         for number, job in enumerate(jobs):
-            first = seen.get(job.id)
-            if first is None:
-                seen[job.id] = (job.kind, job.payload)
-                groups.setdefault(places[number], []).append(number)
+            mine = self.placing.shard(job)
+            shard, kind, payload = seen.setdefault(job.id, (mine, job.kind, job.payload))
+            same = (kind, payload) == (job.kind, job.payload)
+            if shard == mine:  # a shard tells by itself what is there
+                groups.setdefault(mine, []).append(number)
                 answers.append(Inserted(job.id))
+                if not same or _may_be_refused(job):
+                    refusing.add(mine)
             else:
-                same = first == (job.kind, job.payload)
                 answers.append(Inserted(job.id, duplicate=same, conflict=not same))
         if any(answer.conflict for answer in answers):
             return answers
         stored: list[str] = []
-        for shard, numbers in groups.items():
-            mine = [jobs[number] for number in numbers]
-            reply = yield from self.ask(shard, self.shards[shard].insert(mine))
+        # As long as the others have stored nothing, nothing of them is stored.
+        for shard, numbers in sorted(groups.items(), key=lambda group: group[0] not in refusing):
+            belong = [jobs[number] for number in numbers]
+            reply = yield from self.ask(shard, self.shards[shard].insert(belong))
             if failed(reply) and stored:
                 raise PartlyEnqueued(_partly(stored, len(jobs), str(reply.error)), stored)
             (inserted,) = all_answered([reply], _NOTHING)
-            if any(answer.conflict for answer in inserted) and stored:
-                raise PartlyEnqueued(
-                    _partly(stored, len(jobs), "another program stored one of their ids"), stored
-                )
+            refused = next((answer for answer in inserted if answer.conflict), None)
+            if refused is not None and stored:
+                raise PartlyEnqueued(_partly(stored, len(jobs), _refusal(refused)), stored)
             for number, answer in zip(numbers, inserted, strict=True):
                 answers[number] = answer
+            if refused is not None:
+                return answers
             stored += [answer.id for answer in inserted if not answer.duplicate]
         return answers
 
-    def _seen(self, jobs: Sequence[NewJob]) -> Steps[dict[str, tuple[str, bytes]]]:
-        """Kind and payload of what is stored already under an id that was given, in any shard.
+    def _seen(self, jobs: Sequence[NewJob]) -> Steps[dict[str, tuple[int, str, bytes]]]:
+        """Shard, kind and payload of what is stored already under an id that was given.
 
         A job of the same id and another kind may be in another shard, which would not notice.
         """
@@ -60,10 +65,22 @@ class Producing(Core):
             return {}
         replies = yield from self.tour(lambda shard: shard.get(given))
         return {
-            job_id: (record.kind, record.payload)
-            for records in all_answered(replies, _NOTHING)
+            job_id: (shard, record.kind, record.payload)
+            for shard, records in enumerate(all_answered(replies, _NOTHING))
             for job_id, record in records.items()
         }
+
+
+def _may_be_refused(job: NewJob) -> bool:
+    """Whether the request is refused when the unique key of this job is held."""
+    hold = None if job.rules is None else job.rules.hold
+    return hold is not None and hold.on_conflict is OnConflict.RAISE
+
+
+def _refusal(answer: Inserted) -> str:
+    if answer.held:
+        return f"job {answer.id} holds the unique key of one of them."
+    return "another program stored one of their ids."
 
 
 def _partly(stored: Sequence[str], of: int, why: str) -> str:

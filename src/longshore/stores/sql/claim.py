@@ -1,16 +1,21 @@
-"""How a SQL store gives out jobs: what is due first, then line by line in their order."""
+"""How a SQL store gives out jobs: what is due first, then line by line in their order.
+
+Nearly always nothing restrains the jobs that are next: they are read and taken. Where one of them
+has limits, its kind is paused or its queue goes by turns, the claim walks.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import NamedTuple
 
 from msgspec import json
 
 from longshore.core.model import Claimed
-from longshore.core.store import Claim, ClaimRequest, Line
-from longshore.stores.lines import chosen, names
-from longshore.stores.sql.core import Core, Deltas
+from longshore.core.store import Claim, ClaimRequest
+from longshore.stores.sql.core import Deltas
 from longshore.stores.sql.statements import Row, Steps
+from longshore.stores.sql.walk import Restraints, Walk, rules_of
+from longshore.stores.sql.walking import Read, Walking
 
 #: How many due and how many expired jobs a claim moves along the way, and how often the latter.
 STEP = 500
@@ -19,7 +24,15 @@ ROUNDS = 4
 TAGS = json.Decoder(tuple[str, ...])
 
 
-class Claiming(Core):
+class Chosen(NamedTuple):
+    """What a claim takes; the rows as the queries ``ready_...`` give them, in order."""
+
+    rows: list[Row]
+    again: bool = False  # there was more to do than one claim may
+    walked: bool = False
+
+
+class Claiming(Walking):
     """The steps of a claim."""
 
     def claimed(self, request: ClaimRequest, now: int, deltas: Deltas) -> Steps[Claim]:
@@ -41,19 +54,32 @@ class Claiming(Core):
         else:
             # So many have expired that the others would have to be searched for: come again.
             return Claim(live=True, due_in=0)
-        rows = (yield from self._chosen(request, now)) if request.wanted > 0 else []
-        if rows:
-            yield self.sql["take"](
-                process_id=request.process_id,
-                claim_id=request.claim_id,
-                now=now,
-                ids=self.ids([row[0] for row in rows]),
-            )
+        if request.wanted <= 0:
+            return Claim(live=True)
+        restraints = yield from self.unrestrained(now)
+        taken = yield from self.chosen(request, restraints, now)
         due_in = None
-        if len(rows) < request.wanted:
-            due: list[Row] = yield self.sql["next_due"]()
-            due_in = max(0, due[0][0] - now) if due else None
-        return Claim(live=True, jobs=self.claims(rows), due_in=due_in)
+        if len(taken.rows) < request.wanted:
+            opens = restraints.opens is not None or taken.walked
+            due_in = 0 if taken.again else (yield from self.due_in(now, opens=opens))
+        return Claim(live=True, jobs=self.claims(taken.rows), due_in=due_in)
+
+    def unrestrained(self, now: int) -> Steps[Restraints]:
+        """What restrains a claim, once all is admitted whose time has come."""
+        restraints = yield from self.restrained(now)
+        if restraints.opens is not None and restraints.opens <= now:
+            yield from self.opened(now)
+            restraints = yield from self.restrained(now)
+        return restraints
+
+    def due_in(self, now: int, *, opens: bool) -> Steps[int | None]:
+        """In how many microseconds the next job falls due or, if asked, the next key opens."""
+        rows: list[Row] = yield self.sql["next_due"]()
+        times: list[int] = [at for (at,) in rows]
+        if opens:
+            rows = yield self.sql["next_open"]()
+            times += [at for (at,) in rows]
+        return max(0, min(times) - now) if times else None
 
     def promoted(self, limit: int, now: int) -> Steps[int]:
         """Make due jobs available."""
@@ -68,36 +94,43 @@ class Claiming(Core):
         yield from self.cancelled(rows, "expired", now, deltas)
         return len(rows)
 
-    def _chosen(self, request: ClaimRequest, now: int) -> Steps[list[Row]]:
-        """The rows to claim, in order."""
+    def chosen(self, request: ClaimRequest, restraints: Restraints, now: int) -> Steps[Chosen]:
+        """Take the jobs of a claim, in order."""
         if request.parked_kinds:
-            rows: list[Row] = yield self.sql["ready_parked"](
-                kinds=self.listed(request.parked_kinds),
-                kinds_digest=request.kinds_digest,
-                now=now,
-                limit=request.wanted,
-            )
-            return rows
-        paused = yield from self.paused(now)
+            claim = yield from self.parked(request, now)
+            return Chosen(claim.taken, claim.again, walked=True)
         taken: list[Row] = []
-        for line in request.lines:
-            rows = yield from self._line(line, paused, request.wanted, now)
-            if taken:
-                # A queue may be on two lines: what the first has is not there for the second.
-                mine = {row[0] for row in taken}
-                rows = [row for row in rows if row[0] not in mine]
-            taken += rows[: request.wanted - len(taken)]
+        for number, line in enumerate(request.lines):
+            queues = yield from self.served(line, restraints)
+            wanted = request.wanted - len(taken)
+            rows: list[Row] = []
+            read: Read | None = None
+            plain = restraints.fair.isdisjoint(queues)
+            if plain:
+                rows = yield from self._line(queues, request.wanted, now)
+                whole = len(rows) < request.wanted
+                if taken:
+                    # A queue may be on two lines: what the first has is not there for the second.
+                    mine = {row[0] for row in taken}
+                    rows = [row for row in rows if row[0] not in mine]
+                read = Read(rows, whole) if len(queues) == 1 else None
+                plain = not any(restrained(row, restraints) for row in rows)
+            if not plain:
+                yield from self.began(taken, request, now)
+                claim = Walk(request, wanted, restraints)
+                claim.taken = taken
+                yield from self.walked(claim, request.lines[number:], now, read)
+                return Chosen(claim.taken, claim.again, walked=True)
+            taken += rows[:wanted]
             if len(taken) == request.wanted:
                 break
-        return taken
+        yield from self.began(taken, request, now)
+        return Chosen(taken)
 
-    def _line(self, line: Line, paused: frozenset[str], wanted: int, now: int) -> Steps[list[Row]]:
+    def _line(self, queues: list[str], wanted: int, now: int) -> Steps[list[Row]]:
+        """The first jobs of some queues in their common order."""
         rows: list[Row]
-        queues: Sequence[str] | None = names(line)
-        if queues is None:
-            there: list[Row] = yield self.sql["ready_queues"]()
-            queues = chosen(line, (name for (name,) in there))
-        match [queue for queue in queues if queue not in paused]:
+        match queues:
             case []:
                 return []
             case [queue]:
@@ -116,15 +149,15 @@ class Claiming(Core):
         each = max(4, 2 * wanted // len(queues))
         while True:
             rows: list[Row] = yield self.sql["ready_heads"](queues=self.listed(queues), each=each)
-            rows.sort()
+            rows.sort(key=_place)
             first = rows[:wanted]
             read: dict[str, int] = {}
             # Behind the last one read of a queue there may be better ones than those that follow;
             # nothing follows the last one wanted.
-            for _, _, _, queue in rows[: wanted - 1]:
-                read[queue] = read.get(queue, 0) + 1
+            for row in rows[: wanted - 1]:
+                read[row[3]] = read.get(row[3], 0) + 1
             if max(read.values(), default=0) < each:
-                return [job_id for _, _, job_id, _ in first]
+                return [row[2] for row in first]
             each *= 4
 
     def claims(self, rows: list[Row]) -> tuple[Claimed, ...]:
@@ -134,7 +167,7 @@ class Claiming(Core):
             # Unpacked by name: half the price of cutting the tuple to put the tags in.
             (
                 job_id, run, kind, queue, payload, priority, failures, interruptions, max_attempts,
-                scheduled_at, created_at, claimed_at, timeout, keep_result, budgets, tags, meta,
+                scheduled_at, created_at, claimed_at, timeout, keep_result, budgets, tags, meta, _,
             ) = row  # fmt: skip
             records.append(
                 Claimed(
@@ -144,3 +177,15 @@ class Claiming(Core):
                 )
             )  # fmt: skip
         return tuple(records)
+
+
+def restrained(row: Row, restraints: Restraints) -> bool:
+    """Whether something may hold back a job; ``row`` as the queries ``ready_...`` give it."""
+    if row[2] in restraints.kinds:
+        return True
+    rules = rules_of(row[17])
+    return rules is not None and bool(rules.limits)
+
+
+def _place(row: Row) -> Row:
+    return row[:3]

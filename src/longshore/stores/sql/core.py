@@ -8,13 +8,13 @@ database can do in fewer statements.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
 
-from longshore.core.model import JobState, Run, Why
+from longshore.core.model import JobState
 from longshore.core.store import Retention
 from longshore.stores.clock import Clock
-from longshore.stores.sql.statements import Queries, Row, Steps, as_json, with_run
+from longshore.stores.sql.statements import Queries, Row, Steps, as_json
 
 #: What an operation adds to the number of ended jobs of each queue, kind and state. Those that
 #: wait or run are counted when somebody asks: an insert then only adds a row and its entries.
@@ -88,55 +88,10 @@ class Core:
         rows: list[Row] = yield self.sql["paused"](now=now)
         return frozenset(name for (name,) in rows)
 
-    def cancelled(self, jobs: Sequence[Row], reason: str, now: int, deltas: Deltas) -> Steps[None]:
-        """End jobs that wait; ``jobs`` as the queries ``expired`` and ``standing`` give them."""
-        kept: list[Row] = []
-        for job_id, _, queue, kind, keep_result, runs in jobs:
-            until = self.kept_until("cancelled", keep_result, now)
-            if until != now:
-                kept.append((job_id, "cancelled", until, now, 0, reason, None, None, runs, 0))
-                add(deltas, queue, kind, "cancelled", 1)
-        yield from self.ended(kept, [job[0] for job in jobs])
-
-    def ended(self, kept: Sequence[Row], ids: Sequence[str]) -> Steps[None]:
-        """Copy the jobs to keep to those that have ended, then take all of these out."""
-        if kept:
-            yield self.sql["end"].many(kept)
-        if ids:
-            yield self.sql["remove"](ids=self.ids(ids))
-
     def kept_until(self, state: str, keep_result: int | None, now: int) -> int | None:
         """How long a job that ends now stays; ``None`` for ever, now not at all."""
         kept = self.kept[state]
         return None if kept is None or keep_result is None else now + max(kept, keep_result)
-
-    def given_back(
-        self, rows: Iterable[Row], whys: Sequence[Why], now: int, deltas: Deltas
-    ) -> Steps[None]:
-        """Give running jobs back; one that a person wants to end has ended by it.
-
-        ``rows`` as the queries ``running`` and ``unreached`` give them.
-        """
-        released: list[Row] = []
-        kept: list[Row] = []
-        gone: list[str] = []
-        for row, why in zip(rows, whys, strict=True):
-            job_id, run, process, started, queue, kind, asked, keep_result, reason, runs = row
-            line = Run(run=run, process=process, started_at=started, ended_at=now, why=why)
-            history = with_run(runs, line)
-            released.append((job_id, int(why is Why.INTERRUPTED), history))
-            if not asked:
-                continue
-            gone.append(job_id)
-            until = self.kept_until("cancelled", keep_result, now)
-            if until != now:
-                why_ended = reason or "cancelled"
-                ending = (job_id, "cancelled", until, now, 0, why_ended, None, None, history, 0)
-                kept.append(ending)
-                add(deltas, queue, kind, "cancelled", 1)
-        if released:
-            yield self.sql["release"].many(released)
-        yield from self.ended(kept, gone)
 
 
 def add(deltas: Deltas, queue: str, kind: str, state: str, jobs: int) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
+from longshore.core.limits import Rules
 from longshore.core.model import ENDED, TRANSITIONS, Ending, JobState, Lease
-from longshore.stores.sql.core import TEXT, Core, Deltas, add
+from longshore.stores.sql.core import TEXT, Deltas, add
+from longshore.stores.sql.leaving import INTERRUPTED, Leaving
 from longshore.stores.sql.statements import Row, Steps, with_run
+from longshore.stores.sql.walk import rules_of
 
 _SUCCEEDED = JobState.SUCCEEDED
 
@@ -15,7 +18,7 @@ _SUCCEEDED = JobState.SUCCEEDED
 RUNS = 4
 
 
-class Finishing(Core):
+class Finishing(Leaving):
     """The steps of a report."""
 
     def finished(
@@ -56,17 +59,30 @@ class Finishing(Core):
                 ids=self.ids(of_run), process_id=process_id, run=run
             )
         told = [e for e in plain if not _silent(e)]
-        keeps = {keep_result for _, _, keep_result, _ in groups}
+        keeps = {row[2] for row in groups}
         if sum(row[3] for row in groups) != len(plain) or (told and len(keeps) > 1):
             return list(endings)
-        for queue, kind, keep_result, jobs in groups:
+        ruled: list[Row] = []
+        if any(row[4] for row in groups):
+            ruled = yield self.sql["ruled"](ids=self.ids(ids))
+        for queue, kind, keep_result, jobs, _ in groups:
             if self.kept_until("succeeded", keep_result, now) != now:
                 add(deltas, queue, kind, "succeeded", jobs)
         held += [e.lease for e in plain]
         if self.kept["succeeded"] != 0 or keeps != {0}:
             yield from self._silent([e for e in plain if _silent(e)] if told else plain, now)
         yield from self.ended(self._told(told, next(iter(keeps), None), now), ids)
+        yield from self.unruled([(job_id, rules_of(rules)) for job_id, rules in ruled])
         return [e for e in endings if not _plain(e)]
+
+    def unruled(
+        self, jobs: Sequence[tuple[str, Rules | None]], live: Container[str] = ()
+    ) -> Steps[None]:
+        """What follows from the ends of these runs; ``live``: jobs that go on."""
+        known = [(job_id, rules) for job_id, rules in jobs if rules is not None]
+        if known:
+            yield from self.freed(known)
+            yield from self.let_go([one for one in known if one[0] not in live])
 
     def _silent(self, endings: Sequence[Ending], now: int) -> Steps[None]:
         """Keep successes of which only the results may differ."""
@@ -149,17 +165,21 @@ def _repeated(endings: Sequence[Ending]) -> bool:
 class _Work:
     """The endings of one report, sorted by the statements that write them."""
 
-    def __init__(self, core: Core, now: int, deltas: Deltas) -> None:
+    def __init__(self, core: Finishing, now: int, deltas: Deltas) -> None:
         self.core = core
         self.now = now
         self.deltas = deltas
         self.kept: list[Row] = []  # ended, and kept
         self.gone: list[str] = []  # all that ended
         self.requeued: list[Row] = []
+        self.ruled: list[tuple[str, Rules | None]] = []
 
     def add(self, ending: Ending, row: Row) -> None:
         """Sort one ending that holds; ``row`` as the query ``leased`` gives it."""
-        _, _, _, _, queue, kind, asked, keep_result, reason, runs = row
+        _, _, _, _, queue, kind, asked, keep_result, reason, runs, column = row
+        rules = rules_of(column)
+        if rules is not None:
+            self.ruled.append((ending.lease.job_id, rules))
         if ending.entry is not None:
             runs = with_run(runs, ending.entry)
         to = ending.to
@@ -170,6 +190,8 @@ class _Work:
         elif asked and to not in ENDED:
             to = JobState.CANCELLED
             why = reason or why or "cancelled"
+        elif ending.interrupted and rules is not None and rules.at_most_once:
+            to, why = JobState.DEAD, INTERRUPTED
         if to in ENDED:
             self._end(ending, TEXT[to], (queue, kind, keep_result, why, runs))
         else:
@@ -212,3 +234,5 @@ class _Work:
         if self.requeued:
             yield self.core.sql["requeue"].many(self.requeued)
         yield from self.core.ended(self.kept, self.gone)
+        if self.ruled:
+            yield from self.core.unruled(self.ruled, {row[0] for row in self.requeued})

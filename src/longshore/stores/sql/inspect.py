@@ -19,8 +19,12 @@ from longshore.core.store import (
     SetQueue,
     operation,
 )
-from longshore.stores.sql.core import TEXT, Core, Deltas, add
+from longshore.stores.sql.core import TEXT, Deltas, add
+from longshore.stores.sql.govern import Governing
+from longshore.stores.sql.holds import Holding
+from longshore.stores.sql.leaving import Leaving
 from longshore.stores.sql.statements import Row, Steps
+from longshore.stores.sql.walk import rules_of
 
 #: An ended job is found by an index on its state, queue or kind where fewer than one in this many
 #: have it; else reading along the ids comes upon enough of them soon.
@@ -29,7 +33,7 @@ FEW = 20
 ENDED_TEXT = frozenset(TEXT[state] for state in ENDED)
 
 
-class Inspecting(Core):
+class Inspecting(Governing, Holding, Leaving):
     """Records, counts, verbs, queues and processes."""
 
     #: What sorts before every id and behind every id.
@@ -38,6 +42,7 @@ class Inspecting(Core):
     counts: ClassVar[Mapping[str, frozenset[str]]] = {
         "count_ended": ENDED_TEXT,
         "count_ready": frozenset({"available"}),
+        "count_blocked": frozenset({"available"}),
         "count_parked": frozenset({"available"}),
         "count_timed": frozenset({"scheduled", "retrying"}),
         "count_running": frozenset({"running"}),
@@ -73,6 +78,9 @@ class Inspecting(Core):
                 "limit": limit + 1,  # one more tells whether there is another page
             }
             rows: list[Row] = []
+            if where.identities:
+                rows = yield from self.identified(where.identities, order, params)
+                states = frozenset()
             if states - ENDED:
                 rows += yield self.sql[f"find_job_{order}"](**params)
             if states & ENDED:
@@ -93,11 +101,15 @@ class Inspecting(Core):
         states = {TEXT[state] for state in where.states or JobState}
         params = {"queues": self._list(where.queues), "kinds": self._list(where.kinds)}
         counts: Counter[tuple[str, str, str]] = Counter()
-        for name, seen in self.counts.items():
-            if states & seen:
-                rows: list[Row] = yield self.sql[name](**params)
-                for queue, kind, state, jobs in rows:
-                    counts[queue, kind, state] += jobs
+        rows: list[Row] = []
+        if where.identities:
+            rows = yield from self.count_identified(where.identities, params)
+        else:
+            for name, seen in self.counts.items():
+                if states & seen:
+                    rows += yield self.sql[name](**params)
+        for queue, kind, state, jobs in rows:
+            counts[queue, kind, state] += jobs
         return tuple(
             Counted(queue, kind, JobState(state), jobs)
             for (queue, kind, state), jobs in sorted(counts.items())
@@ -124,22 +136,39 @@ class Inspecting(Core):
     def retry(self, ids: Sequence[str]) -> Steps[Changed]:
         """Make ended, retrying and scheduled jobs available now."""
         now = yield from self.time()
-        timed: list[Row] = yield self.sql["standing"](ids=self.ids(list(dict.fromkeys(ids))))
+        given = list(dict.fromkeys(ids))
+        timed: list[Row] = yield self.sql["standing"](ids=self.ids(given))
         timed = [row for row in timed if row[1] in {"scheduled", "retrying"}]
-        ended: list[Row] = yield self.sql["standing_ended"](ids=self.ids(list(dict.fromkeys(ids))))
+        ended: list[Row] = yield self.sql["standing_ended"](ids=self.ids(given))
+        if timed:
+            yield self.sql["hurry"](ids=self.ids([row[0] for row in timed]), now=now)
+        held: list[str] = []
+        if ended:
+            ended, held = yield from self.revived(ended, given, now)
         deltas: Deltas = {}
         for _, state, queue, kind, *_ in ended:
             add(deltas, queue, kind, state, -1)
-        if timed:
-            yield self.sql["hurry"](ids=self.ids([row[0] for row in timed]), now=now)
         if ended:
-            revived = self.ids([row[0] for row in ended])
-            yield self.sql["revive"](ids=revived, now=now)
-            yield self.sql["remove_ended"](ids=revived)
+            yield self.sql["remove_ended"](ids=self.ids([row[0] for row in ended]))
         yield from self.counted(deltas)
         if self.tells and (timed or ended):
             yield from self.told()
-        return _changed(ids, [row[0] for row in (*timed, *ended)])
+        return _changed(ids, [row[0] for row in (*timed, *ended)], held=held)
+
+    def revived(
+        self, ended: list[Row], given: list[str], now: int
+    ) -> Steps[tuple[list[Row], list[str]]]:
+        """Let ended jobs live again; returns those that do, and those whose key is another's."""
+        plain = [row[0] for row in ended if row[4] is None]
+        if plain:
+            yield self.sql["revive"](ids=self.ids(plain), now=now)
+        ruled = [row for row in ended if row[4] is not None]
+        if not ruled:
+            return ended, []
+        # Of two that want one key the first that was named has it.
+        order = {job_id: number for number, job_id in enumerate(given)}
+        held = yield from self.retaken(sorted(ruled, key=lambda row: order[row[0]]), now)
+        return [row for row in ended if row[0] not in held], held
 
     @operation(writes=True)
     def delete(self, ids: Sequence[str]) -> Steps[Changed]:
@@ -152,6 +181,7 @@ class Inspecting(Core):
             add(deltas, queue, kind, state, -1)
         if live:
             yield self.sql["remove"](ids=self.ids([row[0] for row in live]))
+            yield from self.removed(live)
         if ended:
             yield self.sql["remove_ended"](ids=self.ids([row[0] for row in ended]))
         yield from self.counted(deltas)
@@ -165,6 +195,7 @@ class Inspecting(Core):
         moved = [row[0] for row in rows]
         if moved:
             yield self.sql["move"](ids=self.ids(moved), queue=queue)
+            yield from self.left(rows)
             if self.tells:
                 yield from self.told()
         return _changed(ids, moved)
@@ -227,6 +258,24 @@ class Inspecting(Core):
         rows += yield self.sql["get_ended"](ids=wanted)
         return {row[0]: self.record(row) for row in rows}
 
+    def identified(
+        self, identities: Sequence[str], order: str, params: Mapping[str, Any]
+    ) -> Steps[list[Row]]:
+        """Ids of live and ended jobs with these identities; ``params`` as for ``find_job_...``."""
+        rows: list[Row] = yield self.sql[f"find_identity_{order}"](
+            identities=self._list(identities), **params
+        )
+        return rows
+
+    def count_identified(
+        self, identities: Sequence[str], params: Mapping[str, Any]
+    ) -> Steps[list[Row]]:
+        """How many jobs with these identities there are, as the queries ``count_...`` say it."""
+        rows: list[Row] = yield self.sql["count_identity"](
+            identities=self._list(identities), **params
+        )
+        return rows
+
     def _fewest(self, where: Filter) -> Steps[str | None]:
         """Which part of a filter leaves so few ended jobs that its index is the way to them."""
         rows: list[Row] = yield self.sql["count_ended"](queues=None, kinds=None)
@@ -250,6 +299,7 @@ class Inspecting(Core):
         for name, decoder, empty in _DECODED:
             value = fields[name]
             fields[name] = empty if value is None else decoder.decode(value)
+        fields["rules"] = rules_of(fields["rules"])
         return JobRecord(**fields)
 
     def _list(self, values: Sequence[str]) -> Any:
@@ -293,15 +343,23 @@ def _fits(record: JobRecord, where: Filter) -> bool:
         (not where.states or record.state in where.states)
         and (not where.queues or record.queue in where.queues)
         and (not where.kinds or record.kind in where.kinds)
+        and (not where.identities or record.identity in where.identities)
     )
 
 
-def _changed(ids: Sequence[str], changed: Sequence[str], requested: Sequence[str] = ()) -> Changed:
+def _changed(
+    ids: Sequence[str],
+    changed: Sequence[str],
+    requested: Sequence[str] = (),
+    held: Sequence[str] = (),
+) -> Changed:
     """The answer of a verb, in the order in which the ids were given."""
-    done, asked = frozenset(changed), frozenset(requested)
+    done, asked, kept = frozenset(changed), frozenset(requested), frozenset(held)
     given = tuple(dict.fromkeys(ids))
+    touched = done | asked | kept
     return Changed(
         changed=tuple(job_id for job_id in given if job_id in done),
         requested=tuple(job_id for job_id in given if job_id in asked),
-        skipped=tuple(job_id for job_id in given if job_id not in done and job_id not in asked),
+        skipped=tuple(job_id for job_id in given if job_id not in touched),
+        held=tuple(job_id for job_id in given if job_id in kept),
     )

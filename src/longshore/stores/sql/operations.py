@@ -19,12 +19,13 @@ from longshore.core.store import (
     operation,
 )
 from longshore.stores.sql.claim import Claiming
-from longshore.stores.sql.core import TEXT, Core, Deltas, add
+from longshore.stores.sql.core import TEXT, Deltas, add
 from longshore.stores.sql.finish import Finishing
+from longshore.stores.sql.holds import Holding, hold_of, ruled_columns
 from longshore.stores.sql.statements import REPEATED, UNDO, Row, Steps, as_json
 
 
-class Producing(Core):
+class Producing(Holding):
     """Storing jobs."""
 
     @operation(writes=True)
@@ -37,18 +38,24 @@ class Producing(Core):
 
     def stored(self, jobs: Sequence[NewJob], *, again: bool) -> Steps[Sequence[Inserted]]:
         """Store jobs, all or none; ``again``: they may be there by an earlier try of this call."""
-        new: Sequence[NewJob] = jobs
-        answers: Sequence[Inserted] = [Inserted(job.id) for job in jobs]
-        while not (yield from self._all_new(new, again=again)):
+        now = 0
+        if any(hold.ttl is not None for job in jobs if (hold := hold_of(job)) is not None):
+            now = yield from self.time()
+        if (yield from self._all_new(jobs, now, again=again)):
+            return [Inserted(job.id) for job in jobs]
+        while True:
             # Which of them were there cannot be told from those just written: look, then write.
             yield UNDO
-            rows: list[Row] = yield self.sql["existing"](ids=self.ids([job.id for job in jobs]))
-            new, answers = _compared(jobs, {row[0]: (row[1], self.octets(row[2])) for row in rows})
-        return answers
+            now = now or (yield from self.time())
+            verdict = yield from self.judged(jobs, now)
+            yield from self.settled(verdict, now)
+            new = list(verdict.new.values())
+            if (yield from self._all_new(new, now, again=again)):
+                return verdict.answers
 
-    def _all_new(self, jobs: Sequence[NewJob], *, again: bool) -> Steps[bool]:
+    def _all_new(self, jobs: Sequence[NewJob], now: int, *, again: bool) -> Steps[bool]:
         """Write jobs; whether none of them was there. If one was, this has to be undone."""
-        written = yield from self.inserted(jobs)
+        written = yield from self.inserted(jobs, now)
         if written < len(jobs):
             return False
         known = [job.id for job in jobs if again or not job.fresh]
@@ -58,8 +65,11 @@ class Producing(Core):
             return not ended
         return True
 
-    def inserted(self, jobs: Sequence[NewJob]) -> Steps[int]:
-        """Write jobs but leave those alone that wait or run already; how many were written."""
+    def inserted(self, jobs: Sequence[NewJob], now: int) -> Steps[int]:
+        """Write jobs but leave those alone that wait or run already, or whose key is held.
+
+        Returns how many were written. ``now`` is only looked at where a hold has a time.
+        """
         plain: list[Row] = []
         rich: list[Row] = []
         for job in jobs:
@@ -76,12 +86,19 @@ class Producing(Core):
                 job.kind,
                 job.payload,
             )
-            if job.expires_at is None and job.timeout is None and not job.tags and not job.meta:
+            if (
+                job.rules is None
+                and job.expires_at is None
+                and job.timeout is None
+                and job.identity is None
+                and not (job.tags or job.meta)
+            ):
                 plain.append(row)
             else:
                 tags = as_json(job.tags) if job.tags else None
                 meta = json.encode(job.meta) if job.meta else None
-                rich.append((*row, job.expires_at, job.timeout, tags, meta))
+                ruled = ruled_columns(job, now)
+                rich.append((*row, job.expires_at, job.timeout, tags, meta, *ruled))
         written = 0
         whole = len(jobs) == 1 and jobs[0].fresh
         if plain:
@@ -89,24 +106,6 @@ class Producing(Core):
         if rich:
             written += yield self.sql["insert"].many(rich, whole=whole)
         return written
-
-
-def _compared(
-    jobs: Sequence[NewJob], there: dict[str, tuple[str, bytes]]
-) -> tuple[list[NewJob], list[Inserted]]:
-    """Those jobs that have to be written, and the answers; ``there``: kind and payload by id."""
-    new: list[NewJob] = []
-    answers: list[Inserted] = []
-    for job in jobs:
-        first = there.get(job.id)
-        if first is None:
-            there[job.id] = (job.kind, job.payload)
-            new.append(job)
-            answers.append(Inserted(job.id))
-        else:
-            same = first == (job.kind, job.payload)
-            answers.append(Inserted(job.id, duplicate=same, conflict=not same))
-    return ([] if any(answer.conflict for answer in answers) else new), answers
 
 
 class Consuming(Finishing, Claiming):
@@ -237,6 +236,10 @@ class Maintaining(Claiming):
         deltas: Deltas = {}
         expired = yield from self.expired(limit, now, deltas)
         promoted = yield from self.promoted(limit, now)
+        restraints = yield from self.restrained(now)
+        if restraints.opens is not None and restraints.opens <= now:
+            yield from self.opened(now)
+        yield from self.healed(limit, now)
         yield from self.counted(deltas)
         return expired + promoted
 
@@ -290,4 +293,6 @@ class Maintaining(Claiming):
             yield self.sql["prune"](rowids=self.listed([row[0] for row in rows]))
             yield from self.counted(deltas)
             yield self.sql["prune_counts"]()
+        if (yield self.sql["starts_gone"](now=now)):
+            yield self.sql["starts_forget"](now=now)
         return len(rows)

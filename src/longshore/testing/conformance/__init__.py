@@ -37,16 +37,18 @@ pytest.register_assert_rewrite(
         f"{__name__}.{theme}"
         for theme in (
             *("bench", "producing", "claiming", "finishing", "leasing", "maintaining"),
+            *("inspecting", "ordering", "living", "faults", "ruled", "scripts"),
             *(
-                "inspecting",
-                "ordering",
-                "living",
-                "faults",
-                "scripts",
                 "trace",
                 "lockstep",
                 "answers",
+                "making",
+                "restraint",
+                "holding",
+                "replacing",
+                "once",
             ),
+            *("limiting", "slots", "rating", "turning", "kinds"),
         )
     )
 )

@@ -1,8 +1,9 @@
 """Answers of stores made comparable: without what the seam leaves to each of them.
 
 A due job may still be called scheduled; answers about sets come in any order; what a repeated claim
-gives comes in any order too; the line of a run that was given back before it had started may be
-missing; a dead process without jobs may be forgotten at any time.
+gives comes in any order too; who waits for which limit may not be marked yet; the line of a run
+that was given back before it had started may be missing; a dead process without jobs may be
+forgotten at any time.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from longshore.core.model import ENDED, JobRecord, JobState, Lease, Why
+from longshore.core.model import ENDED, Inserted, JobRecord, JobState, Lease, Why
 from longshore.core.store import (
     Changed,
     Claim,
     Counted,
     Exchanged,
+    KindRecord,
+    LimitRecord,
     Orders,
     Page,
     ProcessRecord,
@@ -46,7 +49,7 @@ class View:
     def claim(self, claim: Claim) -> object:
         if self.again:
             return (claim.live, sorted(claim.jobs, key=lambda job: job.id))
-        return (claim.live, list(claim.jobs), claim.due_in)
+        return (claim.live, list(claim.jobs))
 
     def held(self, held: frozenset[Lease]) -> object:
         return held - self.vague
@@ -62,7 +65,8 @@ class View:
         return dict(zip(answer.leases, answer.interrupted, strict=True))
 
     def changed(self, answer: Changed) -> object:
-        return tuple(sorted(ids) for ids in (answer.changed, answer.requested, answer.skipped))
+        some = (answer.changed, answer.requested, answer.skipped, answer.held)
+        return tuple(sorted(ids) for ids in some)
 
     def orders(self, orders: Orders) -> object:
         return (orders.lost, frozenset(orders.cancels), orders.parked_kinds)
@@ -86,13 +90,22 @@ class View:
             if one.lease_left > 0
         ]
 
-    def inserted(self, answers: Sequence[object]) -> object:
-        return list(answers)
+    def inserted(self, answers: Sequence[Inserted]) -> object:
+        """Of a request that is refused only what refuses it: nothing of the rest was done."""
+        return [answer for answer in answers if answer.conflict] or list(answers)
+
+    def limits(self, limits: Sequence[LimitRecord]) -> object:
+        """Who waits for which limit is a store's own affair, and so are limits nobody uses."""
+        used = {one.key: (one.name, one.value, one.used, one.holders) for one in limits if one.used}
+        return (used, {one.name: one.setting for one in limits if one.setting})
+
+    def kinds(self, kinds: Sequence[KindRecord]) -> object:
+        return list(kinds)
 
     def job(self, record: JobRecord) -> dict[str, object]:
         """A job: what its state gives a meaning to, and no more."""
         state = record.state
-        late = state in _DUE_LATER and record.scheduled_at <= self.now
+        late = state in DUE_LATER and record.scheduled_at <= self.now
         running, ended = state is JobState.RUNNING, state in ENDED
         return {
             **{name: getattr(record, name) for name in _ALWAYS},
@@ -126,13 +139,13 @@ def only(answer: object, other: object) -> object:
             return answer
 
 
-_DUE_LATER: Final = frozenset({JobState.SCHEDULED, JobState.RETRYING})
+DUE_LATER: Final = frozenset({JobState.SCHEDULED, JobState.RETRYING})
 
 _ALWAYS: Final = (
     *("id", "kind", "queue", "payload", "priority", "run", "failures", "interruptions"),
     *("max_attempts", "scheduled_at", "created_at", "attempted_at", "finalized_at"),
     *("expires_at", "timeout", "keep_result", "parked", "result", "result_error"),
-    *("tags", "meta"),
+    *("tags", "meta", "identity", "rules"),
 )
 
 _COMPARED: Final[Mapping[str, Callable[[View, Any], object]]] = {
@@ -147,6 +160,8 @@ _COMPARED: Final[Mapping[str, Callable[[View, Any], object]]] = {
     "find": View.page,
     "count": View.counted,
     "queues": View.queues,
+    "limits": View.limits,
+    "kinds": View.kinds,
     "processes": View.processes,
     **dict.fromkeys(("cancel", "retry", "delete", "move"), View.changed),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import msgspec
 import pytest
 
 from longshore.core.model import Patch, Progress
@@ -34,6 +35,7 @@ from longshore.testing.conformance.bench import (
     released,
     succeeded,
 )
+from longshore.testing.conformance.ruled import RULED, RULED_AGAIN
 
 
 class Stumbled(Exception):
@@ -184,27 +186,30 @@ def set_queue(bench: Bench) -> Operation[Any]:
 
 
 WRITES: Final[Mapping[str, Prepare]] = {
-    prepare.__name__: prepare
-    for prepare in (
-        insert,
-        register,
-        claim,
-        claim_parked,
-        finish,
-        exchange,
-        save,
-        beat,
-        elect,
-        promote,
-        rescue,
-        rescue_dead,
-        prune,
-        cancel,
-        retry,
-        delete,
-        move,
-        set_queue,
-    )
+    **{
+        prepare.__name__: prepare
+        for prepare in (
+            insert,
+            register,
+            claim,
+            claim_parked,
+            finish,
+            exchange,
+            save,
+            beat,
+            elect,
+            promote,
+            rescue,
+            rescue_dead,
+            prune,
+            cancel,
+            retry,
+            delete,
+            move,
+            set_queue,
+        )
+    },
+    **RULED,
 }
 
 
@@ -238,9 +243,9 @@ class FaultConformance:
     ) -> None:
         op, _ = start(bench, name, None)
         answer = comparable(bench, op)
-        done = view(bench)
+        done = view(bench, marks=False)
         again = comparable(bench, op)
-        assert view(bench) == done
+        assert view(bench, marks=False) == done
         if name in ANSWERED_AGAIN:
             assert again == answer
 
@@ -255,6 +260,7 @@ class FaultConformance:
 #: Operations whose repetition gives the same answer; the others say that nothing was left to do.
 ANSWERED_AGAIN: Final = frozenset(
     {"register", "claim", "claim_parked", "finish", "exchange", "save", "beat", "elect"}
+    | RULED_AGAIN
 )
 
 
@@ -265,18 +271,28 @@ def start(
     if stumble is not None:
         stumble.operation = ""
     bench.open(Retention(), on_statement=stumble)
+    bench.watching = False
     op = WRITES[name](bench)
+    bench.watching = True
     return op, view(bench)
 
 
-def view(bench: Bench) -> tuple[object, ...]:
-    """All that can be observed of a store."""
+def view(bench: Bench, *, marks: bool = True) -> tuple[object, ...]:
+    """All that can be observed of a store; without ``marks`` not who waits for which limit."""
     store = bench.store
+    jobs, limits = bench.look(restarts=True), bench.do(store.limits())
+    if not marks:
+        unmarked = msgspec.structs.replace
+        jobs = {job_id: unmarked(job, blocked_by=None) for job_id, job in jobs.items()}
+        limits = tuple(unmarked(one, blocked=0, opens_at=None) for one in limits)
+        limits = tuple(one for one in limits if one.used or one.setting)
     return (
-        dict(bench.look(restarts=True)),
+        dict(jobs),
         bench.do(store.queues()),
         sorted(bench.do(store.processes()), key=lambda process: process.id),
         sorted(map(repr, bench.do(store.count(Filter())))),
+        limits,
+        bench.do(store.kinds()),
     )
 
 

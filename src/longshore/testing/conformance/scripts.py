@@ -8,8 +8,9 @@ from random import Random
 
 import pytest
 
+from longshore.core.limits import TURN, Fair, Hold, Limit, Rules, Setting
 from longshore.core.model import Ending, JobRecord, JobState, Lease
-from longshore.core.store import Filter, Retention, SetQueue
+from longshore.core.store import Filter, Retention, SetKind, SetLimit, SetQueue
 from longshore.testing.conformance.bench import (
     LEASE,
     MINUTE,
@@ -23,6 +24,7 @@ from longshore.testing.conformance.bench import (
     snoozed,
     succeeded,
 )
+from longshore.testing.conformance.restraint import count_slots
 
 
 class ScriptConformance:
@@ -50,7 +52,8 @@ class Life:
         self.steps: tuple[Callable[[], None], ...] = (
             *(self.insert, self.claim, self.claim, self.finish, self.finish, self.pass_time),
             *(self.beat, self.rescue, self.cancel, self.retry, self.delete, self.move),
-            *(self.pause, self.promote, self.prune, self.exchange),
+            *(self.pause, self.promote, self.prune, self.exchange, self.insert_ruled),
+            *(self.insert_ruled, self.pause_kind, self.set_limit),
         )
 
     def step(self) -> None:
@@ -75,6 +78,21 @@ class Life:
         queue = self.random.choice(("a", "b", "c"))
         kind = self.random.choice(("app.x", "app.y"))
         bench.add(count, queue=queue, kind=kind, priority=self.random.randrange(3), **fields)
+
+    def insert_ruled(self) -> None:
+        bench, random = self.bench, self.random
+        limits = (Limit("account", "7", 1), Limit("account", "8", 2), Limit("mail", "", 3, MINUTE))
+        rules = Rules(
+            hold=random.choice((None, Hold(random.choice("kl"), ttl=MINUTE))),
+            limits=tuple(random.sample(limits, random.choice((0, 1, 1, 2)))),
+            fair=random.choice((None, Fair("=a"), Fair("=b", TURN // 2))),
+            at_most_once=random.random() < 0.2,
+        )
+        queue = random.choice(("a", "b"))
+        answers = bench.do(
+            bench.store.insert([bench.new(rules=rules, queue=queue) for _ in range(3)])
+        )
+        self.stored += sum(not answer.held for answer in answers)
 
     def claim(self) -> None:
         index = self.random.randrange(3)
@@ -144,6 +162,15 @@ class Life:
         paused = self.random.random() < 0.3
         self.bench.do(self.bench.store.set_queue(SetQueue("a", paused=paused)))
 
+    def pause_kind(self) -> None:
+        paused = self.random.random() < 0.3
+        self.bench.do(self.bench.store.set_kind(SetKind("app.x", paused=paused, pause_for=MINUTE)))
+
+    def set_limit(self) -> None:
+        setting = self.random.choice((None, Setting(0), Setting(4)))
+        name = self.random.choice(("account", "mail"))
+        self.bench.do(self.bench.store.set_limit(SetLimit(name, setting)))
+
     def promote(self) -> None:
         self.bench.do(self.bench.store.promote(self.random.choice((1, 100))))
 
@@ -168,7 +195,10 @@ def recount(bench: Bench, jobs: Mapping[str, JobRecord], stored: int) -> None:
     for process in bench.do(bench.store.processes()):
         running = [job for job in jobs.values() if job.state is JobState.RUNNING]
         assert process.running == sum(job.claimed_by == process.id for job in running)
+    count_slots(bench, jobs)
     for job in jobs.values():
+        waits = job.state is JobState.AVAILABLE and job.parked is None
+        assert waits or job.blocked_by is None, "only who waits in a line is blocked"
         numbers = [line.run for line in job.runs]
         assert numbers == sorted(set(numbers)), "a run has at most one line"
         assert job.failures + job.interruptions <= job.run

@@ -10,8 +10,15 @@ from longshore.testing.conformance.bench import Bench, OpenStore
 from longshore.testing.conformance.claiming import ClaimConformance, OrderConformance
 from longshore.testing.conformance.faults import FaultConformance
 from longshore.testing.conformance.finishing import EndingConformance, FenceConformance
+from longshore.testing.conformance.holding import HoldConformance, KeptKeyConformance
 from longshore.testing.conformance.inspecting import FindConformance, QueueConformance
+from longshore.testing.conformance.kinds import KindConformance, LimitRecordConformance
 from longshore.testing.conformance.leasing import BeatConformance, RescueConformance
+from longshore.testing.conformance.limiting import (
+    BlockedConformance,
+    LimitConformance,
+    SettingConformance,
+)
 from longshore.testing.conformance.living import LifeConformance
 from longshore.testing.conformance.maintaining import (
     ElectConformance,
@@ -19,10 +26,19 @@ from longshore.testing.conformance.maintaining import (
     PromoteConformance,
     PruneConformance,
 )
+from longshore.testing.conformance.once import (
+    IdentityConformance,
+    OnceConformance,
+    RulesConformance,
+)
 from longshore.testing.conformance.ordering import VerbConformance
 from longshore.testing.conformance.producing import ProducingConformance
+from longshore.testing.conformance.rating import RateConformance, RateSettingConformance
+from longshore.testing.conformance.replacing import ReplaceConformance
 from longshore.testing.conformance.scripts import ScriptConformance
+from longshore.testing.conformance.slots import SlotConformance
 from longshore.testing.conformance.trace import TraceConformance
+from longshore.testing.conformance.turning import TurnConformance
 
 
 class StoreConformance(
@@ -31,6 +47,21 @@ class StoreConformance(
     ScriptConformance,
     FaultConformance,
     LifeConformance,
+    TurnConformance,
+    RateSettingConformance,
+    RateConformance,
+    BlockedConformance,
+    LimitRecordConformance,
+    SettingConformance,
+    SlotConformance,
+    LimitConformance,
+    KindConformance,
+    OnceConformance,
+    IdentityConformance,
+    KeptKeyConformance,
+    ReplaceConformance,
+    HoldConformance,
+    RulesConformance,
     VerbConformance,
     QueueConformance,
     FindConformance,

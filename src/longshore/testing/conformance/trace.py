@@ -14,19 +14,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from random import Random
 from typing import Any, Final, TypeVar
 
 import msgspec
 import pytest
 
+from longshore.core.limits import Rules
 from longshore.core.model import (
     ENDED,
     Ending,
     Inserted,
     JobState,
     Lease,
-    NewJob,
     Patch,
     Progress,
 )
@@ -51,19 +50,23 @@ from longshore.stores.memory.store import MemoryStore
 from longshore.testing.conformance.bench import (
     LEASE,
     MINUTE,
-    PAYLOAD,
     SECOND,
     Bench,
-    cancelled,
     died,
-    failed,
-    interrupted,
     parked,
-    released,
-    snoozed,
     succeeded,
 )
-from longshore.testing.conformance.lockstep import Lockstep, Stage
+from longshore.testing.conformance.lockstep import Stage
+from longshore.testing.conformance.making import (
+    EVERY_KIND,
+    FAIR_QUEUES,
+    IDENTITIES,
+    LIMITS,
+    PLAIN,
+    PRIORITIES,
+    QUEUES,
+    Making,
+)
 
 T = TypeVar("T")
 
@@ -75,9 +78,6 @@ LEAST: Final = 20
 #: Odd microseconds: no step of time ends exactly where a retention does.
 RETENTION: Final = Retention(succeeded=20 * SECOND + 3, cancelled=30 * SECOND + 3, dead=None)
 
-QUEUES: Final = ("mail", "mail.bulk", "reports")
-PRIORITIES: Final = (-5, 0, 1, 700)
-KINDS: Final = ("app.x", "app.y", "app.new")
 LINES: Final = (
     (Line(("*",)),),
     (Line(("mail",)),),
@@ -85,11 +85,14 @@ LINES: Final = (
     (Line(("reports",)), Line(("mail",)), Line(("mail.bulk",))),
     (Line(("*",), excludes=("mail.bulk",)), Line(("mail.b*",))),
     (Line(("mail", "reports")), Line(("*",))),
+    (Line(("tenants",)),),
+    (Line(("tenants*", "mail.bulk")),),
 )
 OPERATIONS: Final = (
     *("insert", "register", "claim", "finish", "exchange", "save", "beat"),
     *("elect", "promote", "rescue", "prune", "get", "find", "count"),
     *("cancel", "retry", "delete", "move", "set_queue", "queues", "processes"),
+    *("set_kind", "kinds", "set_limit", "limits"),
 )
 
 
@@ -102,7 +105,7 @@ class TraceConformance:
         Script(seed, Stage(bench.store, bench.clock, bench.drive)).play()
 
 
-class Script(Lockstep):
+class Script(Making):
     """Plays one seed on a store and on the memory store; :attr:`trace` is what was answered.
 
     ``done`` counts operations, ``met`` what they met with: retries, promotions by a claim, jobs
@@ -113,8 +116,6 @@ class Script(Lockstep):
         clock = ManualClock()
         memory = MemoryStore(clock=clock, retention=RETENTION)
         super().__init__(seed, Stage(memory, clock, memory.run), stage)
-        self.random = Random(seed)  # noqa: S311 - repeatable, not secret
-        self.made: dict[str, NewJob] = {}
         self.leases: list[Lease] = []
         self.slots = ["", "", ""]
         self.born = 0
@@ -163,6 +164,10 @@ class Script(Lockstep):
             self.retry: LEAST,
             self.delete: LEAST,
             self.move: LEAST,
+            self.set_kind: 24,
+            self.kinds: LEAST,
+            self.set_limit: LEAST,
+            self.crowd: LEAST,
         }
 
     # --- producing and consuming ---
@@ -186,31 +191,25 @@ class Script(Lockstep):
                 old = msgspec.structs.replace(old, payload=b'{"v":1,"args":["other"]}')
             new.insert(0, msgspec.structs.replace(old, fresh=False))
         answers: Sequence[Inserted] = self.ask("insert", new)
-        self.met["duplicate"] += any(answer.duplicate for answer in answers)
+        self.met["duplicate"] += any(answer.duplicate and not answer.held for answer in answers)
+        self.met["held"] += any(answer.held for answer in answers)
         if any(answer.conflict for answer in answers):
-            self.met["conflict"] += 1
+            self.met["refused"] += any(answer.held and answer.conflict for answer in answers)
+            self.met["conflict"] += any(answer.conflict and not answer.held for answer in answers)
             return
+        self.met["replaced"] += any(answer.replaced for answer in answers)
         for job, answer in zip(new, answers, strict=True):
             if not answer.duplicate:
                 self.made[job.id] = job
 
-    def new(self, **fields: Any) -> NewJob:
-        random, number = self.random, len(self.made) + self.done["insert"] * 10 + 1
-        millisecond, chance = self.now // 1000, random.getrandbits(30)
-        given: dict[str, Any] = {
-            # Of one millisecond, and in no order within it.
-            "id": f"{millisecond >> 16:08x}-{millisecond & 0xFFFF:04x}-7000-8000-"
-            f"{chance << 16 | number & 0xFFFF:012x}",
-            "kind": random.choice(KINDS),
-            "queue": random.choice(QUEUES),
-            "payload": PAYLOAD,
-            "state": JobState.SCHEDULED if "scheduled_at" in fields else JobState.AVAILABLE,
-            "priority": random.choice(PRIORITIES),
-            "scheduled_at": self.now,
-            "created_at": self.now,
-            "keep_result": random.choice((0, 5 * SECOND, 40 * SECOND)),
-        }
-        return NewJob(**{**given, **fields})
+    def crowd(self) -> None:
+        """More of one limit than may run, and a claim of their queue."""
+        queue, limit = self.random.choice(QUEUES), self.random.choice(LIMITS)
+        new = [self.new(queue=queue, rules=Rules(limits=(limit,))) for _ in range(5)]
+        self.ask("insert", new)
+        self.made |= {job.id: job for job in new}
+        self.claim_with(self.request(4, lines=(Line((queue,)),)))
+        self.limits()
 
     def register(self) -> None:
         self.birth(self.random.randrange(3))
@@ -227,7 +226,7 @@ class Script(Lockstep):
             pid=self.born,
             lease=LEASE,
             queues=("*",),
-            kinds=KINDS,
+            kinds=EVERY_KIND,
             slots=3,
             embedded=False,
         )
@@ -245,7 +244,7 @@ class Script(Lockstep):
         if self.random.random() < 0.5:
             self.tell([parked(self.random.choice(self.leases), "d1")])
         digest = self.random.choice(("d1", "d2"))
-        self.claim_with(self.request(2, lines=(), kinds=KINDS, digest=digest))
+        self.claim_with(self.request(2, lines=(), kinds=EVERY_KIND, digest=digest))
 
     def request(
         self,
@@ -260,7 +259,8 @@ class Script(Lockstep):
         lines = self.random.choice(LINES) if lines is None else lines
         self.met["several lines"] += len(lines) > 1
         self.met["wildcards"] += any("*" in name for line in lines for name in line.queues)
-        return ClaimRequest(process, self.claims[process], wanted, lines, kinds, digest)
+        free = self.random.choice((9, 9, 1, 0))
+        return ClaimRequest(process, self.claims[process], wanted, lines, kinds, digest, free)
 
     def claim_with(self, request: ClaimRequest, *, again: bool = False) -> None:
         claim = self.ask("claim", request, again=again)
@@ -312,19 +312,6 @@ class Script(Lockstep):
             self.met["late ending"] += ending.lease not in held
             self.met["parked"] += ending.parked is not None and ending.lease in held
 
-    def ending(self, lease: Lease) -> Ending:
-        later = self.now + self.random.choice((1, 5, 30)) * SECOND
-        queue, priority = self.random.choice(QUEUES), self.random.choice(PRIORITIES)
-        return self.random.choice(
-            (
-                *(succeeded(lease, b'{"run":%d}' % lease.run), succeeded(lease)),
-                *(failed(lease, later, budgets=b'{"net":%d}' % lease.run), failed(lease, later)),
-                failed(lease, self.now, queue=queue, priority=priority),
-                *(snoozed(lease, later), released(lease), interrupted(lease), died(lease)),
-                *(cancelled(lease), parked(lease, self.random.choice(("d1", "d2")))),
-            )
-        )
-
     def save(self) -> None:
         self.some_running(1)
         patches = [Patch(lease, Progress(self.random.randrange(9) / 2)) for lease in self.some()]
@@ -352,10 +339,7 @@ class Script(Lockstep):
     def advance(self, duration: int) -> None:
         before = self.now
         self.pass_on_all(duration)
-        expired = any(
-            job.expires_at is not None and before < job.expires_at <= self.now
-            for job in self.made.values()
-        )
+        expired = any(before < at <= self.now for at in self.expiries)
         # When it is noted that a job has expired is the store's affair: settled at once here.
         if expired:
             self.settle()
@@ -412,14 +396,18 @@ class Script(Lockstep):
         where = Filter(
             ids=tuple(self.ids(5)) if random.random() < 0.2 else (),
             states=frozenset(random.sample(sorted(JobState), random.choice((0, 0, 1, 3)))),
-            queues=tuple(random.sample(QUEUES, random.choice((0, 1, 2)))),
-            kinds=tuple(random.sample(KINDS, random.choice((0, 0, 1)))),
+            queues=tuple(random.sample((*QUEUES, *FAIR_QUEUES), random.choice((0, 1, 2)))),
+            kinds=tuple(random.sample(EVERY_KIND, random.choice((0, 0, 1)))),
+            identities=tuple(random.sample(IDENTITIES, random.choice((0, 0, 1, 2)))),
         )
+        self.met["identity"] += bool(where.identities)
         self.pages(where, 7, oldest_first=random.random() < 0.5)
 
     def count(self) -> None:
         self.settle()
-        self.ask("count", Filter(queues=self.random.choice(((), QUEUES[:1]))))
+        identities = self.random.choice(((), (), IDENTITIES[:2]))
+        queues = self.random.choice(((), QUEUES[:1]))
+        self.ask("count", Filter(queues=queues, identities=identities))
 
     def queues(self) -> None:
         self.settle()
@@ -437,7 +425,10 @@ class Script(Lockstep):
     def retry(self) -> None:
         self.settle()
         ended = self.state_of_all()
-        changed: Changed = self.ask("retry", self.ids(3))
+        some = [one for one, state in ended.items() if state in ENDED and self.may_hold(one)]
+        ids = self.random.choice((self.ids(3), self.random.sample(some, min(len(some), 6))))
+        changed: Changed = self.ask("retry", ids)
+        self.met["not retried"] += len(changed.held)
         again = {job_id for job_id in changed.changed if ended[job_id] in ENDED}
         self.met["retried by a person"] += len(again)
         # How an ending is answered that arrives again after this, the seam does not say.
@@ -448,12 +439,15 @@ class Script(Lockstep):
         self.met["deleted"] += len(changed.changed)
 
     def move(self) -> None:
-        changed: Changed = self.ask("move", self.ids(3), self.random.choice(QUEUES))
+        some = self.ids(3)
+        queues = self.queues_for(some[0]) if some else QUEUES
+        ids = [job_id for job_id in some if self.queues_for(job_id) is queues]
+        changed: Changed = self.ask("move", ids, self.random.choice(queues))
         self.met["moved"] += len(changed.changed)
 
     def pause(self) -> None:
         paused, wait = self.random.random() < 0.5, self.random.choice((None, 10 * SECOND + 3))
-        queue = self.random.choice(QUEUES)
+        queue = self.random.choice((*QUEUES, *FAIR_QUEUES))
         self.met["paused"] += paused
         self.ask("set_queue", SetQueue(queue, paused=paused, reason="why", pause_for=wait))
 
@@ -478,7 +472,8 @@ class Script(Lockstep):
         if len(running) >= count and slots <= {*self.slots}:
             return
         self.insert()
-        new = [self.new(queue="mail", priority=PRIORITIES[0]) for _ in range(count)]
+        plain = {"kind": PLAIN, "rules": None, "priority": PRIORITIES[0]}
+        new = [self.new(queue="mail", **plain) for _ in range(count)]
         self.ask("insert", new)
         self.made |= {job.id: job for job in new}
         self.ask("set_queue", SetQueue("mail", paused=False))
@@ -490,6 +485,6 @@ class Script(Lockstep):
         """Compare every stored job and every figure."""
         self.settle()
         self.pages(Filter(), 100_000, oldest_first=True)
-        for name in ("queues", "processes"):
+        for name in ("queues", "processes", "kinds", "limits"):
             self.ask(name)
         self.ask("count", Filter())

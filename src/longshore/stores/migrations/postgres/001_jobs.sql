@@ -31,6 +31,12 @@ create table longshore_job (
     meta             text,
     progress         text,
     runs             text,
+    held_until       bigint,
+    unique_key       text collate "C",
+    identity         text collate "C",
+    fair_key         text collate "C",
+    blocked_by       text collate "C",
+    rules            text,
     payload          text not null
 ) with (
     fillfactor = 90,
@@ -44,7 +50,7 @@ create table longshore_job (
 -- What a claim reads, queue by queue in a claim's order. A claimed job has left it: of the indexes,
 -- a claim writes only to those of the id and of what runs.
 create index longshore_job_line on longshore_job (queue, priority, scheduled_at, id)
-    where state = 'available' and parked is null;
+    where state = 'available' and parked is null and blocked_by is null and fair_key is null;
 create index longshore_job_running on longshore_job (claimed_by, claim_id)
     where state = 'running';
 create index longshore_job_due on longshore_job (scheduled_at)
@@ -55,6 +61,22 @@ create index longshore_job_parked on longshore_job (kind)
     where parked is not null;
 create index longshore_job_expires on longshore_job (expires_at)
     where expires_at is not null and attempted_at is null;
+
+-- The rest is of jobs with rules: others have no entry there.
+create unique index longshore_job_unique on longshore_job (unique_key)
+    where unique_key is not null;
+create index longshore_job_identity on longshore_job (identity, id)
+    where identity is not null;
+-- What waits for a limit or a paused kind, in the order in which it is let into the line again.
+create index longshore_job_blocked on longshore_job (blocked_by, queue, priority, scheduled_at, id)
+    where blocked_by is not null;
+-- Whether a claim has limits to look at.
+create index longshore_job_limited on longshore_job (queue)
+    where state = 'available' and parked is null and blocked_by is null
+      and strpos(rules, '"limits":') > 0;
+-- What takes turns: the line of each value.
+create index longshore_job_fair on longshore_job (queue, priority, fair_key, scheduled_at, id)
+    where state = 'available' and parked is null and blocked_by is null and fair_key is not null;
 
 -- A job that has ended. Jobs that succeeded on the day of their id or the next and are kept for the
 -- usual time lie in that day's partition, to be dropped with it; all others have no day. From an id
@@ -86,6 +108,8 @@ create table longshore_ended (
     meta          text,
     progress      text,
     runs          text,
+    identity      text collate "C",
+    rules         text,
     result        text,
     payload       text not null
 ) partition by range (day);
@@ -93,6 +117,8 @@ create table longshore_ended (
 create index longshore_ended_id on longshore_ended (id);
 -- For both: which kinds there are in a queue is known from the counts.
 create index longshore_ended_kind on longshore_ended (kind, queue);
+create index longshore_ended_identity on longshore_ended (identity, id)
+    where identity is not null;
 
 -- Jobs without a day: a day is given only where it has a partition, so that nothing ever fails for
 -- want of one, and a partition can be added without a look at these.
@@ -124,6 +150,70 @@ create table longshore_queue (
     reason       text,
     paused_until bigint
 );
+
+-- A paused kind; one that is not here is claimed.
+create table longshore_kind (
+    kind         text collate "C" primary key,
+    reason       text,
+    paused_until bigint
+);
+
+-- What a person set for all keys of one limit; wins over what jobs say.
+create table longshore_limit (
+    name text collate "C" primary key,
+    per  bigint,
+    most bigint not null
+);
+
+-- A running job that counts for a limit: there as long as it runs, and written with it.
+create table longshore_slot (
+    job_id    uuid not null,
+    limit_key text collate "C" not null,
+    primary key (limit_key, job_id)
+) with (
+    autovacuum_vacuum_scale_factor = 0.02,
+    autovacuum_vacuum_threshold = 500,
+    autovacuum_vacuum_cost_delay = 0
+);
+
+create index longshore_slot_job on longshore_slot (job_id);
+
+-- Starts of a rate: those within a hundredth of its period are one row, at the time of the latest,
+-- with what its job said of the limit.
+create table longshore_start (
+    part      bigint not null,
+    at        bigint not null,
+    starts    bigint not null,
+    gone_at   bigint not null,
+    most      bigint not null,
+    per       bigint not null,
+    limit_key text collate "C" not null,
+    primary key (limit_key, part)
+) with (
+    fillfactor = 50,
+    autovacuum_vacuum_scale_factor = 0.02,
+    autovacuum_vacuum_threshold = 500,
+    autovacuum_vacuum_cost_delay = 0
+);
+
+create index longshore_start_gone on longshore_start (gone_at);
+
+-- When jobs that wait for a full rate, or for a paused kind, can go on: one row for all of a key.
+create table longshore_opening (
+    opens_at  bigint not null,
+    limit_key text collate "C" primary key
+) with (fillfactor = 50, autovacuum_vacuum_threshold = 200);
+
+create index longshore_opening_next on longshore_opening (opens_at);
+
+-- Where the last turn of each value ended, in one queue and priority; `*` is their clock.
+create table longshore_turn (
+    ends_at  bigint not null,
+    priority smallint not null,
+    queue    text collate "C" not null,
+    fair_key text collate "C" not null,
+    primary key (queue, priority, fair_key)
+) with (fillfactor = 50, autovacuum_vacuum_threshold = 200);
 
 -- A process and its lease, by the clock of this server.
 create table longshore_process (

@@ -23,7 +23,13 @@ create table longshore_job (
     kind             text not null,
     parked           text,
     parked_by        text,
+    blocked_by       text,
+    unique_key       text,
+    held_until       integer,
+    identity         text,
+    fair_key         text,
     reason           text,
+    rules            blob,
     tags             text,
     budgets          blob,
     meta             blob,
@@ -33,10 +39,17 @@ create table longshore_job (
 ) strict, without rowid;
 
 -- What a claim reads, queue by queue in a claim's order. One index serves all claims: a second one
--- over all queues would cost every insert a page.
+-- over all queues would cost every insert a page. A job that is ready is in one of the first three,
+-- in the second if its values take turns, in the third if a limit or a paused kind holds it back.
 -- Kind and queue behind the order let jobs be counted by them without a look at the rows.
 create index longshore_job_line on longshore_job (queue, priority, scheduled_at, id, kind)
-    where state = 'available' and parked is null;
+    where state = 'available' and parked is null and blocked_by is null and fair_key is null;
+create index longshore_job_fair
+    on longshore_job (queue, priority, fair_key, scheduled_at, id, kind)
+    where state = 'available' and parked is null and blocked_by is null and fair_key is not null;
+create index longshore_job_blocked
+    on longshore_job (blocked_by, queue, priority, scheduled_at, id, kind)
+    where blocked_by is not null;
 create index longshore_job_due on longshore_job (scheduled_at, queue, kind, state)
     where state in ('scheduled', 'retrying');
 create index longshore_job_waiting on longshore_job (queue, kind)
@@ -47,6 +60,10 @@ create index longshore_job_parked on longshore_job (kind)
     where parked is not null;
 create index longshore_job_expires on longshore_job (expires_at)
     where expires_at is not null and attempted_at is null;
+-- At most one job that waits or runs holds a key.
+create unique index longshore_job_unique on longshore_job (unique_key)
+    where unique_key is not null;
+create index longshore_job_identity on longshore_job (identity, id) where identity is not null;
 
 -- A job that has ended. With a rowid: rows are added at the end and pruned from the beginning.
 create table longshore_ended (
@@ -69,8 +86,10 @@ create table longshore_ended (
     expires_at    integer,
     timeout       integer,
     keep_result   integer,
+    identity      text,
     reason        text,
     result_error  text,
+    rules         blob,
     tags          text,
     result        blob,
     meta          blob,
@@ -83,6 +102,7 @@ create index longshore_ended_kept on longshore_ended (kept_until) where kept_unt
 create index longshore_ended_state on longshore_ended (state) where state <> 'succeeded';
 create index longshore_ended_queue on longshore_ended (queue);
 create index longshore_ended_kind on longshore_ended (kind);
+create index longshore_ended_identity on longshore_ended (identity, id) where identity is not null;
 
 -- How many jobs have ended and are kept; those that wait or run are counted by their indexes.
 create table longshore_count (
@@ -98,6 +118,59 @@ create table longshore_queue (
     name         text primary key,
     reason       text,
     paused_until integer
+) strict, without rowid;
+
+-- A paused kind; a kind that is not here is served.
+create table longshore_kind (
+    kind         text primary key,
+    reason       text,
+    paused_until integer
+) strict, without rowid;
+
+-- A running job under a key of a limit on how many may run: written and removed with its run.
+create table longshore_slot (
+    limit_key text not null,
+    job_id    text not null,
+    primary key (limit_key, job_id)
+) strict, without rowid;
+
+-- Starts under a key of a rate: those of one part of its period, when the latest of them was, and
+-- what its job said of the rate.
+create table longshore_start (
+    limit_key text not null,
+    part      integer not null,
+    at        integer not null,
+    starts    integer not null,
+    gone_at   integer not null,
+    most      integer not null,
+    per       integer not null,
+    primary key (limit_key, part)
+) strict, without rowid;
+
+create index longshore_start_gone on longshore_start (gone_at);
+
+-- When jobs that a key has blocked may go on: a full rate has room again, a paused kind resumes.
+create table longshore_opening (
+    limit_key text primary key,
+    opens_at  integer not null
+) strict, without rowid;
+
+create index longshore_opening_next on longshore_opening (opens_at);
+
+-- What people have set for a limit; it wins over what its jobs say.
+create table longshore_limit (
+    name text primary key,
+    most integer not null,
+    per  integer
+) strict, without rowid;
+
+-- The virtual time of a queue and priority ('*'), and where the last turn of each value ended.
+create table longshore_turn (
+    queue    text not null,
+    priority integer not null,
+    fair_key text not null,
+    ends_at  integer not null,
+    primary key (queue, priority, fair_key)
 ) strict, without rowid;
 
 -- A process and its lease, which counts in the time since this boot of the machine.

@@ -1,4 +1,7 @@
 -- Make timed jobs available now.
-update longshore_job 
-set state = 'available', scheduled_at = %(now)s, line = queue, place = priority
+update longshore_job
+set state = 'available', scheduled_at = %(now)s, place = priority,
+    line = if(fair_key is null, queue, convert(concat(
+        '+', left(sha2(queue, 256), 32), left(sha2(fair_key, 256), 31)
+    ) using ascii))
 where id in %(ids)s;

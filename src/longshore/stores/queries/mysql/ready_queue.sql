@@ -3,7 +3,7 @@
 select id, kind, queue, payload, concat('[', concat_ws(
     ',', run + 1, priority, failures, interruptions, max_attempts, scheduled_at, created_at, %s,
     coalesce(timeout, 'null'), coalesce(keep_result, 'null')
-), ']'), budgets, tags, meta
+), ']'), budgets, tags, meta, rules
 from longshore_job
 where line = %s
   and (place > %s or (place = %s and (scheduled_at > %s or (scheduled_at = %s and id >= %s))))

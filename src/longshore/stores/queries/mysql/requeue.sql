@@ -22,6 +22,9 @@ set j.claimed_by = substr(j.line, 2), j.state = v.state,
     j.line = case
         when v.state in ('scheduled', 'retrying') then '#due'
         when v.parked is not null then '#parked'
-        else coalesce(v.queue, j.queue)
+        when j.fair_key is null then coalesce(v.queue, j.queue)
+        else convert(concat(
+            '+', left(sha2(coalesce(v.queue, j.queue), 256), 32), left(sha2(j.fair_key, 256), 31)
+        ) using ascii)
     end,
     j.place = if(v.state = 'available', coalesce(v.priority, j.priority), 0);

@@ -1,7 +1,7 @@
 -- Running jobs of a process.
 -- Held in the order of their ids, as everybody holds jobs, and looked at again when they are.
 select j.id, j.run, substr(j.line, 2), j.claimed_at, j.queue, j.kind, j.cancel_requested, j.keep_result,
-       j.reason, j.runs
+       j.reason, j.runs, j.rules
 from (
     select id from longshore_job
     where line = concat('~', %(process_id)s)

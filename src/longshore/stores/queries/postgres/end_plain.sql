@@ -20,6 +20,11 @@ with t as materialized (
     delete from longshore_job as j
     using ending as e
     where j.id = e.id and j.run = e.run and j.claimed_by = e.process_id and j.state = e.state
+      -- One that counts for a limit has a slot to give back, which takes more than this.
+      and (
+          j.rules is null
+          or (select s.job_id from longshore_slot as s where s.job_id = j.id limit 1) is null
+      )
     returning j.*, e.result,
         case when %(kept)s::bigint is null or j.keep_result is null then null
             else greatest(%(kept)s::bigint, j.keep_result) end as kept_for
@@ -27,7 +32,8 @@ with t as materialized (
     insert into longshore_ended (
         id, day, state, queue, kind, kept_until, finalized_at, run, claimed_by, claimed_at,
         attempted_at, failures, interruptions, max_attempts, priority, scheduled_at, created_at,
-        expires_at, timeout, keep_result, tags, result, meta, progress, runs, payload
+        expires_at, timeout, keep_result, tags, result, meta, progress, runs, identity, rules,
+        payload
     )
     select
         g.id,
@@ -37,7 +43,7 @@ with t as materialized (
         'succeeded', g.queue, g.kind, t.now + g.kept_for, t.now, g.run, g.claimed_by, g.claimed_at,
         g.attempted_at, g.failures, g.interruptions, g.max_attempts, g.priority, g.scheduled_at,
         g.created_at, g.expires_at, g.timeout, g.keep_result, g.tags, g.result, g.meta, g.progress,
-        g.runs, g.payload
+        g.runs, g.identity, g.rules, g.payload
     from gone as g, t, days as d
     where g.kept_for is distinct from 0
     returning day, queue, kind

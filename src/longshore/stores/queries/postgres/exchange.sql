@@ -22,13 +22,15 @@ with recursive t as materialized (
 ), found (name) as (
     (
         select queue from longshore_job
-        where state = 'available' and parked is null and %(any)s
+        where state = 'available' and parked is null and blocked_by is null and fair_key is null
+          and %(any)s
         order by queue limit 1
     )
     union all
     select (
         select queue from longshore_job
-        where state = 'available' and parked is null and queue > found.name
+        where state = 'available' and parked is null and blocked_by is null and fair_key is null
+          and queue > found.name
         order by queue limit 1
     )
     from found where found.name is not null
@@ -40,7 +42,8 @@ with recursive t as materialized (
     select n.name from unnest(%(names)s::text[]) as n (name)
     where not %(any)s and exists (
         select from longshore_job
-        where state = 'available' and parked is null and queue = n.name
+        where state = 'available' and parked is null and blocked_by is null and fair_key is null
+          and queue = n.name
     )
 ), served as materialized (
     select name from there
@@ -66,15 +69,38 @@ with recursive t as materialized (
         and not exists (
             select from longshore_job
             where state = 'running' and claimed_by = %(process_id)s and claim_id = %(claim_id)s
-        ) as open
+        )
+        and not exists (
+            select from longshore_kind where paused_until is null or paused_until > t.now
+        )
+        and (
+            select queue from longshore_job
+            where state = 'available' and parked is null and blocked_by is null
+              and strpos(rules, '"limits":') > 0 and queue >= s.name
+            order by queue limit 1
+        ) is distinct from s.name
+        -- Of queues that are not served only those that stand between two that are.
+        and (
+            select queue from longshore_job
+            where state = 'available' and parked is null and blocked_by is null
+              and fair_key is not null and queue >= %(low)s and queue <= %(high)s
+            order by queue limit 1
+        ) is null as open
     from t,
         (select min(name) as name, count(*) as queues from served) as s,
         (
-            select (
+            select least((
                 select scheduled_at from longshore_job
                 where state in ('scheduled', 'retrying')
                 order by scheduled_at limit 1
-            ) as due_at
+            ), (
+                select o.opens_at from longshore_opening as o
+                where (
+                    select j.blocked_by from longshore_job as j
+                    where j.blocked_by = o.limit_key limit 1
+                ) is not null
+                order by o.opens_at limit 1
+            )) as due_at
         ) as d
 ), ending as materialized (
     -- By itself, so that jobs are looked up by their ids and by nothing else.
@@ -85,6 +111,11 @@ with recursive t as materialized (
     delete from longshore_job as j
     using ending as e
     where j.id = e.id and j.run = e.run and j.claimed_by = e.process_id and j.state = e.state
+      -- One that counts for a limit has a slot to give back, which takes more than this.
+      and (
+          j.rules is null
+          or (select s.job_id from longshore_slot as s where s.job_id = j.id limit 1) is null
+      )
       and (select open from gate)
     returning j.*, e.result,
         case when %(kept)s::bigint is null or j.keep_result is null then null
@@ -93,7 +124,8 @@ with recursive t as materialized (
     insert into longshore_ended (
         id, day, state, queue, kind, kept_until, finalized_at, run, claimed_by, claimed_at,
         attempted_at, failures, interruptions, max_attempts, priority, scheduled_at, created_at,
-        expires_at, timeout, keep_result, tags, result, meta, progress, runs, payload
+        expires_at, timeout, keep_result, tags, result, meta, progress, runs, identity, rules,
+        payload
     )
     select
         g.id,
@@ -103,7 +135,7 @@ with recursive t as materialized (
         'succeeded', g.queue, g.kind, t.now + g.kept_for, t.now, g.run, g.claimed_by, g.claimed_at,
         g.attempted_at, g.failures, g.interruptions, g.max_attempts, g.priority, g.scheduled_at,
         g.created_at, g.expires_at, g.timeout, g.keep_result, g.tags, g.result, g.meta, g.progress,
-        g.runs, g.payload
+        g.runs, g.identity, g.rules, g.payload
     from gone as g, t, days as d
     where g.kept_for is distinct from 0
     returning day, queue, kind
@@ -112,18 +144,23 @@ with recursive t as materialized (
     select count(*), day, queue, kind, 'succeeded' from kept group by day, queue, kind
 ), picked as materialized (
     select ctid as place from longshore_job
-    where state = 'available' and parked is null and queue = (select name from gate where open)
+    where state = 'available' and parked is null and blocked_by is null and fair_key is null
+      and queue = (select name from gate where open)
+      and (rules is null or strpos(rules, '"limits":') = 0)
     order by priority, scheduled_at, id
     limit %(wanted)s
     for update skip locked
 ), taken as (
     update longshore_job as j
     set state = 'running', run = j.run + 1, claimed_by = %(process_id)s,
-        claim_id = %(claim_id)s, claimed_at = t.now, attempted_at = coalesce(j.attempted_at, t.now)
+        claim_id = %(claim_id)s, claimed_at = t.now,
+        attempted_at = coalesce(j.attempted_at, t.now),
+        unique_key = case when j.rules is null or strpos(j.rules, '"until_started":') = 0
+            then j.unique_key end
     from t where j.ctid = any(array(select place from picked))
     returning j.id::text, j.run, j.kind, j.queue, j.payload, j.priority, j.failures, j.interruptions,
         j.max_attempts, j.scheduled_at, j.created_at, j.claimed_at, j.timeout, j.keep_result,
-        j.budgets, j.tags, j.meta
+        j.budgets, j.tags, j.meta, j.rules
 ), held as (
     select
         case when gate.open and gone.jobs < %(count)s

@@ -1,2 +1,2 @@
--- Put jobs into another queue.
-update longshore_job set queue = %(queue)s where id = any(%(ids)s::uuid[]);
+-- Put jobs into another queue, where they stand in the line.
+update longshore_job set queue = %(queue)s, blocked_by = null where id = any(%(ids)s::uuid[]);

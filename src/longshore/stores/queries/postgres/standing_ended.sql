@@ -1,5 +1,5 @@
 -- What a person's order has to know of ended jobs.
-select j.id::text, j.state, j.queue, j.kind
+select j.id::text, j.state, j.queue, j.kind, j.rules, j.attempted_at
 from unnest(%(ids)s::uuid[]) as e (id) join longshore_ended as j
     on j.id = e.id
     and (

@@ -65,6 +65,8 @@ local function apply(job, ending)
     why = has(job, 'w') and call('HGET', P .. 'reason', job.id) or why
     why = why or (to ~= 'cancelled' and 'cancelled' or nil)
     to = 'cancelled'
+  elseif ending[7] and has(job, 'm') and not ENDED[to] then
+    to, why = 'dead', 'interrupted'
   end
   if not ENDED[to] then
     requeue(job, ending)

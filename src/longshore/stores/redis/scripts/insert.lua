@@ -1,10 +1,14 @@
 -- uses: waking
--- Store jobs, all or none. ARGV: numbers of jobs, lines, timed, expiring and counts; then pairs
--- for ZADD ids, HSET job, HSET payload; for each line its queue, its length, pairs of priority and
--- member; pairs of time and id; pairs of field and number. Made so that nothing but ranges of ARGV
--- is handed on. Answers 1, or what is there under these ids when one is: then nothing was written.
-local jobs, lines, timed, expiring, counts =
-  tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+-- Store jobs, all or none. ARGV: numbers of jobs, of plain ones, lines, timed, expiring, counts and
+-- identities, and where the others stand (0: there are none); then pairs for ZADD ids of all; of the
+-- plain ones pairs for HSET job and HSET payload; for each line its queue, its length, pairs of
+-- priority and member; pairs of time and id; pairs of field and number; pairs of id and identity; at
+-- last the other jobs packed and their payloads. Made so that nothing but ranges of ARGV is handed
+-- on. Answers 1; {1, met} where there are others, and {0, met} when one of them is refused; or what
+-- is there under these ids when one is. But for the first two nothing was written.
+local jobs, plain, lines, timed, expiring, counts, names, others = tonumber(ARGV[4]),
+  tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]),
+  tonumber(ARGV[10]), tonumber(ARGV[11])
 
 local function pass(command, key, at, pairs_, option)
   local answer = 0
@@ -21,7 +25,7 @@ end
 
 -- A line that becomes known is the moment to look whether this is still the same store: a store
 -- that was flushed has none.
-local at = 9 + 6 * jobs
+local at = 12 + 2 * jobs + 4 * plain
 for _ = 1, lines do
   local queue, length = ARGV[at], tonumber(ARGV[at + 1])
   if call('SADD', P .. 'ready', queue) == 1 and call('HGET', P .. 'schema', 'epoch') ~= ARGV[2] then
@@ -30,26 +34,36 @@ for _ = 1, lines do
   end
   at = at + 2 + 2 * length
 end
-if timed > 0 and call('HGET', P .. 'schema', 'epoch') ~= ARGV[2] then
+if timed + others > 0 and call('HGET', P .. 'schema', 'epoch') ~= ARGV[2] then
   return { err = 'EMPTIED the keys of this store are gone' }
 end
 
 -- An id that is there is left alone by NX, and noticed by the number of those added.
-if pass('ZADD', 'ids', 9, jobs, 'NX') < jobs then
+local answer, added = 1, pass('ZADD', 'ids', 12, jobs, 'NX')
+if added < jobs or others > 0 then
   -- uses: basics
-  local ids, fresh = {}, {}
-  for index = 1, jobs do ids[index] = ARGV[8 + 2 * index] end
-  local work, payloads = values(P .. 'job', ids), values(P .. 'payload', ids)
-  for index, id in ipairs(ids) do
-    if not work[index] then fresh[#fresh + 1] = id end
+  local ids = {}
+  for index = 1, jobs do ids[index] = ARGV[11 + 2 * index] end
+  if added < jobs then
+    local fresh, work, payloads = {}, values(P .. 'job', ids), values(P .. 'payload', ids)
+    for index, id in ipairs(ids) do
+      if not work[index] then fresh[#fresh + 1] = id end
+    end
+    each('ZREM', P .. 'ids', fresh)
+    return { work, payloads }
   end
-  each('ZREM', P .. 'ids', fresh)
-  return { work, payloads }
+  -- uses: holding
+  local stored, met = hold_all(cmsgpack.unpack(ARGV[others]), others + 1)
+  if not stored then
+    each('ZREM', P .. 'ids', ids)
+    return { 0, met }
+  end
+  answer = { 1, met }
 end
 
-pass('HSET', 'job', 9 + 2 * jobs, jobs)
-pass('HSET', 'payload', 9 + 4 * jobs, jobs)
-at = 9 + 6 * jobs
+pass('HSET', 'job', 12 + 2 * jobs, plain)
+pass('HSET', 'payload', 12 + 2 * jobs + 2 * plain, plain)
+at = 12 + 2 * jobs + 4 * plain
 for _ = 1, lines do
   local length = tonumber(ARGV[at + 1])
   pass('ZADD', 'line:' .. ARGV[at], at + 2, length)
@@ -62,5 +76,10 @@ at = at + 2 * expiring
 for field = at, at + 2 * counts - 1, 2 do
   call('HINCRBY', P .. 'count', ARGV[field], ARGV[field + 1])
 end
+at = at + 2 * counts
+pass('HSET', 'identity', at, names)
+for name = at, at + 2 * names - 1, 2 do
+  call('ZADD', P .. 'identities', 0, ARGV[name + 1] .. ' ' .. ARGV[name])
+end
 wake(true)
-return 1
+return answer

@@ -1,4 +1,4 @@
--- uses: more, waking, counting, texts, keeping
+-- uses: more, waking, counting, texts, keeping, restraint, plain
 -- A job between its lines: read, changed, put where it will be found, counted.
 --
 -- The hash `job` holds for each id one line of words, parted by spaces, written with the job:
@@ -9,7 +9,9 @@
 -- stands for none. Once something has changed, the hash `state` holds the words of the first two
 -- lines as they are now; there `=` stands for what the line in `job` has, so that the jobs of
 -- one claim can have one and the same text. Flags: b has budgets, c asked to end, p parked, w has a
--- reason; each text is in a hash of its own.
+-- reason; each text is in a hash of its own. And what its rules say, so that these need not be read
+-- to know that there is nothing to do: f takes turns, h holds a unique key until it has ended, s
+-- until it has started, l has limits, m runs at most once.
 
 local NAMES = {
   'state', 'run', 'process', 'claim_id', 'claimed_at', 'attempted_at', 'finalized_at', 'flags',
@@ -19,6 +21,7 @@ local NAMES = {
 
 local puts, dels, adds, rems, members, deltas = {}, {}, {}, {}, {}, {}
 local stirred, ended = false, false -- somebody may want to know
+local erased, unheld, stopped, admits, turnless = {}, {}, {}, {}, {}
 
 local function listed(lists, key)
   local list = lists[key]
@@ -70,6 +73,15 @@ local function flush()
   end
   counted(deltas)
   puts, dels, adds, rems, members, deltas = {}, {}, {}, {}, {}, {}
+  -- Whom others let in stands where it waits by now, and its rules are there until the end.
+  if #unheld > 0 then restraint().let_go(unheld) end
+  if #stopped > 0 and restraint().give_slots(stopped) > 0 then stirred = true end
+  if next(admits) and restraint().admit_all(admits) > 0 then stirred = true end
+  for queue in pairs(turnless) do
+    if call('EXISTS', P .. 'fair:' .. queue) == 0 then call('SREM', P .. 'fair', queue) end
+  end
+  erase(erased)
+  erased, unheld, stopped, admits, turnless = {}, {}, {}, {}, {}
   if stirred or ended then wake(stirred) end
   stirred, ended = false, false
 end
@@ -104,9 +116,13 @@ end
 
 -- The jobs of these ids, in their order, without those that are not there.
 local function read_all(ids)
-  local jobs, states = {}, values(P .. 'state', ids)
+  local jobs, states, blocked = {}, values(P .. 'state', ids), values(P .. 'blocked_by', ids)
   for index, line in ipairs(values(P .. 'job', ids)) do
-    if line then jobs[#jobs + 1] = read(ids[index], line, states[index]) end
+    if line then
+      local job = read(ids[index], line, states[index])
+      job.blocked = blocked[index]
+      jobs[#jobs + 1] = job
+    end
   end
   return jobs
 end
@@ -136,9 +152,34 @@ local function group(job)
 end
 
 -- Where an available job stands in its line: the score is its priority, the member its due time
--- and id, so that members of one score are in order as they are.
+-- and id, so that members of one score are in order as they are. What a claim has to look at more
+-- closely has a mark behind: f takes turns, l has limits.
 local function place_in_line(job)
-  return sub('000000000000000' .. job.scheduled_at, -16) .. job.id
+  local place = sub('000000000000000' .. job.scheduled_at, -16) .. job.id
+  if not find(job.flags, '[fl]') then
+    return place
+  end
+  return place .. ' ' .. (has(job, 'f') and 'f' or '') .. (has(job, 'l') and 'l' or '')
+end
+
+local function rules_of(job)
+  local text = job.rules
+  if text == nil then text = call('HGET', P .. 'rules', job.id) end
+  return text and restraint().rules_of(text) or { limits = {} }
+end
+
+-- Where it stands among those that take turns, and among those that are blocked.
+local function place_in_turn(job)
+  return restraint().rank(job.priority) .. ' ' .. rules_of(job).value .. ' ' .. place_in_line(job)
+end
+
+local function blocked_place(job)
+  local to, rule = restraint(), nil
+  for _, limit in ipairs(rules_of(job).limits) do
+    if limit.raw == job.blocked then rule = rule or limit end
+  end
+  return to.bare(job.blocked) .. ' ' .. job.queue .. ' ' .. to.rule_word(rule) .. ' '
+    .. to.rank(job.priority) .. ' ' .. place_in_line(job)
 end
 
 local function parked_line(job)
@@ -152,7 +193,12 @@ local function place(job)
       add('parked:' .. line, job.priority, place_in_line(job))
       listed(members, 'parked')[line] = true
     else
-      add('line:' .. job.queue, job.priority, place_in_line(job))
+      if has(job, 'f') then
+        add('fair:' .. job.queue, 0, place_in_turn(job))
+        listed(members, 'fair')[job.queue] = true
+      else
+        add('line:' .. job.queue, job.priority, place_in_line(job))
+      end
       listed(members, 'ready')[job.queue] = true
     end
     stirred = true
@@ -162,13 +208,34 @@ local function place(job)
   end
 end
 
+-- A job with limits that leaves its line without having run makes room for the next.
+local function admit_others(job)
+  for _, limit in ipairs(rules_of(job).limits) do
+    admits[limit.key] = (admits[limit.key] or 0) + 1
+  end
+end
+
 local function withdraw(job)
-  if job.state == 'available' then
-    rem(has(job, 'p') and 'parked:' .. parked_line(job) or 'line:' .. job.queue, place_in_line(job))
+  if job.blocked then
+    rem('blocked', blocked_place(job))
+    del('blocked_by', job.id)
+    admits[restraint().bare(job.blocked)] = admits[restraint().bare(job.blocked)] or 0
+    job.blocked = nil
+  elseif job.state == 'available' then
+    if has(job, 'p') then
+      rem('parked:' .. parked_line(job), place_in_line(job))
+    elseif has(job, 'f') then
+      rem('fair:' .. job.queue, place_in_turn(job))
+      turnless[job.queue] = true
+    else
+      rem('line:' .. job.queue, place_in_line(job))
+    end
+    if has(job, 'l') and not has(job, 'p') then admit_others(job) end
   elseif job.state == 'scheduled' or job.state == 'retrying' then
     rem('timed', job.id)
   elseif job.state == 'running' then
     rem('running:' .. job.process, job.id)
+    if has(job, 'l') then stopped[#stopped + 1] = job.id end
   elseif job.state ~= 'waiting' then
     rem('kept', job.id)
     if job.state ~= 'succeeded' then rem('ended:' .. job.state, job.id) end
@@ -184,9 +251,9 @@ end
 -- A job that has been withdrawn leaves the store.
 local function forget(job)
   count(group(job), job.state, -1)
-  for _, hash in ipairs(TEXTS) do del(hash, job.id) end
+  erased[#erased + 1] = job.id
   if has(job, 'c') then del('cancels', job.id) end
-  rem('ids', job.id)
+  if find(job.flags, '[hs]') then unheld[#unheld + 1] = job.id end
 end
 
 -- A job that has been withdrawn has ended; `why` may be nil. False when nothing of it is kept.
@@ -199,6 +266,7 @@ local function finalize(job, state, why)
   tell(job, 'p', 'parked_for', nil)
   job.parked_by = '-'
   ended = true
+  if find(job.flags, '[hs]') then unheld[#unheld + 1] = job.id end
   local till = kept_until(state, job.keep_result)
   if not till then
     forget(job)
@@ -230,12 +298,6 @@ local function log(job, entry)
   put('runs', job.id, entry)
 end
 
-local function plain_text(word)
-  return (string.gsub(word, '%%(%x?%x?)', function(code)
-    return code == '' and '' or string.char(tonumber(code, 16))
-  end))
-end
-
 -- A running job goes on elsewhere: nobody may report on this run any more. One that a person wants
 -- to end has ended by it.
 local function give_back(job, why)
@@ -247,6 +309,8 @@ local function give_back(job, why)
   if has(job, 'c') then
     local reason = has(job, 'w') and call('HGET', P .. 'reason', job.id)
     finalize(job, 'cancelled', reason or 'cancelled')
+  elseif why == 'interrupted' and has(job, 'm') then
+    finalize(job, 'dead', 'interrupted')
   else
     step(job, 'available')
     place(job)

@@ -1,4 +1,8 @@
--- uses: freeing, jobs
+-- uses: freeing, jobs, gates
 -- Make due jobs available; cancel those that have expired. ARGV: limit.
-local _, expired = expire(tonumber(ARGV[4]))
-return expired + promote(tonumber(ARGV[4]))
+local limit = tonumber(ARGV[4])
+local _, expired = expire(limit)
+local promoted = promote(limit)
+open_gates()
+heal(limit)
+return expired + promoted

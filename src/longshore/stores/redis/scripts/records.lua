@@ -2,6 +2,7 @@
 -- Jobs as people read them.
 local COLUMNS = {
   'job', 'state', 'payload', 'result', 'error', 'reason', 'parked_for', 'progress', 'runs',
+  'identity', 'rules', 'blocked_by',
 }
 
 -- A list for each column, in the order of the ids.

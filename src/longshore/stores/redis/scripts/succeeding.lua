@@ -1,6 +1,7 @@
--- uses: basics, keeping, counting, texts, waking
+-- uses: basics, keeping, counting, texts, waking, restraint
 -- The many that just succeeded and of which there is nothing to tell but a result: the way of most
--- jobs, so that there is no table for a job here and next to no pattern.
+-- jobs, so that there is no table for a job here and next to no pattern. What restrained it is given
+-- back by the list.
 
 -- What to write for these, without writing it. `groups` are {process, run, jobs}, and their ids
 -- are ARGV[at] on. `others` are those of which there is more to say, {id, process, run, to}, and
@@ -8,6 +9,7 @@
 local function succeeding(groups, at, jobs)
   local plan = {
     jobs = jobs, sets = {}, kept = {}, done = {}, gone = {}, deltas = {}, others = {}, lost = {},
+    holding = {}, limited = {},
   }
   local sets, kept, deltas, index = plan.sets, plan.kept, plan.deltas, 0
   local states = values(P .. 'state', ARGV, at, at + jobs - 1)
@@ -18,15 +20,17 @@ local function succeeding(groups, at, jobs)
     local done, gone = plan.done[process] or {}, plan.gone[process] or {}
     plan.done[process], plan.gone[process] = done, gone
     -- Most jobs of one claim have one text: what becomes of the last one that was looked at.
-    local last, text, till, running, succeeded
+    local last, text, till, running, succeeded, holds, limited
     for number = index, index + group[3] - 1 do
       local id, state = ARGV[at + number], states[number + 1]
       if state ~= last and state and sub(state, 1, length) == lease then
         -- Behind claim_id, claimed_at and attempted_at: not finalized, and then the flags.
         local stop = find(state, ' - ', length, true)
         local from = stop + 3
-        if sub(state, from, from + 1) == '- ' then
-          local _, _, sort, keep_result = find(state, '^(%S+ %S+) (%S+)', from + 2)
+        local _, _, flags, sort, keep_result = find(state, '^([fhlms-]+) (%S+ %S+) (%S+)', from)
+        if flags then
+          limited = find(flags, 'l', 1, true)
+          holds = limited or find(flags, '[hs]')
           last, till = state, kept_until('succeeded', keep_result)
           text = 'succeeded ' .. sub(state, 9, stop) .. NOW .. ' ' .. sub(state, from)
           running, succeeded = sort .. ' running', sort .. ' succeeded'
@@ -34,6 +38,10 @@ local function succeeding(groups, at, jobs)
       end
       if state and state == last then
         done[#done + 1] = id
+        if holds then
+          plan.holding[#plan.holding + 1] = id
+          if limited then plan.limited[#plan.limited + 1] = id end
+        end
         deltas[running] = (deltas[running] or 0) - 1
         if till then
           local size = #sets
@@ -69,6 +77,11 @@ local function succeeded(plan, first, results)
   -- First what frees: a server whose memory is full refuses no write after one that frees.
   for process, ids in pairs(plan.done) do each('SREM', P .. 'running:' .. process, ids) end
   each('ZADD', P .. 'kept', plan.kept)
+  local stirred = false
+  if #plan.holding > 0 then
+    restraint().let_go(plan.holding)
+    stirred = restraint().give_slots(plan.limited) > 0
+  end
   local left = results
   for process, ids in pairs(plan.gone) do
     if #ids > 0 then
@@ -76,8 +89,7 @@ local function succeeded(plan, first, results)
       local words = {}
       for at, id in ipairs(ids) do words[at] = ' ' .. id .. ' ' .. ids[id] .. ' ' end
       call('HSET', P .. 'process:' .. process, 'told', table.concat(words))
-      for _, hash in ipairs(TEXTS) do each('HDEL', P .. hash, ids) end
-      each('ZREM', P .. 'ids', ids)
+      erase(ids)
     end
   end
   if left == results and is_whole(plan) and 2 * results <= CHUNK then
@@ -95,5 +107,5 @@ local function succeeded(plan, first, results)
     end
     each('HSET', P .. 'result', list)
   end
-  if plan.jobs > 0 then wake(false) end
+  if plan.jobs > 0 then wake(stirred) end
 end

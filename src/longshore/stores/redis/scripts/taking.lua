@@ -1,4 +1,4 @@
--- uses: basics, counting
+-- uses: basics, counting, restraint
 -- Taking jobs out of lines, in their order.
 
 -- The queues that are held back now.
@@ -24,8 +24,14 @@ local function fits(patterns, queue)
   return false
 end
 
+-- Whether a claim has to look at one of these members more closely.
+local function is_marked(members)
+  return find(table.concat(members), ' ', 1, true) ~= nil
+end
+
 -- The first members of several lines in their common order, taken out of them. Of each line a few
--- are read, and more where these turn out to be among the first. Answers what was read of each.
+-- are read, and more where these turn out to be among the first. Answers what was read of each, or
+-- nothing when one of them is marked: then none was taken out.
 local function merged(keys, wanted, taken)
   local size, least = {}, math.max(4, math.floor(2 * wanted / #keys))
   local heads, more = {}, keys
@@ -60,9 +66,13 @@ local function merged(keys, wanted, taken)
       end
     end
   until #more == 0
-  local gone = {}
-  for index = 1, math.min(wanted, #first) do
-    local member, key = first[index][2], first[index][3]
+  local gone, chosen = {}, {}
+  for index = 1, math.min(wanted, #first) do chosen[index] = first[index][2] end
+  if is_marked(chosen) then
+    return nil
+  end
+  for index, member in ipairs(chosen) do
+    local key = first[index][3]
     taken[#taken + 1] = sub(member, 17)
     if not gone[key] then gone[key] = {} end
     gone[key][#gone[key] + 1] = member
@@ -71,23 +81,32 @@ local function merged(keys, wanted, taken)
   return heads
 end
 
+-- The queues of a line that are served now.
+local function served(line, paused)
+  local queues, patterns, excludes = {}, line[1], line[2]
+  for _, queue in ipairs(line[3] and call('SMEMBERS', P .. 'ready') or patterns) do
+    if not paused[queue] and fits(patterns, queue) and not fits(excludes, queue) then
+      queues[#queues + 1] = queue
+    end
+  end
+  return queues
+end
+
 -- The first ids of these lines, each {queues or beginnings, excludes, whether to look what exists}.
--- A queue that is found empty is not looked at again until a job comes.
+-- A queue that is found empty is not looked at again until a job comes. Answers the number of the
+-- line where it met jobs that have to be looked at more closely, if it did.
 local function from_lines(lines, wanted, taken)
   local paused = paused_queues()
-  for _, line in ipairs(lines) do
-    local queues, patterns, excludes = {}, line[1], line[2]
-    for _, queue in ipairs(line[3] and call('SMEMBERS', P .. 'ready') or patterns) do
-      if not paused[queue] and fits(patterns, queue) and not fits(excludes, queue) then
-        queues[#queues + 1] = queue
-      end
-    end
-    local left = wanted - #taken
+  for number, line in ipairs(lines) do
+    local queues, left = served(line, paused), wanted - #taken
     if left <= 0 then
-      return
+      return nil
     elseif #queues == 1 then
       -- Quicker than ZPOPMIN, which seeks each member anew and tells its score.
       local read, last = call('ZRANGE', P .. 'line:' .. queues[1], 0, left - 1), #taken
+      if is_marked(read) then
+        return number
+      end
       for index = 1, #read do taken[last + index] = sub(read[index], 17) end
       if #read > 0 then call('ZREMRANGEBYRANK', P .. 'line:' .. queues[1], 0, left - 1) end
       if #read < left then call('SREM', P .. 'ready', queues[1]) end
@@ -95,6 +114,9 @@ local function from_lines(lines, wanted, taken)
       local keys = {}
       for index, queue in ipairs(queues) do keys[index] = 'line:' .. queue end
       local heads = merged(keys, left, taken)
+      if not heads then
+        return number
+      end
       for index, key in ipairs(keys) do
         if #heads[key] == 0 then call('SREM', P .. 'ready', queues[index]) end
       end
@@ -121,13 +143,14 @@ local function claimed_state(id, state, head)
       .. string.gsub(sub(tail, #flags + 1), '%S+( %S+)$', '-%1')
   end
   attempted_at = attempted_at == '-' and NOW or attempted_at
-  return 'running ' .. run + 1 .. head .. attempted_at .. ' - ' .. tail, sort, budgets
+  return 'running ' .. run + 1 .. head .. attempted_at .. ' - ' .. tail, sort, budgets,
+    find(flags, 's', 1, true)
 end
 
 -- Hand out the jobs of these ids, which stand in no line any more. The answer of a claim: 1, when
 -- the next job is due, the time, ids, lines of words, payloads, and what else is to be told of some
 -- of them. `sets` and `deltas` are what has to be written for an exchange beside.
-local FRESH = 'available 0 - - - - - - '
+local FRESH = 'available 0 - - - - - '
 local function handed_out(process, claim_id, wanted, ids, ears, timed, sets, deltas)
   local due_in, others, lines, payloads = '', {}, {}, {}
   if #ids < wanted then
@@ -142,23 +165,26 @@ local function handed_out(process, claim_id, wanted, ids, ears, timed, sets, del
     local head = ' ' .. process .. ' ' .. claim_id .. ' ' .. NOW .. ' '
     -- Neighbours are mostly alike: queue, kind and keep_result of the last one as they stand there,
     -- and the state that it has now.
-    local alike, size, state, sort = '', 25, nil, nil
-    local last, taken = #sets, {}
+    local alike, size, state, sort, begins = '', 23, nil, nil, nil
+    local last, taken, begun = #sets, {}, {}
     for index = 1, #ids do
       local id, line = ids[index], lines[index]
       local now = state
-      if not states[index] and sub(line, 1, 24) == FRESH then
-        if sub(line, 25, size) ~= alike then
-          local _, behind, words, keep_result = find(line, '^(%S+ %S+) (%S+) ', 25)
-          alike, size, sort = sub(line, 25, behind), behind, words
-          state = 'running 1' .. head .. NOW .. ' - - ' .. words .. ' ' .. keep_result
-            .. ' 0 0 = = - ='
+      if not states[index] and sub(line, 1, 22) == FRESH then
+        if sub(line, 23, size) ~= alike then
+          local _, behind, flags, words, keep_result = find(line, '^(%S+) (%S+ %S+) (%S+) ', 23)
+          alike, size, sort = sub(line, 23, behind), behind, words
+          state = 'running 1' .. head .. NOW .. ' - ' .. flags .. ' ' .. words .. ' '
+            .. keep_result .. ' 0 0 = = - ='
+          begins = find(flags, 's', 1, true)
         end
         now = state
+        if begins then begun[#begun + 1] = id end
         taken[sort] = (taken[sort] or 0) + 1
       else
-        local words, budgets
-        now, words, budgets = claimed_state(id, states[index] or line, head)
+        local words, budgets, starts
+        now, words, budgets, starts = claimed_state(id, states[index] or line, head)
+        if starts then begun[#begun + 1] = id end
         told_of(others, index, now, budgets)
         taken[words] = (taken[words] or 0) + 1
       end
@@ -167,6 +193,8 @@ local function handed_out(process, claim_id, wanted, ids, ears, timed, sets, del
     end
     each('SADD', P .. 'running:' .. process, ids)
     call('HSET', P .. 'process:' .. process, 'claim', claim_id)
+    -- Who holds a key until he starts holds it no more.
+    if #begun > 0 then restraint().let_go(begun) end
     for words, jobs in pairs(taken) do
       deltas[words .. ' available'] = (deltas[words .. ' available'] or 0) - jobs
       deltas[words .. ' running'] = (deltas[words .. ' running'] or 0) + jobs
@@ -177,12 +205,15 @@ local function handed_out(process, claim_id, wanted, ids, ears, timed, sets, del
   return { 1, due_in, NOW, ids, lines, payloads, others }
 end
 
--- Whether a claim is of the common sort: live, not a repetition, nothing due and nothing expired.
--- Answers when the next job is due too.
+-- Whether a claim is of the common sort: live, not a repetition, nothing due, nothing expired, no
+-- kind paused, no turns and nothing that opens. Answers when the next job is due too.
 local function is_simple(process, claim_id, parked_kinds)
   local lease, last = unpack(call('HMGET', P .. 'process:' .. process, 'lease', 'claim'))
   if not lease or tonumber(lease) <= T or #parked_kinds > 0
     or (last and tonumber(claim_id) <= tonumber(last)) then
+    return false
+  end
+  if call('EXISTS', P .. 'kinds', P .. 'fair', P .. 'opens') > 0 then
     return false
   end
   local timed = call('ZRANGE', P .. 'timed', 0, 0, 'WITHSCORES')[2]

@@ -1,0 +1,114 @@
+"""What a store answered to an insert, turned into handles, errors and events."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from longshore.core.model import Inserted, NewJob
+from longshore.core.registry import Declaration
+from longshore.errors import EnqueueError, IdConflict, PartlyEnqueued, UniqueHeld
+from longshore.handle import App, JobHandle, JoinedHandle
+from longshore.middleware import Event
+
+if TYPE_CHECKING:
+    from longshore.joining.enqueue import Answer
+    from longshore.joining.through import Through
+
+#: Jobs that were checked, each with its declaration where there is one.
+Made: TypeAlias = Sequence[tuple[Declaration | None, NewJob]]
+
+
+class Answers:
+    """For one application; it keeps nothing of a job."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    def one(self, declaration: Declaration | None, job: NewJob, answer: Inserted) -> JobHandle[Any]:
+        """The handle of a job that was stored, or that was there; raises a refusal."""
+        if answer.conflict:
+            raise _refusal(job, answer)
+        if answer.held:
+            return JobHandle(self._app, answer.id, declaration, is_duplicate=True)
+        if not answer.duplicate and self._app.around.wants("job.enqueued"):
+            self._app.around.publish(
+                Event(name="job.enqueued", job_id=job.id, kind=job.kind, queue=job.queue)
+            )
+        return JobHandle(self._app, job.id, declaration, new=job, is_duplicate=answer.duplicate)
+
+    def many(self, made: Made, answers: Sequence[Inserted]) -> list[JobHandle[Any]]:
+        """The same for several; one that was refused means that none was stored."""
+        _refuse_conflicts(made, answers)
+        return [
+            self.one(declaration, job, answer)
+            for (declaration, job), answer in zip(made, answers, strict=True)
+        ]
+
+    def joined(self, through: Through, made: Made, answer: Answer) -> list[JobHandle[Any]]:
+        """Handles on jobs that are enqueued once the caller commits."""
+        inserted = answer.inserted
+        if answer.stored:
+            return self.many(made, inserted)
+        _refuse_conflicts(made, inserted)
+        if answer.joined and through.tells and self._app.around.wants("job.enqueued"):
+            self._tell_later(through, [job for _, job in made], inserted)
+        return [
+            JoinedHandle(
+                self._app,
+                declaration,
+                job,
+                job_id=one.id,
+                is_duplicate=one.duplicate,
+                relayed=answer.relayed,
+            )
+            for (declaration, job), one in zip(made, inserted, strict=True)
+        ]
+
+    def told(self, jobs: Sequence[NewJob], answers: Sequence[Inserted]) -> None:
+        """Jobs were stored after the caller's commit."""
+        self.many([(None, job) for job in jobs], answers)
+
+    @contextmanager
+    def partly(self, made: Made) -> Generator[None]:
+        """Give handles to an error that says that only some were stored."""
+        try:
+            yield
+        except PartlyEnqueued as error:
+            stored = frozenset(error.stored)
+            handles: list[JobHandle[Any]] = [
+                JobHandle(self._app, job.id, declaration, new=job)
+                for declaration, job in made
+                if job.id in stored
+            ]
+            error.handles = tuple(handles)
+            raise
+
+    def _tell_later(
+        self, through: Through, jobs: Sequence[NewJob], inserted: Sequence[Inserted]
+    ) -> None:
+        async def announce() -> None:
+            self.told(jobs, inserted)
+
+        through.after_commit(lambda: self.told(jobs, inserted), announce)
+
+
+def _refuse_conflicts(made: Made, answers: Sequence[Inserted]) -> None:
+    for (_, job), answer in zip(made, answers, strict=True):
+        if answer.conflict:
+            raise _refusal(job, answer)
+
+
+def _refusal(job: NewJob, answer: Inserted) -> EnqueueError:
+    if answer.held:
+        msg = (
+            f"job {answer.id} holds the unique key of this job {job.kind}; nothing was written. "
+            'Wait until that one has ended, or declare Unique(on_conflict="return") to get it'
+        )
+        return UniqueHeld(msg, answer.id)
+    msg = (
+        f"a job with id {job.id} exists with another kind or other arguments; nothing was "
+        f"written. Give job {job.kind} another id=, or none"
+    )
+    return IdConflict(msg)

@@ -1,0 +1,2 @@
+-- Forget when these keys open.
+delete from longshore_opening where limit_key in (select value from json_each(:keys));

@@ -1,0 +1,91 @@
+"""How jobs of a SQL store leave those that wait or run, or go back: steps of several operations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from longshore.core.limits import Rules
+from longshore.core.model import Run, Why
+from longshore.stores.sql.core import Deltas, add
+from longshore.stores.sql.gates import Gating
+from longshore.stores.sql.statements import Row, Steps, with_run
+from longshore.stores.sql.walk import rules_of
+
+#: Why a job is dead that must not run twice.
+INTERRUPTED: Final = "interrupted"
+
+
+class Leaving(Gating):
+    """Ending jobs that wait, and giving back those that run."""
+
+    def cancelled(self, jobs: Sequence[Row], reason: str, now: int, deltas: Deltas) -> Steps[None]:
+        """End jobs that wait; ``jobs`` as the queries ``expired`` and ``standing`` give them."""
+        kept: list[Row] = []
+        for job_id, _, queue, kind, keep_result, runs, *_ in jobs:
+            until = self.kept_until("cancelled", keep_result, now)
+            if until != now:
+                kept.append((job_id, "cancelled", until, now, 0, reason, None, None, runs, 0))
+                add(deltas, queue, kind, "cancelled", 1)
+        yield from self.ended(kept, [job[0] for job in jobs])
+        yield from self.removed(jobs)
+
+    def ended(self, kept: Sequence[Row], ids: Sequence[str]) -> Steps[None]:
+        """Copy the jobs to keep to those that have ended, then take all of these out."""
+        if kept:
+            yield self.sql["end"].many(kept)
+        if ids:
+            yield self.sql["remove"](ids=self.ids(ids))
+
+    def removed(self, jobs: Sequence[Row]) -> Steps[None]:
+        """What follows from taking out jobs that waited; ``jobs`` as for :meth:`cancelled`."""
+        yield from self.left(jobs)
+        ruled = [(job[0], rules_of(job[6])) for job in jobs if job[6] is not None]
+        yield from self.let_go([(job_id, rules) for job_id, rules in ruled if rules is not None])
+
+    def let_go(self, jobs: Iterable[tuple[str, Rules]]) -> Steps[None]:
+        """The rows of these jobs have been taken out: their keys are free."""
+        holding = [job_id for job_id, rules in jobs if rules.hold is not None]
+        if holding:
+            yield from self.unheld(holding, gone=True)
+
+    def given_back(
+        self, rows: Iterable[Row], whys: Sequence[Why], now: int, deltas: Deltas
+    ) -> Steps[None]:
+        """Give running jobs back; one that a person wants to end has ended by it.
+
+        So has one that must not run twice, if it was interrupted. ``rows`` as the queries
+        ``running`` and ``unreached`` give them.
+        """
+        released: list[Row] = []
+        kept: list[Row] = []
+        gone: list[str] = []
+        freed: list[tuple[str, Rules]] = []
+        for row, why in zip(rows, whys, strict=True):
+            job_id, run, process, started, queue, kind, asked, keep_result, reason, runs, ruled = (
+                row
+            )
+            line = Run(run=run, process=process, started_at=started, ended_at=now, why=why)
+            history = with_run(runs, line)
+            released.append((job_id, int(why is Why.INTERRUPTED), history))
+            rules = rules_of(ruled)
+            if rules is not None:
+                freed.append((job_id, rules))
+            if asked:
+                state, why_ended = "cancelled", reason or "cancelled"
+            elif rules is not None and rules.at_most_once and why is Why.INTERRUPTED:
+                state, why_ended = "dead", INTERRUPTED
+            else:
+                continue
+            gone.append(job_id)
+            until = self.kept_until(state, keep_result, now)
+            if until != now:
+                kept.append((job_id, state, until, now, 0, why_ended, None, None, history, 0))
+                add(deltas, queue, kind, state, 1)
+        if released:
+            yield self.sql["release"].many(released)
+        yield from self.ended(kept, gone)
+        if freed:
+            yield from self.freed(freed)
+            ended = frozenset(gone)
+            yield from self.let_go([one for one in freed if one[0] in ended])

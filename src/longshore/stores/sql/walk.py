@@ -1,0 +1,218 @@
+"""A claim's walk along what has been read: who runs, who waits for a key, who takes a turn.
+
+No I/O: a store reads some rows and the counts of their keys, walks, writes what came of it, and
+reads again where the rows did not reach.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, TypeAlias
+
+from msgspec import json
+
+from longshore.core.limits import BLOCKED, TURN, Limit, Rules, Setting, effective, kind_key
+from longshore.core.store import ClaimRequest
+from longshore.stores.sql.statements import Row
+from longshore.stores.sql.turns import Merged
+
+#: The limits of a job by key; a key counts once.
+Keyed: TypeAlias = "Mapping[str, Limit]"
+
+_NONE: Keyed = {}
+_RULES = json.Decoder(Rules)
+
+
+def rules_of(column: bytes | str | None) -> Rules | None:
+    """What a job's rules are, from their column."""
+    return None if column is None else _RULES.decode(column)
+
+
+def keyed(rules: Rules | None) -> Keyed:
+    """The limits of a job by what is counted."""
+    if rules is None or not rules.limits:
+        return _NONE
+    found: dict[str, Limit] = {}
+    for limit in rules.limits:
+        found.setdefault(limit.key, limit)
+    return found
+
+
+class Restraints(NamedTuple):
+    """What restrains a claim now, whatever the jobs are."""
+
+    queues: frozenset[str]  # paused
+    kinds: Mapping[str, int | None]  # paused, and until when
+    opens: int | None  # when the next key opens
+    fair: frozenset[str]  # queues in which values take turns
+
+
+class Tally:
+    """How full keys are, counted in the store and from there on by this claim.
+
+    ``counts``: running jobs of a key, or starts in the window that ends now.
+    """
+
+    __slots__ = ("counts", "kinds", "settings")
+
+    def __init__(
+        self,
+        counts: dict[str, int],
+        settings: Mapping[str, Setting],
+        kinds: Mapping[str, int | None],
+    ) -> None:
+        self.counts = counts
+        self.settings = settings
+        self.kinds = kinds
+
+    def as_set(self, limit: Limit) -> Limit:
+        """The limit as it holds now."""
+        return effective(limit, self.settings.get(limit.name)) if self.settings else limit
+
+    def room(self, key: str, limit: Limit) -> int:
+        """How many more jobs a key lets run."""
+        return self.as_set(limit).to - self.counts.get(key, 0)
+
+    def blocker(self, kind: str, limits: Keyed) -> str | None:
+        """What holds a job back: its kind, or the first of its limits that is full."""
+        if kind in self.kinds:
+            return kind_key(kind)
+        for key, limit in limits.items():
+            if self.room(key, limit) <= 0:
+                return key
+        return None
+
+    def take(self, limits: Keyed) -> None:
+        """A job under these limits starts."""
+        for key in limits:
+            self.counts[key] = self.counts.get(key, 0) + 1
+
+
+class Walk:
+    """One claim, over all that it reads.
+
+    ``over``: it ends here; ``again``: there was more to do than one claim may.
+    """
+
+    __slots__ = (
+        "again", "blocked", "fair", "free", "kinds", "over", "passed", "paused", "request",
+        "taken", "turns", "wanted",
+    )  # fmt: skip
+
+    def __init__(self, request: ClaimRequest, wanted: int, restraints: Restraints) -> None:
+        self.request = request
+        self.wanted = wanted  # how many still
+        self.free = request.free  # for how many more jobs with a rate there is a slot
+        self.paused = restraints.queues
+        self.kinds = restraints.kinds
+        self.fair = restraints.fair  # queues in which values may take turns
+        self.turns: dict[str, bool] = {}  # of which queues, and whether they could be locked
+        self.taken: list[Row] = []  # as the queries ``ready_queue`` and ``ready_ids`` give them
+        self.blocked = 0
+        self.passed: set[str] = set()  # jobs under keys that another claim holds just now
+        self.over = False
+        self.again = False
+
+
+class Stretch:
+    """What comes of the rows that were read at once."""
+
+    __slots__ = (
+        "admits", "blocked", "declared", "limits", "short", "slots", "starts", "taken", "waiting",
+    )  # fmt: skip
+
+    def __init__(self, waiting: Iterable[str]) -> None:
+        self.waiting = set(waiting)  # keys that have blocked jobs
+        self.taken: list[str] = []
+        self.blocked: list[tuple[str, str]] = []  # id, key
+        self.slots: list[tuple[str, str]] = []  # key, id
+        self.starts: Counter[str] = Counter()  # by key
+        self.limits: dict[str, Limit] = {}  # rates that were used or are full, as they hold now
+        self.declared: dict[str, Limit] = {}  # those that were used, as their jobs say
+        self.admits: Counter[str] = Counter()
+        self.short = False
+
+    def start(self, job_id: str, limits: Keyed, tally: Tally, claim: Walk) -> bool:
+        """Take a job that has limits; false if its rate would have to wait for a free slot."""
+        if any(limit.per is not None for limit in limits.values()):
+            if claim.free <= 0:
+                claim.over = True
+                return False
+            claim.free -= 1
+        tally.take(limits)
+        for key, limit in limits.items():
+            if limit.per is None:
+                self.slots.append((key, job_id))
+            else:
+                self.starts[key] += 1
+                self.limits[key] = tally.as_set(limit)
+                self.declared[key] = limit
+        return True
+
+    def block(self, job_id: str, key: str, limits: Keyed, tally: Tally, claim: Walk) -> None:
+        """Take a job out of the line until its key has room."""
+        self.blocked.append((job_id, key))
+        self.waiting.add(key)
+        for other, limit in limits.items():
+            if other != key:
+                # It may have room for a job that waits for it: that one comes before the rest.
+                if other in self.waiting and tally.room(other, limit) > 0:
+                    self.admits[other] += 1
+            elif limit.per is not None:
+                self.limits[key] = tally.as_set(limit)
+        claim.blocked += 1
+        if claim.blocked >= BLOCKED:
+            claim.over = claim.again = True
+
+
+def walk(
+    heads: Merged,
+    tally: Tally,
+    claim: Walk,
+    *,
+    held: frozenset[str] | None = None,
+    waiting: Iterable[str] = (),
+    marking: bool = True,
+) -> Stretch:
+    """Go on with a claim over rows whose keys have been counted; their rules are decoded.
+
+    ``held`` are the keys that were locked, ``None`` if all were: jobs under others are passed by.
+    ``waiting`` are those that have blocked jobs. Without ``marking`` what may not run is passed by.
+    """
+    stretch = Stretch(waiting)
+    while claim.wanted and not claim.over and not stretch.admits:
+        row = heads.first()
+        if row is None:
+            break
+        limits = keyed(row[5])
+        if _passed_by(row[2], limits, held, claim):
+            heads.drop(None)
+            continue
+        key = tally.blocker(row[4], limits)
+        if key is None:
+            if limits and not stretch.start(row[2], limits, tally, claim):
+                break
+            rules: Rules | None = row[5]
+            claim.wanted -= 1
+            stretch.taken.append(row[2])
+            heads.drop(TURN if rules is None or rules.fair is None else rules.fair.step)
+        else:
+            heads.drop(None)
+            if marking:
+                stretch.block(row[2], key, limits, tally, claim)
+            else:
+                claim.passed.add(row[2])
+    stretch.short = heads.short
+    return stretch
+
+
+def _passed_by(job_id: str, limits: Keyed, held: frozenset[str] | None, claim: Walk) -> bool:
+    """Whether to leave a job alone, since others count one of its keys just now."""
+    if job_id in claim.passed:
+        return True
+    if held is None or held.issuperset(limits):
+        return False
+    claim.passed.add(job_id)
+    claim.again = True
+    return True

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from longshore.core.limits import Limit, Rules
 from longshore.core.model import JobState
 from longshore.core.store import Filter, Retention
 from longshore.errors import LongshoreError, StoreBusy
@@ -18,6 +19,7 @@ from longshore.stores.sqlite.store import SQLiteStore
 from longshore.testing.conformance import Bench, OpenStore, StoreConformance
 from longshore.testing.conformance.bench import HOUR, LEASE
 from longshore.testing.conformance.faults import WRITES
+from longshore.testing.conformance.restraint import limited
 from tests.places import MYSQL, POSTGRES, REDIS
 from tests.store_tools import driven
 from tests.stores import OPEN, open_memory, open_sqlite
@@ -160,12 +162,15 @@ class TestSQLiteFileWithOthers:
         assert store.run(store.get([job.id])) == {}
         store.close()
 
-    def test_processes_that_drain_one_file_share_every_job_once(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("rules", [None, limited(Limit("account", "7", 4))], ids=["", "limit"])
+    def test_processes_that_drain_one_file_share_every_job_once(
+        self, tmp_path: Path, rules: Rules | None
+    ) -> None:
         path = str(tmp_path / "jobs.db")
         store = SQLiteStore(path, synchronous="normal", retention=Retention(), clock=None)
         store.migrate()
         maker = Bench(open_memory(tmp_path), awaiting=False)
-        new = [maker.new() for _ in range(600)]
+        new = [maker.new(rules=rules) for _ in range(600)]
         store.run(store.insert(new))
         command = [sys.executable, "-c", DRAIN, path]
         drains = [
@@ -241,9 +246,10 @@ def outcome(store: SQLiteStore, job) -> str:
 DRAIN = """
 import json, sys
 from longshore.core.model import Ending, JobState, Lease
-from longshore.core.store import ClaimRequest, Line, NewProcess
+from longshore.core.store import ClaimRequest, Filter, Line, NewProcess
 from longshore.stores.sqlite.store import SQLiteStore
 
+WAITING = Filter(states=frozenset({JobState.AVAILABLE}))
 path, name = sys.argv[1:]
 store = SQLiteStore(path, synchronous="normal")
 store.run(store.register(NewProcess(
@@ -256,7 +262,8 @@ while True:
     request = ClaimRequest(name, number, 5, (Line(("*",)),))
     answer = store.run(store.exchange(endings, request))
     assert answer.claim.live and len(answer.held) == len(endings)
-    if not answer.claim.jobs:
+    assert all(limit.used <= limit.to for limit in store.run(store.limits()))
+    if not answer.claim.jobs and not store.run(store.find(WAITING, limit=1)).records:
         break
     ran += [job.id for job in answer.claim.jobs]
     endings = [

@@ -11,13 +11,13 @@ from tests.stores import OPEN
 #: How many lives each store has, driven blocking and awaiting. Where one takes longer there are
 #: fewer, and those that run the same statements share the lives.
 EXAMPLES = {
-    "memory": (300, 10),
-    "sqlite": (180, 10),
+    "memory": (300, 12),
+    "sqlite": (100, 8),
     "postgres18": (40, 20),
     "mariadb": (40, 20),
     "valkey": (40, 20),
 }
-OTHERS = (10, 10)
+OTHERS = (12, 12)
 
 
 @pytest.mark.timeout(400)  # a failing life is made short before it is shown: that takes minutes

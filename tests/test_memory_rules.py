@@ -9,15 +9,20 @@ from itertools import count
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longshore.core.limits import BLOCKED, TURN, Fair, Limit, Rules, Setting, effective, started
-from longshore.core.model import Ending, JobState, Lease, NewJob
-from longshore.core.store import (
-    ClaimRequest,
-    Line,
-    NewProcess,
+from longshore.core.limits import (
+    BLOCKED,
+    TURN,
+    Fair,
+    Limit,
+    Rules,
     SetKind,
     SetLimit,
+    Setting,
+    effective,
+    started,
 )
+from longshore.core.model import Ending, JobState, Lease, NewJob
+from longshore.core.store import ClaimRequest, Line, NewProcess
 from longshore.core.turns import Turns
 from longshore.stores.clock import ManualClock
 from longshore.stores.memory.lanes import Lane, TurnLane, value_of

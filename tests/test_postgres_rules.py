@@ -6,9 +6,9 @@ import msgspec
 import psycopg
 import pytest
 
-from longshore.core.limits import BLOCKED, Fair, Hold, Limit, Rules
+from longshore.core.limits import BLOCKED, Fair, Hold, Limit, Rules, SetKind
 from longshore.core.model import Ending, JobState, Lease
-from longshore.core.store import Filter, SetKind
+from longshore.core.store import Filter
 from longshore.stores.postgres.store import PostgresStore
 from tests import postgres_tools
 from tests.store_tools import claim, job, register

@@ -18,21 +18,15 @@ from longshore.core.limits import (
     Limit,
     OnConflict,
     Rules,
+    SetKind,
+    SetLimit,
     Setting,
     opens_at,
     part_of,
     started,
 )
 from longshore.core.model import Ending, JobState, Lease, NewJob
-from longshore.core.store import (
-    ClaimRequest,
-    Filter,
-    Line,
-    Rescue,
-    Retention,
-    SetKind,
-    SetLimit,
-)
+from longshore.core.store import ClaimRequest, Filter, Line, Rescue, Retention
 from longshore.core.store_url import parse_url
 from longshore.errors import StoreFull
 from longshore.stores.clock import ManualClock
@@ -167,6 +161,16 @@ def test_kinds_values_and_identities_may_have_any_characters(store: RedisStore) 
         store.run(store.set_kind(SetKind(new.kind, paused=False)))
         assert claim(store, claim_id=1) == [new.id]
         store.run(store.finish([succeeded(new.id)]))
+
+
+def test_an_exchange_finds_those_that_its_own_endings_let_in(store: RedisStore) -> None:
+    """Also one that takes turns, where nobody did when it began."""
+    first, second = (job(rules=Rules(limits=(ONE,), fair=Fair("=a"))) for _ in range(2))
+    store.run(store.insert([first, second]))
+    register(store)
+    assert claim(store, wanted=2) == [first.id]
+    answer = store.run(store.exchange([succeeded(first.id)], ClaimRequest("p", 2, 2, EVERYTHING)))
+    assert [one.id for one in answer.claim.jobs] == [second.id]
 
 
 def calls_of(client: Any, do: Any) -> dict[str, int]:

@@ -16,8 +16,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from longshore import (
     CONTEXT,
@@ -31,7 +29,6 @@ from longshore import (
     Unique,
     UnstorableArgument,
 )
-from longshore.core.codec import Signature
 from longshore.core.limits import Fair, Hold, Limit, OnConflict, Rules
 from longshore.declare import new_job
 
@@ -493,39 +490,3 @@ def test_what_is_pushed_of_unknown_kinds_has_no_keys(jobs: Longshore) -> None:
     assert new.rules == Rules(at_most_once=True)
     with pytest.raises(ArgsMismatch, match=r"elsewhere: its unique key.*no such job is declared"):
         jobs.push({"kind": "elsewhere", "args": [7], "unique": Unique()})
-
-
-# --- two ways to the same text ------------------------------------------------------------------
-
-VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=10),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=5),
-            inner,
-            max_size=3,
-        )
-    ),
-    max_leaves=5,
-)
-
-
-def take(a: Any, b: Any = (1, 2), *, c: Any = object, d: dict[str, Any] | None = None) -> None: ...
-
-
-SIGNATURE = Signature.of(take, kind="take")
-SELECTIONS = [(names, SIGNATURE.selection(names)) for names in (None, ["a"], ["d", "b"], ["c"], [])]
-
-
-@given(st.fixed_dictionaries({"a": VALUES}, optional={"b": VALUES, "c": VALUES}))
-def test_the_quick_way_reads_what_the_careful_one_reads(arguments: dict[str, Any]) -> None:
-    payload = SIGNATURE.encode((), arguments, limit=100_000)
-    for names, selection in SELECTIONS:
-        canonical = SIGNATURE.canonical(payload, names)
-        assert selection.canonical(payload) == canonical
-        assert selection.values(payload) == json.loads(canonical)

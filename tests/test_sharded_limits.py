@@ -8,10 +8,21 @@ import msgspec
 import pytest
 
 from longshore import Concurrency, Longshore, Rate, Unique
-from longshore.core.limits import BLOCKED, Fair, Hold, Limit, OnConflict, Rules, Setting, kind_key
+from longshore.core.limits import (
+    BLOCKED,
+    Fair,
+    Hold,
+    Limit,
+    OnConflict,
+    Rules,
+    SetKind,
+    SetLimit,
+    Setting,
+    kind_key,
+)
 from longshore.core.model import Ending, Inserted, JobState
 from longshore.core.shards import Placing, Shared, named, shard_of
-from longshore.core.store import ClaimRequest, Filter, Line, SetKind, SetLimit
+from longshore.core.store import ClaimRequest, Filter, Line
 from longshore.errors import CrossShard, PartlyEnqueued
 from longshore.testing.conformance.bench import MINUTE, SECOND
 from tests.shard_tools import SHARDS, Spread, key_of, leases

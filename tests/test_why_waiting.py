@@ -13,9 +13,9 @@ import msgspec
 import pytest
 
 from longshore import Concurrency, JobNotFound, Longshore, Rate, Waiting
-from longshore.core.limits import Limit, Rules, Setting
+from longshore.core.limits import KindRecord, Limit, LimitRecord, Rules, Setting
 from longshore.core.model import JobRecord, JobState
-from longshore.core.store import KindRecord, LimitRecord, ProcessRecord, QueueRecord
+from longshore.core.store import ProcessRecord, QueueRecord
 from longshore.core.waiting import Facts, Reason, explain
 from tests.limits_tools import Hand
 

@@ -16,7 +16,7 @@ from longshore import (
     UniqueHeld,
     Waiting,
 )
-from longshore.core.store import LimitRecord
+from longshore.core.limits import LimitRecord
 
 jobs = Longshore("memory://")
 

@@ -91,6 +91,56 @@ class Setting(msgspec.Struct, frozen=True, gc=False):
     per: int | None = None
 
 
+# --- what people ask and order ---
+
+
+class SetKind(msgspec.Struct, frozen=True, gc=False):
+    """Pause or resume one kind of job in all queues; as :class:`SetQueue`."""
+
+    kind: str
+    paused: bool
+    reason: str | None = None
+    pause_for: int | None = None
+
+
+class KindRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A paused kind as people read it."""
+
+    kind: str
+    reason: str | None
+    resumes_at: int | None
+
+
+class SetLimit(msgspec.Struct, frozen=True, gc=False):
+    """What holds for every key of this ``name`` from now on; ``None`` gives it back to the code."""
+
+    name: str
+    setting: Setting | None
+
+
+class LimitRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One key of a limit that has been used lately or blocks jobs, as people read it.
+
+    ``used``: jobs that run under it, or starts in the present window, of ``to``. ``holders``: some
+    of the running jobs, the first ten by id; none for a rate. ``opens_at``: when a full rate has
+    room again, if jobs wait for it. A name that was only set has a record with an empty ``key``.
+    """
+
+    key: str
+    name: str
+    value: str
+    to: int
+    per: int | None
+    used: int
+    blocked: int
+    holders: tuple[str, ...]
+    opens_at: int | None
+    setting: Setting | None
+
+
+# --- the rules that all stores share ---
+
+
 def kind_key(kind: str) -> str:
     """What jobs of a paused kind are blocked by.
 

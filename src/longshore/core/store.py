@@ -24,7 +24,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
-from longshore.core.limits import Setting
+from longshore.core.limits import KindRecord, LimitRecord, SetKind, SetLimit
 from longshore.core.model import (
     Claimed,
     Ending,
@@ -35,6 +35,7 @@ from longshore.core.model import (
     NewJob,
     Patch,
 )
+from longshore.core.schema import Difference, Migration, SchemaStatus
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -290,50 +291,6 @@ class SetQueue(msgspec.Struct, frozen=True, gc=False):
     pause_for: int | None = None
 
 
-class SetKind(msgspec.Struct, frozen=True, gc=False):
-    """Pause or resume one kind of job in all queues; as :class:`SetQueue`."""
-
-    kind: str
-    paused: bool
-    reason: str | None = None
-    pause_for: int | None = None
-
-
-class KindRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A paused kind as people read it."""
-
-    kind: str
-    reason: str | None
-    resumes_at: int | None
-
-
-class SetLimit(msgspec.Struct, frozen=True, gc=False):
-    """What holds for every key of this ``name`` from now on; ``None`` gives it back to the code."""
-
-    name: str
-    setting: Setting | None
-
-
-class LimitRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One key of a limit that has been used lately or blocks jobs, as people read it.
-
-    ``used``: jobs that run under it, or starts in the present window, of ``to``. ``holders``: some
-    of the running jobs, the first ten by id; none for a rate. ``opens_at``: when a full rate has
-    room again, if jobs wait for it. A name that was only set has a record with an empty ``key``.
-    """
-
-    key: str
-    name: str
-    value: str
-    to: int
-    per: int | None
-    used: int
-    blocked: int
-    holders: tuple[str, ...]
-    opens_at: int | None
-    setting: Setting | None
-
-
 class QueueRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A queue as people read it. ``latency``: for how long its first job has been due, in µs."""
 
@@ -345,40 +302,6 @@ class QueueRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     scheduled: int  # scheduled and retrying
     running: int
     latency: int
-
-
-class SchemaStatus(msgspec.Struct, frozen=True, gc=False):
-    """Which migrations a store has had; ``pending`` in the order in which they must run."""
-
-    applied: tuple[str, ...]
-    pending: tuple[str, ...]
-    unknown: tuple[str, ...]  # applied by a newer release
-    breaking: tuple[str, ...] = ()  # those of the unknown that this release cannot run on
-    half: tuple[str, ...] = ()  # begun and not ended, where a database ends each step by itself
-
-
-class Migration(msgspec.Struct, frozen=True, gc=False):
-    """One step of a store's tables; ``sql`` is all that ``migrate`` runs for it, version row too.
-
-    ``additive``: releases that do not know it run on unharmed.
-    """
-
-    name: str
-    additive: bool
-    sql: str
-
-
-class Difference(msgspec.Struct, frozen=True, gc=False):
-    """One thing in which tables are not what their migrations make.
-
-    ``what`` is ``table``, ``column NAME`` or ``index NAME``; ``problem`` is ``missing``, ``extra``
-    or ``altered``; ``detail`` says in words what is there and what should be.
-    """
-
-    table: str
-    what: str
-    problem: str
-    detail: str = ""
 
 
 class Retention(msgspec.Struct, frozen=True, gc=False):

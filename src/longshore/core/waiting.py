@@ -13,10 +13,10 @@ from typing import Final
 import msgspec
 
 from longshore.core.durations import describe
-from longshore.core.limits import Limit, effective
+from longshore.core.limits import KindRecord, Limit, LimitRecord, effective
 from longshore.core.lines import read_lines, serves
 from longshore.core.model import ENDED, JobRecord, JobState
-from longshore.core.store import KindRecord, LimitRecord, ProcessRecord, QueueRecord
+from longshore.core.store import ProcessRecord, QueueRecord
 from longshore.errors import LongshoreError
 
 _NAMED: Final = 3  # so many of a list are named in a sentence

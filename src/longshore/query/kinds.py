@@ -5,7 +5,7 @@ from __future__ import annotations
 from longshore.callers import warn
 from longshore.client import Plan, ask
 from longshore.core.durations import Duration, microseconds
-from longshore.core.store import SetKind
+from longshore.core.limits import SetKind
 from longshore.core.wording import did_you_mean
 from longshore.handle import App
 from longshore.query.where import Kind, kind_names

@@ -7,10 +7,9 @@ from typing import Final
 from longshore.callers import warn
 from longshore.client import Plan, ask
 from longshore.core.durations import Duration
-from longshore.core.limits import Setting
+from longshore.core.limits import LimitRecord, SetLimit, Setting
 from longshore.core.restraints import check_name, check_per, check_to
 from longshore.core.rules import Declared
-from longshore.core.store import LimitRecord, SetLimit
 from longshore.core.wording import did_you_mean
 from longshore.errors import InvalidOption
 from longshore.handle import App

@@ -20,7 +20,7 @@ from typing import Final
 
 import msgspec
 
-from longshore.core.limits import OnConflict
+from longshore.core.limits import OnConflict, SetKind, SetLimit
 from longshore.core.model import (
     ENDED,
     Ending,
@@ -44,8 +44,6 @@ from longshore.core.store import (
     Rescue,
     Rescued,
     Retention,
-    SetKind,
-    SetLimit,
     SetQueue,
 )
 from longshore.testing.model_job import ModelJob, claimed, kept_runs, serves

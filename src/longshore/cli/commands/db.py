@@ -13,7 +13,7 @@ from longshore.cli.output import Columns, Out, out_of
 from longshore.cli.parts import Group, option
 from longshore.cli.session import application
 from longshore.cli.views import many
-from longshore.core.store import Difference, Migration, SchemaStatus
+from longshore.core.schema import Difference, Migration, SchemaStatus
 from longshore.core.wording import did_you_mean
 from longshore.errors import SchemaMismatch
 

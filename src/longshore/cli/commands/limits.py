@@ -14,8 +14,7 @@ from longshore.cli.parts import Group, Seconds, Whole, option
 from longshore.cli.session import application
 from longshore.cli.views import ago, many, moment, span, to_seconds
 from longshore.core.durations import describe
-from longshore.core.limits import Setting
-from longshore.core.store import LimitRecord
+from longshore.core.limits import LimitRecord, Setting
 from longshore.core.wording import did_you_mean, shown
 
 #: More keys than any screen shows; a name has one for each value of its argument.

@@ -14,7 +14,8 @@ from longshore.cli.parts import Group, QueueName, Seconds, option
 from longshore.cli.session import application
 from longshore.cli.views import ago, many, moment
 from longshore.core.durations import describe
-from longshore.core.store import KindRecord, QueueRecord
+from longshore.core.limits import KindRecord
+from longshore.core.store import QueueRecord
 from longshore.core.wording import did_you_mean, shown
 from longshore.query import JobQuery, Queue, Where
 from longshore.query.queues import CLEARED

@@ -17,8 +17,9 @@ from longshore.cli.parts import Command
 from longshore.cli.session import application
 from longshore.cli.shards import counted, troubles
 from longshore.cli.views import ago, many, moment
+from longshore.core.limits import KindRecord
 from longshore.core.model import JobState
-from longshore.core.store import KindRecord, ProcessRecord, QueueRecord
+from longshore.core.store import ProcessRecord, QueueRecord
 from longshore.errors import LongshoreError
 from longshore.stores.lines import serves
 from longshore.worker.options import lines_of

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from heapq import nsmallest
 
-from longshore.core.limits import Limit, kind_key
-from longshore.core.store import KindRecord, LimitRecord, SetKind, SetLimit
+from longshore.core.limits import KindRecord, Limit, LimitRecord, SetKind, SetLimit, kind_key
 from longshore.stores.memory.holds import Holding
 from longshore.stores.memory.row import Row
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from heapq import heappop, heappush
 
-from longshore.core.limits import BLOCKED, Limit, Setting, effective, kind_key
-from longshore.core.store import Retention, SetKind
+from longshore.core.limits import BLOCKED, Limit, SetKind, Setting, effective, kind_key
+from longshore.core.store import Retention
 from longshore.stores.clock import Clock
 from longshore.stores.memory.gates import Gate, Spot, Starts, Times
 from longshore.stores.memory.row import Row

@@ -12,19 +12,17 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+from longshore.core.limits import KindRecord, LimitRecord, SetKind, SetLimit
 from longshore.core.model import Ending, Inserted, JobRecord, Lease, NewJob, Patch
+from longshore.core.schema import Difference, Migration, SchemaStatus
 from longshore.core.store import (
     Beat,
     Changed,
     Claim,
     ClaimRequest,
     Counted,
-    Difference,
     Exchanged,
     Filter,
-    KindRecord,
-    LimitRecord,
-    Migration,
     NewProcess,
     Operation,
     Orders,
@@ -34,9 +32,6 @@ from longshore.core.store import (
     Rescue,
     Rescued,
     Retention,
-    SchemaStatus,
-    SetKind,
-    SetLimit,
     SetQueue,
     Watch,
     drive,

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 
-from longshore.core.store import Migration, SchemaStatus
+from longshore.core.schema import Migration, SchemaStatus
 from longshore.errors import SchemaMismatch, StoreBusy
 from longshore.stores.mysql.driver import Connection, Cursor, Driver, number_of
 from longshore.stores.sql.schema import Known, split, status_of

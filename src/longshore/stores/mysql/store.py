@@ -12,15 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from longshore.core.store import (
-    Difference,
-    Migration,
-    Operation,
-    Retention,
-    SchemaStatus,
-    Watch,
-    drive,
-)
+from longshore.core.schema import Difference, Migration, SchemaStatus
+from longshore.core.store import Operation, Retention, Watch, drive
 from longshore.core.store_url import StoreURL
 from longshore.core.wording import did_you_mean
 from longshore.errors import ConfigurationError, StoreFull

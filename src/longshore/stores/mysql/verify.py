@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from longshore.core.store import Difference, SchemaStatus
+from longshore.core.schema import Difference, SchemaStatus
 from longshore.errors import StoreUnwritable
 from longshore.stores.mysql.driver import Cursor, Driver, number_of
 from longshore.stores.sql.schema import (

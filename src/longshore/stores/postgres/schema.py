@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import psycopg
 
-from longshore.core.store import Difference, Migration, SchemaStatus
+from longshore.core.schema import Difference, Migration, SchemaStatus
 from longshore.errors import SchemaMismatch, StoreError
 from longshore.stores.postgres.core import DAY, literal
 from longshore.stores.postgres.execute import Cursor

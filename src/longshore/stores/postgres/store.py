@@ -15,16 +15,8 @@ from typing import Any, Final, TypeVar
 
 import psycopg
 
-from longshore.core.store import (
-    Difference,
-    Migration,
-    Operation,
-    Retention,
-    SchemaStatus,
-    Watch,
-    adrive,
-    drive,
-)
+from longshore.core.schema import Difference, Migration, SchemaStatus
+from longshore.core.store import Operation, Retention, Watch, adrive, drive
 from longshore.core.store_url import StoreURL, parse_url
 from longshore.core.wording import did_you_mean
 from longshore.errors import ConfigurationError

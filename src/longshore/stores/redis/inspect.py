@@ -7,20 +7,16 @@ from typing import Any, Final
 
 from msgspec import json, msgpack
 
-from longshore.core.limits import Setting, kind_key
+from longshore.core.limits import KindRecord, LimitRecord, SetKind, SetLimit, Setting, kind_key
 from longshore.core.model import JobRecord, JobState
 from longshore.core.store import (
     Changed,
     Counted,
     Filter,
-    KindRecord,
-    LimitRecord,
     NewProcess,
     Page,
     ProcessRecord,
     QueueRecord,
-    SetKind,
-    SetLimit,
     SetQueue,
     operation,
 )

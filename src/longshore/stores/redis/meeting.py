@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any, Final, TypeAlias
 
 from longshore.callers import warn
-from longshore.core.store import SchemaStatus
+from longshore.core.schema import SchemaStatus
 from longshore.errors import SchemaMismatch, StoreError
 from longshore.stores.redis.links import Links, cluster_slots
 from longshore.stores.redis.scripts import SCRIPTS, Call, Steps

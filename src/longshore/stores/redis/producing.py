@@ -82,6 +82,9 @@ class Producing(Core):
             else:
                 _note(there, part, found)
                 fresh = _left(jobs, fresh, there)
+        if not agreed or _contradicts(jobs, there):
+            # Nothing was written; tell of all for which that would have been so.
+            held = yield from self._refused([job for job in first.values() if job.id not in there])
         return _answers(jobs, there, held)
 
     def _refused(self, jobs: Sequence[NewJob]) -> Steps[dict[str, Inserted]]:
@@ -247,9 +250,14 @@ def _left(
     jobs: Sequence[NewJob], fresh: list[NewJob], there: Mapping[str, tuple[str, bytes]]
 ) -> list[NewJob]:
     """What is to be stored still: nothing, if one of those that are there is another job."""
-    if any(there[job.id] != (job.kind, job.payload) for job in jobs if job.id in there):
+    if _contradicts(jobs, there):
         return []
     return [job for job in fresh if job.id not in there]
+
+
+def _contradicts(jobs: Sequence[NewJob], there: Mapping[str, tuple[str, bytes]]) -> bool:
+    """Whether one of those that are there is another job under the same id."""
+    return any(there[job.id] != (job.kind, job.payload) for job in jobs if job.id in there)
 
 
 def _partly(stored: Sequence[str], jobs: Collection[str], why: Exception) -> str:

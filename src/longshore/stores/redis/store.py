@@ -14,15 +14,8 @@ from collections.abc import Callable, Generator
 from typing import Any, Final, TypeVar
 
 from longshore.core.durations import seconds
-from longshore.core.store import (
-    Difference,
-    Migration,
-    Operation,
-    Retention,
-    SchemaStatus,
-    adrive,
-    drive,
-)
+from longshore.core.schema import Difference, Migration, SchemaStatus
+from longshore.core.store import Operation, Retention, adrive, drive
 from longshore.core.store_url import StoreURL
 from longshore.core.wording import did_you_mean
 from longshore.errors import ConfigurationError, InvalidOption, StoreUnavailable

@@ -8,19 +8,16 @@ from typing import Any
 
 import msgspec
 
+from longshore.core.limits import KindRecord, LimitRecord, SetKind, SetLimit
 from longshore.core.model import JobRecord
 from longshore.core.store import (
     Changed,
     Counted,
     Filter,
-    KindRecord,
-    LimitRecord,
     Operation,
     Page,
     ProcessRecord,
     QueueRecord,
-    SetKind,
-    SetLimit,
     SetQueue,
     Store,
     operation,

@@ -8,17 +8,9 @@ from typing import TypeVar
 import msgspec
 
 from longshore.core.model import Lease
+from longshore.core.schema import Difference, Migration, SchemaStatus
 from longshore.core.shards import Placing, ShardBy
-from longshore.core.store import (
-    Difference,
-    Migration,
-    Operation,
-    SchemaStatus,
-    Store,
-    Watch,
-    adrive,
-    drive,
-)
+from longshore.core.store import Operation, Store, Watch, adrive, drive
 from longshore.errors import StoreError
 from longshore.stores.sharded.consuming import Consuming
 from longshore.stores.sharded.inspecting import Inspecting

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from longshore.core.limits import Limit, Setting, kind_key
-from longshore.core.store import KindRecord, LimitRecord, SetKind, SetLimit, operation
+from longshore.core.limits import (
+    KindRecord,
+    Limit,
+    LimitRecord,
+    SetKind,
+    SetLimit,
+    Setting,
+    kind_key,
+)
+from longshore.core.store import operation
 from longshore.stores.sql.gates import Gating
 from longshore.stores.sql.statements import Row, Steps
 from longshore.stores.sql.walk import keyed, rules_of
@@ -74,15 +82,15 @@ class Governing(Gating):
         now = yield from self.time()
         settings = yield from self.settings()
         if keys is not None:
-            records = yield from self._records(sorted(set(keys)), settings, now)
-            return tuple(records[:limit])
-        records = []
+            asked = yield from self._records(sorted(set(keys)), settings, now)
+            return tuple(asked[:limit])
+        records: list[LimitRecord] = []
         unused = set(settings)
         after: str | None = self.key_ends[0]
         while after is not None and (unused or len(records) < limit):
             rows: list[Row] = yield self.sql["limit_keys"](after=after, limit=limit)
             some = [key for (key,) in rows]
-            after = some[-1] if len(some) == limit else None
+            after = some[-1] if some and len(some) == limit else None
             if len(records) < limit:
                 found = yield from self._records(some, settings, now)
                 records += found

@@ -69,7 +69,7 @@ class Inspecting(Governing, Holding, Leaving):
             found = yield from self.records(ids)
             ids = [id_ for id_ in ids if id_ in found and _fits(found[id_], where)]
         else:
-            states = where.states or frozenset(JobState)
+            states: frozenset[JobState] = where.states or frozenset(JobState)
             params: dict[str, Any] = {
                 "states": self._list(sorted(where.states)),
                 "queues": self._list(where.queues),
@@ -80,7 +80,7 @@ class Inspecting(Governing, Holding, Leaving):
             rows: list[Row] = []
             if where.identities:
                 rows = yield from self.identified(where.identities, order, params)
-                states = frozenset()
+                states = frozenset[JobState]()
             if states - ENDED:
                 rows += yield self.sql[f"find_job_{order}"](**params)
             if states & ENDED:

@@ -15,7 +15,7 @@ from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
-from longshore.core.store import Difference, SchemaStatus
+from longshore.core.schema import Difference, SchemaStatus
 from longshore.errors import SchemaMismatch
 from longshore.stores.sql.statements import with_prefix
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping
 
-from longshore.core.store import Difference, Migration, SchemaStatus
+from longshore.core.schema import Difference, Migration, SchemaStatus
 from longshore.errors import SchemaMismatch
 from longshore.stores.sql.schema import (
     Known,

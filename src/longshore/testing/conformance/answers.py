@@ -13,14 +13,13 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from longshore.core.limits import KindRecord, LimitRecord
 from longshore.core.model import ENDED, Inserted, JobRecord, JobState, Lease, Why
 from longshore.core.store import (
     Changed,
     Claim,
     Counted,
     Exchanged,
-    KindRecord,
-    LimitRecord,
     Orders,
     Page,
     ProcessRecord,

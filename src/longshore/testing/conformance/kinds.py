@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from longshore.core.limits import BLOCKED, Limit, Setting
+from longshore.core.limits import BLOCKED, KindRecord, Limit, LimitRecord, SetLimit, Setting
 from longshore.core.model import JobState, Lease
-from longshore.core.store import KindRecord, LimitRecord, Line, SetLimit, SetQueue
+from longshore.core.store import Line, SetQueue
 from longshore.testing.conformance.bench import (
     HOUR,
     MINUTE,

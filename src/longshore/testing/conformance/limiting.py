@@ -6,9 +6,8 @@ from collections import Counter
 
 import pytest
 
-from longshore.core.limits import BLOCKED, Limit, Setting
+from longshore.core.limits import BLOCKED, Limit, SetLimit, Setting
 from longshore.core.model import JobState, Lease
-from longshore.core.store import SetLimit
 from longshore.testing.conformance.bench import (
     HOUR,
     MINUTE,

@@ -11,9 +11,20 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any, Final
 
-from longshore.core.limits import TURN, Fair, Hold, Limit, OnConflict, Rules, Setting
+from longshore.core.limits import (
+    TURN,
+    Fair,
+    Hold,
+    KindRecord,
+    Limit,
+    LimitRecord,
+    OnConflict,
+    Rules,
+    SetKind,
+    SetLimit,
+    Setting,
+)
 from longshore.core.model import Ending, JobState, Lease, NewJob
-from longshore.core.store import KindRecord, LimitRecord, SetKind, SetLimit
 from longshore.testing.conformance.bench import (
     PAYLOAD,
     SECOND,

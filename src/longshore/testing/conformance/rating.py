@@ -6,9 +6,9 @@ from random import Random
 
 import pytest
 
-from longshore.core.limits import BLOCKED, PARTS, Limit
+from longshore.core.limits import BLOCKED, PARTS, Limit, SetLimit
 from longshore.core.model import JobState, Lease
-from longshore.core.store import Line, SetLimit
+from longshore.core.store import Line
 from longshore.testing.conformance.bench import (
     DAY,
     HOUR,

@@ -9,9 +9,21 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from longshore.core.limits import TURN, Fair, Hold, Limit, OnConflict, Rules, Setting
+from longshore.core.limits import (
+    TURN,
+    Fair,
+    Hold,
+    KindRecord,
+    Limit,
+    LimitRecord,
+    OnConflict,
+    Rules,
+    SetKind,
+    SetLimit,
+    Setting,
+)
 from longshore.core.model import Ending, Inserted, JobRecord, JobState, Lease
-from longshore.core.store import Filter, KindRecord, LimitRecord, Operation, SetKind, SetLimit
+from longshore.core.store import Filter, Operation
 from longshore.testing.conformance.bench import (
     HOUR,
     LEASE,

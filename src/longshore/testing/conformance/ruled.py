@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from longshore.core.limits import Fair, Hold, Limit, OnConflict, Rules, Setting
+from longshore.core.limits import Fair, Hold, Limit, OnConflict, Rules, SetKind, SetLimit, Setting
 from longshore.core.model import Lease
-from longshore.core.store import Beat, Line, Operation, ProcessBeat, Rescue, SetKind, SetLimit
+from longshore.core.store import Beat, Line, Operation, ProcessBeat, Rescue
 from longshore.testing.conformance.bench import (
     DAY,
     HOUR,

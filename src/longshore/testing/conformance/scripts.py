@@ -8,9 +8,9 @@ from random import Random
 
 import pytest
 
-from longshore.core.limits import TURN, Fair, Hold, Limit, Rules, Setting
+from longshore.core.limits import TURN, Fair, Hold, Limit, Rules, SetKind, SetLimit, Setting
 from longshore.core.model import Ending, JobRecord, JobState, Lease
-from longshore.core.store import Filter, Retention, SetKind, SetLimit, SetQueue
+from longshore.core.store import Filter, Retention, SetQueue
 from longshore.testing.conformance.bench import (
     LEASE,
     MINUTE,

@@ -391,3 +391,42 @@ def test_more_that_have_room_than_are_admitted_at_once_all_come():
     assert claimed() == to
     beside.time(100)
     assert claimed() == to
+
+
+def test_one_claim_marks_no_more_than_a_thousand():
+    beside = Beside()
+    rules = Rules(limits=(Limit("account", "1", 0),))
+    beside.insert([(rules, "a", "app.x", 0)] * (BLOCKED + 1) + [(None, "a", "app.x", 0)])
+    answers = []
+    for number in (1, 2):
+        request = ClaimRequest("p", number, 9, (Line(("*",)),))
+        claim = beside.store.run(beside.store.claim(request))
+        (record,) = beside.store.run(beside.store.limits())
+        answers.append((len(claim.jobs), claim.due_in, record.blocked))
+    assert answers == [(0, 0, BLOCKED), (1, None, BLOCKED + 1)]
+
+
+def test_a_clock_that_steps_back_makes_no_room_for_who_comes_now():
+    beside = Beside()
+    mail = (Rules(limits=(Limit("mail", "", 2, PER),)), "a", "app.x", 0)
+    beside.insert([mail] * 2)
+    beside.claim(9, (("*",),), 9)
+    assert len(beside.running) == 2
+    beside.clock.set_wall(beside.clock.now() - 60 * SECOND)
+    beside.insert([mail])
+    claim = beside.store.run(beside.store.claim(ClaimRequest("p", 9, 9, (Line(("*",)),))))
+    assert claim.jobs == ()
+    assert claim.due_in is not None
+
+
+def test_a_rate_that_opened_for_another_queue_opens_again():
+    beside = Beside()
+    beside.insert([(Rules(limits=(Limit("mail", "", 2, PER),)), "a", "app.x", 0)] * 6)
+    beside.claim(1, (("*",),), 9)
+    beside.time(50)
+    beside.claim(9, (("*",),), 9)
+    beside.time(50)
+    beside.claim(9, (("b",),), 9)
+    beside.time(50)
+    beside.claim(9, (("a",),), 9)
+    assert len(beside.running) == 4

@@ -16,9 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from longshore.core.model import JobState
+from longshore.core.limits import Limit, Rules
+from longshore.core.model import Ending, JobState, Lease
 from longshore.core.store import (
     Beat,
+    ClaimRequest,
     Filter,
     Line,
     ProcessBeat,
@@ -410,10 +412,37 @@ def test_what_has_ended_costs_a_claim_nothing(store: SQLiteStore) -> None:
     assert many <= few + 5
 
 
+def test_those_who_wait_for_a_limit_cost_a_claim_nothing(store: SQLiteStore) -> None:
+    register(store)
+    limited = Rules(limits=(Limit("account", "7", to=1),))
+    store.run(store.insert([job(rules=limited, priority=-1), job(), job()]))
+    few = steps(store, lambda: claim(store, 1, 2))
+    store.run(store.insert([job(rules=limited, priority=-1) for _ in range(3_000)]))
+    for number in range(2, 6):  # each marks a thousand at most
+        claim(store, number, 1, lines=(Line(("default",)),))
+    store.run(store.insert([job(), job()]))
+    many = steps(store, lambda: claim(store, 9, 2))
+    assert many <= few + 5
+
+
+def test_a_plain_job_costs_no_statement_more_for_what_others_have(path: str) -> None:
+    made: list[str] = []
+    store = SQLiteStore(path, synchronous="normal", on_statement=lambda name, _: made.append(name))
+    register(store)
+    made.clear()
+    store.run(store.insert([job()]))
+    (lease,) = store.run(store.claim(ClaimRequest("p", 1, 1, (Line(("default",)),)))).jobs
+    done = Ending(Lease(lease.id, "p", lease.run), JobState.SUCCEEDED)
+    assert store.run(store.finish([done])) == {done.lease}
+    store.close()
+    # The number 0 of each commit is among them; the claim looks twice, to read and to write.
+    assert {name: made.count(name) for name in made} == {"insert": 3, "claim": 14, "finish": 5}
+
+
 #: Queries that a person asks and that may read along a whole table.
 READ_ALONG = frozenset({"find_job_newest", "find_job_oldest", "find_ended_newest"}) | {
     *("find_ended_oldest", "count_ended", "processes", "idle_processes", "prune_counts"),
-    *("paused", "pauses", "ready_parked", "migrations", "migration_table_there"),
+    *("pauses", "ready_parked", "migrations", "migration_table_there"),
     # These are as long as people have made them.
     *("restraints", "kinds", "settings"),
 }

@@ -15,7 +15,7 @@ from longshore.core.store import Claim, ClaimRequest
 from longshore.stores.sql.core import Deltas
 from longshore.stores.sql.statements import Row, Steps
 from longshore.stores.sql.walk import Restraints, Walk, rules_of
-from longshore.stores.sql.walking import Read, Walking
+from longshore.stores.sql.walking import Read, Walking, unruled
 
 #: How many due and how many expired jobs a claim moves along the way, and how often the latter.
 STEP = 500
@@ -114,7 +114,8 @@ class Claiming(Walking):
                     mine = {row[0] for row in taken}
                     rows = [row for row in rows if row[0] not in mine]
                 read = Read(rows, whole) if len(queues) == 1 else None
-                plain = not any(restrained(row, restraints) for row in rows)
+                plain = unruled(rows) and not restraints.kinds
+                plain = plain or not any(restrained(row, restraints) for row in rows)
             if not plain:
                 yield from self.began(taken, request, now)
                 claim = Walk(request, wanted, restraints)

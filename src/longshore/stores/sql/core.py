@@ -83,11 +83,6 @@ class Core:
         if rows:
             yield self.sql["count_add"].many(rows)
 
-    def paused(self, now: int) -> Steps[frozenset[str]]:
-        """The queues that are held back now."""
-        rows: list[Row] = yield self.sql["paused"](now=now)
-        return frozenset(name for (name,) in rows)
-
     def kept_until(self, state: str, keep_result: int | None, now: int) -> int | None:
         """How long a job that ends now stays; ``None`` for ever, now not at all."""
         kept = self.kept[state]

@@ -39,7 +39,8 @@ class Producing(Holding):
     def stored(self, jobs: Sequence[NewJob], *, again: bool) -> Steps[Sequence[Inserted]]:
         """Store jobs, all or none; ``again``: they may be there by an earlier try of this call."""
         now = 0
-        if any(hold.ttl is not None for job in jobs if (hold := hold_of(job)) is not None):
+        ruled = [job for job in jobs if job.rules is not None]
+        if any(hold.ttl is not None for job in ruled if (hold := hold_of(job)) is not None):
             now = yield from self.time()
         if (yield from self._all_new(jobs, now, again=again)):
             return [Inserted(job.id) for job in jobs]

@@ -64,6 +64,8 @@ class Walking(Leaving):
             now=now,
             ids=self.ids([row[0] for row in rows]),
         )
+        if unruled(rows):
+            return
         started: list[str] = []
         for row in rows:
             rules = rules_of(row[-1])
@@ -99,7 +101,7 @@ class Walking(Leaving):
             )
             whole = len(rows) < limit
             claim = Walk(request, request.wanted, _OPEN)
-            if all(row[17] is None for row in rows):
+            if unruled(rows):
                 claim.taken = rows[: request.wanted]
                 yield from self.began(claim.taken, request, now)
                 return claim
@@ -261,6 +263,11 @@ def _with_more(queues: Sequence[str], line: Line, claim: Walk) -> list[str]:
     """Queues, and those of the line in which jobs were admitted meanwhile."""
     more = [q for q in sorted(claim.fair) if serves(line, q) and q not in claim.paused]
     return list(dict.fromkeys([*queues, *more]))
+
+
+def unruled(rows: Sequence[Row]) -> bool:
+    """Whether none of these has rules; rows as the queries ``ready_...`` give them."""
+    return [row[-1] for row in rows].count(None) == len(rows)
 
 
 def candidates(rows: Iterable[Row]) -> list[Row]:

@@ -101,7 +101,13 @@ class StoreOnAServer:
 
 
 #: The same store on another server: each driver meets what is new there on one of the two.
-ONE_WAY = {"postgres16": "blocking", "pgbouncer": "awaiting", "redis-cluster": "awaiting"}
+ONE_WAY = {
+    "postgres16": "blocking",
+    "pgbouncer": "awaiting",
+    "redis": "blocking",
+    "valkey": "awaiting",
+    "redis-cluster": "awaiting",
+}
 
 
 def on(kind: str) -> type:

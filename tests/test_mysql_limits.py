@@ -13,7 +13,7 @@ import pytest
 
 from longshore.core.limits import TURN, Fair, Hold, Limit, OnConflict, Rules, SetLimit
 from longshore.core.model import Claimed, Ending, JobState, Lease, NewJob
-from longshore.core.store import ClaimRequest, Filter, Retention, Setting, drive
+from longshore.core.store import ClaimRequest, Filter, Retention, drive
 from longshore.stores.mysql.execute import execute_on
 from longshore.stores.mysql.store import MySQLStore
 from longshore.stores.mysql.text import blocked_line, turns_line

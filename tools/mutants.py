@@ -3,12 +3,14 @@
     python -m tools.mutants                     # all of them
     python -m tools.mutants memory sqlite/beat  # those whose name begins so
     python -m tools.mutants --list              # what each one breaks, and where that was seen
+    python -m tools.mutants --note redis        # and note in their files which test killed them
 
 A mutant is a file `mutants/<store>/<name>.toml`: `file` and `old` name the text that is replaced by
-`new` (it stands there exactly once), `breaks` the invariant, `origin` where somebody had this bug.
-Each is put into a copy of the tree in a temporary directory, never into the tree itself. The
-conformance suite runs first, driven blocking; then, as long as nothing is noticed, the state
-machine, both driven awaiting, and the store's own tests. Servers are started once for all of them.
+`new` (it stands there exactly once), `breaks` the invariant, `origin` where somebody had this bug,
+`killer` the test that noticed it last. Each is put into a copy of the tree in a temporary
+directory, never into the tree itself. Its killer runs first; then, as long as nothing is noticed,
+the conformance suite driven blocking, the state machine, both driven awaiting, and the store's own
+tests. Servers are started once for all of them.
 
 Exit code 1 if a mutant lives or does not fit the sources any more; 2 if the tests fail without one.
 """
@@ -37,7 +39,7 @@ SUITES = ("tests/test_conformance.py", "tests/test_machine.py")
 SERVER = {"postgres": "postgres18", "mysql": "mariadb", "redis": "valkey"}
 FAILED = re.compile(r"^(?:FAILED|ERROR) \S+?::(?:\w+::)?(\S+)", re.MULTILINE)
 NO_TESTS = 5  # pytest's exit code when nothing was chosen
-LIMIT = 300  # seconds for one suite; an endless loop is a noticed mutant too
+LIMIT = 600  # seconds for one suite; an endless loop is a noticed mutant too
 
 
 class Mutant(NamedTuple):
@@ -49,6 +51,7 @@ class Mutant(NamedTuple):
     new: str
     breaks: str
     origin: str
+    killer: str = ""  # the test that noticed it last: it is asked first
 
     @property
     def store(self) -> str:
@@ -63,6 +66,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Break the stores one line at a time.")
     parser.add_argument("names", nargs="*", help="what the names of mutants begin with")
     parser.add_argument("--list", action="store_true", help="only say what there is")
+    parser.add_argument("--note", action="store_true", help="note in the files who killed each")
     chosen = parser.parse_args()
     mutants = [
         mutant
@@ -77,10 +81,10 @@ def main() -> int:
             print(f"{mutant.name:44} {mutant.breaks:12} {mutant.origin}")
         return 0
     with keeping():
-        return judge_all(mutants)
+        return judge_all(mutants, note=chosen.note)
 
 
-def judge_all(mutants: list[Mutant]) -> int:
+def judge_all(mutants: list[Mutant], *, note: bool) -> int:
     """The exit code; each verdict is printed as it comes."""
     stores = sorted({mutant.store for mutant in mutants})
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
@@ -92,6 +96,8 @@ def judge_all(mutants: list[Mutant]) -> int:
         for mutant, (verdict, text) in zip(mutants, pool.map(judge, mutants), strict=True):
             print(f"{verdict:8} {mutant.name:44} {mutant.breaks:12} {text}", flush=True)
             alive += verdict != "killed"
+            if note and verdict == "killed":
+                note_killer(mutant, text)
     print(f"{len(mutants) - alive} of {len(mutants)} killed")
     return 1 if alive else 0
 
@@ -126,7 +132,9 @@ def judge(mutant: Mutant) -> tuple[str, str]:
             apply(mutant, root)
         except DoesNotFit as error:
             return "NO FIT", str(error)
-        noticed, said = run(root, mutant.store)
+        noticed, said = asked(root, mutant)
+        if not noticed:
+            noticed, said = run(root, mutant.store)
     if noticed is None:
         return "ALIVE", mutant.origin
     if not noticed:
@@ -150,15 +158,37 @@ def run_unchanged(store: str) -> tuple[str | None, str]:
         return run(root, store)
 
 
+def asked(root: Path, mutant: Mutant) -> tuple[str | None, str]:
+    """As :func:`run`, of the one test that noticed this mutant last time."""
+    if not mutant.killer:
+        return None, ""
+    suites = [*SUITES, *own_suites(root, mutant.store)]
+    server = SERVER.get(mutant.store, mutant.store)
+    there = [suite for suite in suites if mutant.killer in (root / suite).read_text("utf-8")]
+    # What is not in the file of a suite is in the classes that it inherits, of every store.
+    own = bool(set(there) - set(SUITES))
+    chosen = mutant.killer if own else f"{server} and {mutant.killer}"
+    return run_suites(root, [(suite, chosen) for suite in there or SUITES[:1]])
+
+
 def run(root: Path, store: str) -> tuple[str | None, str]:
     """The first test that failed, ``None`` if all passed, empty if they could not be run."""
     server = SERVER.get(store, store)
     runs = [
         *((suite, f"{server} and not awaiting") for suite in SUITES),
         *((suite, f"{server} and awaiting") for suite in SUITES),
+        *((suite, "not slow") for suite in own_suites(root, store)),
     ]
-    own = sorted((root / "tests").glob(f"test_{store}*.py"))
-    runs += [(f"tests/{path.name}", "not slow") for path in own]
+    return run_suites(root, runs)
+
+
+def own_suites(root: Path, store: str) -> list[str]:
+    """The files of tests that are about one store alone."""
+    return [f"tests/{path.name}" for path in sorted((root / "tests").glob(f"test_{store}*.py"))]
+
+
+def run_suites(root: Path, runs: list[tuple[str, str]]) -> tuple[str | None, str]:
+    """As :func:`run`, of some files of tests and which of their tests each."""
     for suite, chosen in runs:
         command = [sys.executable, "-m", "pytest", suite, "-k", chosen]
         command += ["-x", "-q", "--tb=line", "-p", "no:randomly", "-p", "no:cacheprovider"]
@@ -184,6 +214,15 @@ def run(root: Path, store: str) -> tuple[str | None, str]:
         if done.returncode:
             return "", done.stdout[-2000:] + done.stderr[-2000:]
     return None, ""
+
+
+def note_killer(mutant: Mutant, text: str) -> None:
+    """Write down which test noticed it; an endless loop has no test to ask."""
+    killer = text.removeprefix("by ").partition(" ")[0].partition("[")[0]
+    if killer.startswith("test_") and killer != mutant.killer:
+        path = ROOT / "mutants" / f"{mutant.name}.toml"
+        lines = [ln for ln in path.read_text("utf-8").splitlines() if not ln.startswith("killer =")]
+        path.write_text("\n".join([*lines, f'killer = "{killer}"', ""]), "utf-8")
 
 
 def environment(root: Path) -> dict[str, str]:

@@ -90,6 +90,27 @@ class TestClaimers:
         assert sum(one.jobs for one in counted) == len(jobs)
         assert {one.state for one in counted} == {JobState.SUCCEEDED}
 
+    @pytest.mark.parametrize("number", [1, 2, 3, 4])
+    def test_what_others_take_between_two_looks_is_not_missed(
+        self,
+        opened: Callable[..., MySQLStore],
+        store: MySQLStore,
+        ask: Callable[..., Any],
+        number: int,
+    ) -> None:
+        met: list[int] = []
+
+        def before(operation: str, statement: int) -> None:
+            if operation == "claim" and statement == number and not met:
+                met.append(statement)
+                ask("delete from longshore_job")
+
+        late = opened(on_statement=before)
+        register(late, "p1")
+        store.run(store.insert([new(queue=queue) for queue in ("a", "b", "c")]))
+        claim = late.run(late.claim(ClaimRequest("p1", 1, 10, EVERY)))
+        assert (claim.live, claim.jobs, met) == (True, (), [number])
+
     def test_a_claim_reads_what_it_takes_and_not_what_waits(
         self, store: MySQLStore, ask: Callable[..., Any]
     ) -> None:

@@ -232,6 +232,8 @@ class MySQLClaiming(MySQLCore, Consuming):
             return
         # No more queues than jobs are wanted: those whose first job comes first.
         heads = yield from self._heads(fronts[:wanted], wanted)
+        if not heads:  # others have taken them all since we looked
+            return
         shares: dict[str, int] = {}
         for head in heads:
             shares[head.queue] = shares.get(head.queue, 0) + 1

@@ -39,7 +39,8 @@ SUITES = ("tests/test_conformance.py", "tests/test_machine.py")
 SERVER = {"postgres": "postgres18", "mysql": "mariadb", "redis": "valkey"}
 FAILED = re.compile(r"^(?:FAILED|ERROR) \S+?::(?:\w+::)?(\S+)", re.MULTILINE)
 NO_TESTS = 5  # pytest's exit code when nothing was chosen
-LIMIT = 600  # seconds for one suite; an endless loop is a noticed mutant too
+#: Seconds for one suite. An endless loop is a noticed mutant too, a slow machine must not be one.
+LIMIT = 600
 
 
 class Mutant(NamedTuple):
@@ -56,6 +57,14 @@ class Mutant(NamedTuple):
     @property
     def store(self) -> str:
         return self.name.partition("/")[0]
+
+
+class Verdict(NamedTuple):
+    """What became of a mutant; ``killer`` is the test that noticed it, empty if none did."""
+
+    word: str  # killed, ALIVE, NO TEST, NO FIT
+    text: str
+    killer: str = ""
 
 
 class DoesNotFit(Exception):
@@ -93,11 +102,11 @@ def judge_all(mutants: list[Mutant], *, note: bool) -> int:
                 print(f"mutants: the tests of the {store} store fail without any mutant\n{said}")
                 return 2
         alive = 0
-        for mutant, (verdict, text) in zip(mutants, pool.map(judge, mutants), strict=True):
-            print(f"{verdict:8} {mutant.name:44} {mutant.breaks:12} {text}", flush=True)
-            alive += verdict != "killed"
-            if note and verdict == "killed":
-                note_killer(mutant, text)
+        for mutant, (word, text, killer) in zip(mutants, pool.map(judge, mutants), strict=True):
+            print(f"{word:8} {mutant.name:44} {mutant.breaks:12} {text}", flush=True)
+            alive += word != "killed"
+            if note:
+                note_killer(mutant, killer)
     print(f"{len(mutants) - alive} of {len(mutants)} killed")
     return 1 if alive else 0
 
@@ -124,22 +133,22 @@ def apply(mutant: Mutant, root: Path) -> None:
     path.write_text(text.replace(mutant.old, mutant.new), "utf-8")
 
 
-def judge(mutant: Mutant) -> tuple[str, str]:
-    """``killed`` and by which test, or what is wrong."""
+def judge(mutant: Mutant) -> Verdict:
+    """Whether a test notices, and which, or what is wrong."""
     began = time.monotonic()
     with copy() as root:
         try:
             apply(mutant, root)
         except DoesNotFit as error:
-            return "NO FIT", str(error)
+            return Verdict("NO FIT", str(error))
         noticed, said = asked(root, mutant)
         if not noticed:
             noticed, said = run(root, mutant.store)
     if noticed is None:
-        return "ALIVE", mutant.origin
+        return Verdict("ALIVE", mutant.origin)
     if not noticed:
-        return "NO TEST", said
-    return "killed", f"by {noticed} in {time.monotonic() - began:.0f} s"
+        return Verdict("NO TEST", said)
+    return Verdict("killed", f"by {noticed} in {time.monotonic() - began:.0f} s", noticed)
 
 
 def run_unchanged(store: str) -> tuple[str | None, str]:
@@ -216,9 +225,9 @@ def run_suites(root: Path, runs: list[tuple[str, str]]) -> tuple[str | None, str
     return None, ""
 
 
-def note_killer(mutant: Mutant, text: str) -> None:
+def note_killer(mutant: Mutant, noticed: str) -> None:
     """Write down which test noticed it; an endless loop has no test to ask."""
-    killer = text.removeprefix("by ").partition(" ")[0].partition("[")[0]
+    killer = noticed.partition("[")[0]
     if killer.startswith("test_") and killer != mutant.killer:
         path = ROOT / "mutants" / f"{mutant.name}.toml"
         lines = [ln for ln in path.read_text("utf-8").splitlines() if not ln.startswith("killer =")]

@@ -11,7 +11,16 @@ from typing import Any
 
 import pytest
 
-from longshore.core.limits import TURN, Fair, Hold, Limit, OnConflict, Rules, SetLimit
+from longshore.core.limits import (
+    TURN,
+    Fair,
+    Hold,
+    Limit,
+    OnConflict,
+    Rules,
+    SetLimit,
+    Setting,
+)
 from longshore.core.model import Claimed, Ending, JobState, Lease, NewJob
 from longshore.core.store import ClaimRequest, Filter, Retention, drive
 from longshore.stores.mysql.execute import execute_on

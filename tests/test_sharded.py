@@ -73,6 +73,11 @@ class ShardsConformance(StoreConformance):
         chapter = request.function.__module__.rpartition(".")[2]
         return sharded(open_one, _together if chapter in TOGETHER else "kind")
 
+    @pytest.fixture(autouse=True)
+    def visited_in_turn(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Not by what was idle a moment of real time ago: the statements are to be counted."""
+        monkeypatch.setattr(consuming, "IDLE", 0.0)
+
     @pytest.mark.parametrize("name", WRITES)
     def test_an_operation_that_fails_has_done_nothing_and_may_be_repeated(
         self, bench: Bench, name: str

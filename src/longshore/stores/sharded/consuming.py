@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from heapq import merge
+from itertools import groupby
 from typing import Any, Final
 from zlib import crc32
 
@@ -200,12 +201,16 @@ class Consuming(Core):
     ) -> Steps[Claim]:
         """The jobs of a claim that was made before."""
         claims: list[Claim] = []
-        for shard, asked in brought:
-            reply = yield from self._claim_at(shard, asked, None)
-            claims += answered([reply])
-            self._note(shard, request.process_id, reply, asked.wanted)
-        jobs = tuple(job for claim in claims for job in claim.jobs)
-        return Claim(any(claim.live for claim in claims), jobs, _due_in(claims))
+        jobs: list[Claimed] = []
+        for _, visits in groupby(brought, key=lambda visit: visit[1].claim_id):  # of one line
+            taken: list[tuple[Claimed, ...]] = []
+            for shard, asked in visits:
+                (claim,) = answered([(yield from self._claim_at(shard, asked, None))])
+                claims.append(claim)
+                taken.append(claim.jobs)
+                self._note(shard, request.process_id, claim, asked.wanted)
+            jobs += merge(*taken, key=_place)
+        return Claim(any(claim.live for claim in claims), tuple(jobs), _due_in(claims))
 
     def _claim_at(self, shard: int, request: ClaimRequest, told: _Told | None) -> Steps[Any]:
         """Claim from one shard, under the name that the process has there."""

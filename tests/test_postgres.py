@@ -226,7 +226,11 @@ def test_an_id_is_looked_for_on_its_day_alone(
             for node in nodes
             if node.get("Actual Loops") and "longshore_ended" in node.get("Relation Name", "")
         }
-        assert read == {"longshore_ended_rest", "longshore_ended_d20007", "longshore_ended_d20008"}, name
+        assert read == {
+            "longshore_ended_rest",
+            "longshore_ended_d20007",
+            "longshore_ended_d20008",
+        }, name
 
 
 # --- history ---

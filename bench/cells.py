@@ -32,6 +32,16 @@ STORES: Mapping[str, str] = {
 #: Of jobs that W2 drains: a run of seconds.
 DRAINED: Mapping[str, int] = {"memory": 200_000, "mariadb": 50_000}
 
+#: Of jobs that W9 drains, on every store, and its rules as they are shown.
+RESTRAINED = 50_000
+RULES: Mapping[str, str] = {
+    "results": "results",
+    "unique": "a unique key each",
+    "concurrency": "1,000 at once over 1,000 keys",
+    "rate": "1,000,000 a second over 1,000 keys",
+    "fair": "turns of 100 values",
+}
+
 
 #: How many jobs a run has, of those that make it one of seconds.
 Size = Callable[[int], int]
@@ -99,6 +109,7 @@ def cells(*, quick: bool) -> list[Cell]:
         *_memory(size(50_000)),
         *_starting(2 if quick else 20),
         _spinning(size(6_000)),
+        *_restrained(size),
         *_sidekiqload(size(500_000)),
     ]
 
@@ -244,6 +255,17 @@ def _spinning(jobs: int) -> Cell:
     title = f"drain {jobs:,} jobs of 1 ms CPU, two processes"
     ours = Call("fleet.spin", {"store": "sqlite", **params})
     return _cell("W7//sqlite", title, RATE, ours, Call("spinning.bare", params))
+
+
+def _restrained(size: Size) -> Iterator[Cell]:
+    """What stands in the place of the raw loop is the same drain without a rule."""
+    for store in STORES:
+        jobs = size(RESTRAINED)
+        params = {"store": store, "jobs": jobs}
+        for rule in RULES:
+            ours = Call("restrained.drain", {**params, "rule": rule})
+            title = f"drain {jobs:,} jobs with {RULES[rule]}, beside W2"
+            yield _cell(f"W9/{rule}/{store}", title, RATE, ours, Call("drain.drain", params))
 
 
 def _sidekiqload(jobs: int) -> list[Cell]:

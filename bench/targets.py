@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from bench.cells import RULES, STORES
+
 
 class Target(msgspec.Struct, frozen=True):
     """``least`` or ``most`` of the figure, or with ``ratio`` of the figure to the raw loop's."""
@@ -46,4 +48,9 @@ TARGETS: Mapping[str, Target] = {
     "W4-threads-sqlite": Target(most=2.05),
     "W4-async-sqlite": Target(most=2.05),
     "W6-import": Target(most=60),
+    **{
+        f"W9-{rule}-{store}": Target(least=0.4 if store == "mariadb" else 0.5, ratio=True)
+        for rule in RULES
+        for store in STORES
+    },
 }

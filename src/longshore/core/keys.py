@@ -22,17 +22,25 @@ from longshore.errors import InvalidOption, NotAJobFunction, UnstorableArgument
 
 #: Longer values are told by their digest.
 LONGEST_VALUE: Final = 128
+#: So long is a digest too.
+LONGEST_KEY: Final = 64
 _LARGEST: Final = 1_048_576
 
 
 def key_of(kind: str, canonical: bytes) -> str:
-    """The digest of what identifies a job among those of its kind; also its unique key.
+    """What identifies a job among all; also its unique key.
+
+    A short one can be read, and neighbours are neighbours in an index: jobs that were enqueued
+    together leave it together. A long one, or one that is not all ASCII, is a digest.
 
     Example:
-        >>> key_of("app.sync", b'{"user_id":7}')[:8]
-        'b1365f2b'
+        >>> key_of("app.sync", b'{"user_id":7}')
+        'app.sync {"user_id":7}'
+        >>> key_of("app.sync", b'{"text":"' + b"a" * 99 + b'"}')[:8]
+        'ea51da56'
     """
-    return _sha256(kind.encode() + b"\n" + canonical)
+    text = kind.encode() + b" " + canonical
+    return text.decode() if len(text) <= LONGEST_KEY and text.isascii() else _sha256(text)
 
 
 def text_of(value: object) -> str:

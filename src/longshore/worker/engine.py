@@ -211,7 +211,13 @@ class Engine:
         return len(self._inflight) - len(self._held) - len(self._ended)
 
     def _wanted(self, now: float) -> int:
-        if self.mode is not Mode.CLAIMING or not (self._more or now >= self._next_look):
+        if self.mode is not Mode.CLAIMING:
+            return 0
+        if self._lanes.starved():
+            # The next job in line waits for a slot here, and those behind it for their turn.
+            if not self._lanes.free():
+                return 0
+        elif not self._more and now < self._next_look:
             return 0
         durations = self._lanes.durations
         room = self._plan.slots if self._crowded else durations.room(self._plan.slots)
@@ -305,7 +311,7 @@ class Engine:
         self.jobs_ended += len(batch)
         self._last_job = time.monotonic()
         # What has ended may have enqueued more, or has become available again itself.
-        self._more = self._lanes.take_starved() or self._more or self._plan.until_empty
+        self._more = self._more or self._plan.until_empty
         if self.mode is Mode.DRAINING:
             self.jobs_returned += sum(
                 ending.to is JobState.AVAILABLE and ending.parked is None for _, ending in batch

@@ -106,10 +106,9 @@ class Lanes:
         rated = self._rated_kinds
         self._starved = short and bool(rated) and sum(job.kind in rated for job in jobs) >= free
 
-    def take_starved(self) -> bool:
-        """Whether the last claim may have ended for want of free slots; asked when there is one."""
-        starved, self._starved = self._starved, False
-        return starved
+    def starved(self) -> bool:
+        """Whether the last claim may have ended for want of free slots."""
+        return self._starved
 
     # --- hand out -----------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Final
 
 import msgspec
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -74,9 +74,16 @@ ENDINGS: Final = st.sampled_from(
 
 
 def check_store(
-    open_store: OpenStore, *, examples: int = 100, steps: int = 40, awaiting: bool = False
+    open_store: OpenStore,
+    *,
+    examples: int = 100,
+    steps: int = 40,
+    awaiting: bool = False,
+    shrink: bool = True,
 ) -> None:
     """Let a store live ``examples`` lives of up to ``steps`` operations beside the model.
+
+    With ``shrink`` a life that fails is made short before it is shown, which takes minutes.
 
     Raises:
         AssertionError: an answer or a job differs from the model's; Hypothesis prints the life.
@@ -99,6 +106,7 @@ def check_store(
                 report_multiple_bugs=False,
                 # A life is long and its jobs are many: that is no fault of the store.
                 suppress_health_check=(HealthCheck.too_slow, HealthCheck.data_too_large),
+                phases=[phase for phase in Phase if shrink or phase is not Phase.shrink],
             ),
         )
 

@@ -226,7 +226,11 @@ def test_an_id_is_looked_for_on_its_day_alone(
             for node in nodes
             if node.get("Actual Loops") and "longshore_ended" in node.get("Relation Name", "")
         }
-        assert read == {"longshore_ended_rest", "longshore_ended_d20007", "longshore_ended_d20008"}, name
+        assert read == {
+            "longshore_ended_rest",
+            "longshore_ended_d20007",
+            "longshore_ended_d20008",
+        }, name
 
 
 # --- history ---
@@ -276,6 +280,22 @@ def test_days_are_made_ahead_and_dropped_whole(
     assert today not in days_of(look)
     assert store.run(store.get([*old, *few, *late])) == {}
     assert store.run(store.count(Filter())) == ()
+    store.close()
+
+
+def test_of_two_that_are_elected_at_once_one_leads(where: Place) -> None:
+    won: list[bool] = []
+
+    def hook(name: str, number: int) -> None:
+        if (name, number) == ("elect", 2):
+            won.append(other.run(other.elect("p2", DAY)))
+
+    clock = ManualClock()
+    other = PostgresStore(where.url, clock=clock)
+    store = PostgresStore(where.url, clock=clock, on_statement=hook)
+    mine = store.run(store.elect("p1", DAY))
+    assert (mine, won) == (False, [True])
+    other.close()
     store.close()
 
 

@@ -283,6 +283,22 @@ def test_days_are_made_ahead_and_dropped_whole(
     store.close()
 
 
+def test_of_two_that_are_elected_at_once_one_leads(where: Place) -> None:
+    won: list[bool] = []
+
+    def hook(name: str, number: int) -> None:
+        if (name, number) == ("elect", 2):
+            won.append(other.run(other.elect("p2", DAY)))
+
+    clock = ManualClock()
+    other = PostgresStore(where.url, clock=clock)
+    store = PostgresStore(where.url, clock=clock, on_statement=hook)
+    mine = store.run(store.elect("p1", DAY))
+    assert (mine, won) == (False, [True])
+    other.close()
+    store.close()
+
+
 def test_a_small_day_is_pruned_job_by_job(where: Place, look: psycopg.Connection[Any]) -> None:
     clock = ManualClock()
     today = clock.now() // DAY

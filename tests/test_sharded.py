@@ -274,6 +274,13 @@ def test_an_id_means_one_job_over_all_shards(spread: Spread) -> None:
     assert len(spread.run(spread.store.find(Filter(), limit=9)).records) == 1
 
 
+def test_a_count_is_the_sum_over_shards(spread: Spread) -> None:
+    for shard in range(SHARDS):
+        spread.insert(shard, shard + 2)
+    (counted,) = spread.run(spread.store.count(Filter()))
+    assert counted.jobs == 2 + 3 + 4
+
+
 def test_claims_take_turns_so_that_no_shard_starves(spread: Spread) -> None:
     for shard in range(SHARDS):
         spread.insert(shard, 30)

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from longshore.core.model import Ending, JobState, Lease, Patch, Progress, Why
+from longshore.core.store import Filter, Line
 from longshore.testing.conformance.bench import (
     HOUR,
     LEASE,
@@ -190,6 +191,19 @@ class EndingConformance:
         bench.finish(failed(Lease(job, "p1", again.run), bench.now + SECOND, priority=0))
         record = bench.job(job)
         assert (record.queue, record.priority) == ("slow", 0)
+
+    def test_a_job_given_back_may_go_to_another_queue_and_priority(self, bench: Bench) -> None:
+        first, second = bench.add(2, queue="slow")
+        bench.process(lease=HOUR)
+        ending = msgspec.structs.replace(released(bench.lease()), queue="fast", priority=7)
+        bench.finish(ending)
+        record = bench.job(first)
+        assert (record.queue, record.priority) == ("fast", 7)
+        assert bench.taken("p1") == [second, first]
+        bench.rescue(dead="p1")
+        bench.process("p2", lease=HOUR)
+        assert bench.taken("p2", lines=(Line(("slow",)),)) == [second]
+        assert bench.taken("p2", lines=(Line(("fast",)),)) == [first]
 
     def test_budgets_come_back_with_the_next_claim(self, bench: Bench) -> None:
         (job,) = bench.add()
@@ -424,6 +438,39 @@ class FenceConformance:
         bench.lease()
         answer = bench.do(bench.store.exchange([succeeded(old)], bench.request("p1")))
         assert answer.held == frozenset()
+
+    def test_an_exchange_ends_no_run_of_another_process(self, bench: Bench) -> None:
+        own, foreign = bench.add(2)
+        for process in ("p1", "p2"):
+            bench.process(process)
+        mine, other = bench.lease("p1"), bench.lease("p2")
+        endings = [succeeded(mine), succeeded(Lease(foreign, "p1", other.run))]
+        answer = bench.do(bench.store.exchange(endings, bench.request("p1")))
+        assert answer.held == {mine}
+        assert bench.states([own, foreign]) == [JobState.SUCCEEDED, JobState.RUNNING]
+        counted = bench.do(bench.store.count(Filter()))
+        assert {(one.state, one.jobs) for one in counted if one.jobs} == {
+            (JobState.SUCCEEDED, 1),
+            (JobState.RUNNING, 1),
+        }
+
+    def test_an_exchange_ends_no_run_twice(self, bench: Bench) -> None:
+        (job,) = bench.add()
+        bench.process()
+        lease = bench.lease()
+        bench.finish(failed(lease, bench.now + MINUTE))
+        before = bench.job(job)
+        answer = bench.do(bench.store.exchange([succeeded(lease)], bench.request("p1")))
+        assert (answer.held, answer.claim.jobs) == ({lease}, ())
+        assert bench.job(job) == before
+
+    def test_an_exchange_claims_what_it_made_due(self, bench: Bench) -> None:
+        (job,) = bench.add()
+        bench.add(scheduled_at=bench.now + HOUR)
+        bench.process()
+        lease = bench.lease()
+        answer = bench.do(bench.store.exchange([failed(lease, bench.now)], bench.request("p1")))
+        assert [(taken.id, taken.run) for taken in answer.claim.jobs] == [(job, 2)]
 
     def test_progress_is_saved_while_the_job_runs(self, bench: Bench) -> None:
         (job,) = bench.add()

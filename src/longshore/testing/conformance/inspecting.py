@@ -113,6 +113,24 @@ class FindConformance:
             (job.queue, job.kind, job.state) for job in jobs if matches(where, job)
         )
 
+    @pytest.mark.parametrize("oldest", [True, False])
+    def test_a_few_among_many_are_found_by_what_sets_them_apart(
+        self, bench: Bench, *, oldest: bool
+    ) -> None:
+        bench.process()
+        bench.add(60)
+        (rare,) = bench.add(queue="rare")
+        (odd,) = bench.add(kind="app.odd")
+        bench.finish(*map(succeeded, bench.leases("p1", 100)))
+        (gone,) = bench.add()
+        bench.do(bench.store.cancel([gone], None))
+        for where, job in (
+            (Filter(queues=("rare",)), rare),
+            (Filter(kinds=("app.odd",)), odd),
+            (Filter(states=frozenset({JobState.CANCELLED})), gone),
+        ):
+            assert self.everything(bench, where, 5, oldest=oldest) == [job]
+
     def test_a_filter_by_ids_takes_those_that_match_the_rest(self, bench: Bench) -> None:
         jobs = one_of_each(bench)
         ids = (jobs[JobState.DEAD], jobs[JobState.RUNNING], bench.new().id)

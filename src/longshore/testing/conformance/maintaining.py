@@ -282,6 +282,19 @@ class PruneConformance:
         assert self.prune(bench) == 0
         assert bench.job(job).result == b"1"
 
+    def test_a_retention_of_days_is_kept_to_the_day(self, bench: Bench) -> None:
+        bench.open(Retention(succeeded=5 * DAY))
+        bench.do(bench.store.prune(10))
+        (job,) = bench.add()
+        bench.process()
+        bench.finish(succeeded(bench.lease()))
+        bench.pass_time(5 * DAY - SECOND)
+        assert bench.do(bench.store.prune(10)) == 0
+        assert bench.exists(job)
+        bench.pass_time(2 * SECOND)
+        assert bench.do(bench.store.prune(10)) == 1
+        assert not bench.exists(job)
+
     def test_a_job_that_a_person_cancelled_is_pruned_too(self, bench: Bench) -> None:
         bench.open(Retention(cancelled=HOUR))
         (job,) = bench.add(keep_result=0)

@@ -80,10 +80,12 @@ def check_store(
     steps: int = 40,
     awaiting: bool = False,
     shrink: bool = True,
+    random: bool = True,
 ) -> None:
     """Let a store live ``examples`` lives of up to ``steps`` operations beside the model.
 
-    With ``shrink`` a life that fails is made short before it is shown, which takes minutes.
+    With ``shrink`` a life that fails is made short before it is shown, which takes minutes. Lives
+    that are not ``random`` are the same in every run.
 
     Raises:
         AssertionError: an answer or a job differs from the model's; Hypothesis prints the life.
@@ -102,6 +104,7 @@ def check_store(
                 max_examples=-(-examples // len(WORLDS)),
                 stateful_step_count=steps,
                 deadline=None,
+                derandomize=not random,
                 print_blob=True,
                 report_multiple_bugs=False,
                 # A life is long and its jobs are many: that is no fault of the store.

@@ -182,7 +182,7 @@ class Ending(msgspec.Struct, frozen=True, gc=False):
     ``at``), or available (given back, keeps its place). ``failed`` counts a failure; ``entry`` is
     the line for ``runs[]`` of a run that did not succeed. ``parked`` marks an available job that
     no process knowing only these kinds may take again. ``queue`` and ``priority`` move a job that
-    is retried.
+    goes on.
     """
 
     lease: Lease

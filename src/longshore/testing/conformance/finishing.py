@@ -193,17 +193,17 @@ class EndingConformance:
         assert (record.queue, record.priority) == ("slow", 0)
 
     def test_a_job_given_back_may_go_to_another_queue_and_priority(self, bench: Bench) -> None:
-        first, second = bench.add(2, queue="slow")
-        bench.process(lease=HOUR)
+        moved, other = bench.add(2, queue="slow")
+        (better,) = bench.add(queue="fast", priority=3)
+        bench.process()
         ending = msgspec.structs.replace(released(bench.lease()), queue="fast", priority=7)
         bench.finish(ending)
-        record = bench.job(first)
+        record = bench.job(moved)
         assert (record.queue, record.priority) == ("fast", 7)
-        assert bench.taken("p1") == [second, first]
-        bench.rescue(dead="p1")
-        bench.process("p2", lease=HOUR)
-        assert bench.taken("p2", lines=(Line(("slow",)),)) == [second]
-        assert bench.taken("p2", lines=(Line(("fast",)),)) == [first]
+        slow, fast = (Line(("slow",)),), (Line(("fast",)),)
+        assert bench.taken("p1", 1, lines=fast) == [better]
+        assert bench.taken("p1", lines=fast) == [moved]
+        assert bench.taken("p1", lines=slow) == [other]
 
     def test_budgets_come_back_with_the_next_claim(self, bench: Bench) -> None:
         (job,) = bench.add()
@@ -440,29 +440,30 @@ class FenceConformance:
         assert answer.held == frozenset()
 
     def test_an_exchange_ends_no_run_of_another_process(self, bench: Bench) -> None:
-        own, foreign = bench.add(2)
+        own, foreign, waiting = bench.add(3)
         for process in ("p1", "p2"):
             bench.process(process)
         mine, other = bench.lease("p1"), bench.lease("p2")
         endings = [succeeded(mine), succeeded(Lease(foreign, "p1", other.run))]
         answer = bench.do(bench.store.exchange(endings, bench.request("p1")))
         assert answer.held == {mine}
+        assert [taken.id for taken in answer.claim.jobs] == [waiting]
         assert bench.states([own, foreign]) == [JobState.SUCCEEDED, JobState.RUNNING]
         counted = bench.do(bench.store.count(Filter()))
         assert {(one.state, one.jobs) for one in counted if one.jobs} == {
             (JobState.SUCCEEDED, 1),
-            (JobState.RUNNING, 1),
+            (JobState.RUNNING, 2),
         }
 
     def test_an_exchange_ends_no_run_twice(self, bench: Bench) -> None:
-        (job,) = bench.add()
+        job, waiting = bench.add(2)
         bench.process()
         lease = bench.lease()
         bench.finish(failed(lease, bench.now + MINUTE))
         before = bench.job(job)
         answer = bench.do(bench.store.exchange([succeeded(lease)], bench.request("p1")))
         assert answer.held == {lease}
-        assert not answer.claim.jobs
+        assert [taken.id for taken in answer.claim.jobs] == [waiting]
         assert bench.job(job) == before
 
     def test_an_exchange_claims_what_it_made_due(self, bench: Bench) -> None:

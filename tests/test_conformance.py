@@ -102,7 +102,8 @@ class StoreOnAServer:
 
 #: The same store on another server: each driver meets what is new there on one of the two.
 ONE_WAY = {
-    "postgres16": "blocking",
+    "postgres16": "awaiting",
+    "postgres18": "blocking",
     "pgbouncer": "awaiting",
     "redis": "blocking",
     "valkey": "awaiting",

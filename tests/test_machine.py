@@ -16,13 +16,13 @@ from tests.stores import OPEN
 #: How many lives each store has, driven blocking and awaiting. Where one takes longer there are
 #: fewer, and those that run the same statements share the lives.
 EXAMPLES = {
-    "memory": (300, 12),
-    "sqlite": (100, 8),
-    "postgres18": (40, 20),
-    "mariadb": (40, 20),
-    "valkey": (40, 20),
+    "memory": (150, 12),
+    "sqlite": (60, 8),
+    "postgres18": (16, 8),
+    "mariadb": (16, 8),
+    "valkey": (16, 8),
 }
-OTHERS = (12, 12)
+OTHERS = (6, 6)
 
 
 @pytest.mark.timeout(300)

@@ -162,17 +162,26 @@ def test_a_full_server_refuses_new_jobs_and_takes_all_else(kind: str, tmp_path: 
 
 
 def filled(store: RedisStore, cargo: bytes, size: int) -> list[str]:
-    """Store jobs until there is no room; the ids of those that were acknowledged."""
+    """Store jobs until there is no room; the ids of those that were acknowledged.
+
+    What a server counts as used also holds the buffers of its connections, which come and go, so
+    one refusal may be the last for a moment: it is full when it refuses three times in a row.
+    """
     inserted: list[str] = []
+    refused = 0
     for _ in range(10_000):
         new = [job(payload=cargo, keep_result=0) for _ in range(size)]
         try:
             store.run(store.insert(new))
-        except StoreFull:
-            with pytest.raises(StoreFull, match="memory is full"):
-                store.run(store.insert(new))
-            return inserted
-        inserted += [one.id for one in new]
+        except StoreFull as error:
+            said = str(error)
+            refused += 1
+            if refused == 3:
+                assert "memory is full" in said
+                return inserted
+        else:
+            refused = 0
+            inserted += [one.id for one in new]
     pytest.fail("the server takes jobs without end")
 
 

@@ -18,7 +18,7 @@ STALE = 250_000
 
 #: What is to start at once starts within this, microseconds; so long one more body of no length
 #: takes with all that is around it.
-AT_ONCE = 5_000
+AT_ONCE = 12_000
 AROUND = 20
 
 #: So many runs of a batch say enough of it.

@@ -213,11 +213,8 @@ class Engine:
     def _wanted(self, now: float) -> int:
         if self.mode is not Mode.CLAIMING:
             return 0
-        if self._lanes.starved():
-            # The next job in line waits for a slot here, and those behind it for their turn.
-            if not self._lanes.free():
-                return 0
-        elif not self._more and now < self._next_look:
+        starved = self._lanes.starved()
+        if starved == 0 or (starved is None and not self._more and now < self._next_look):
             return 0
         durations = self._lanes.durations
         room = self._plan.slots if self._crowded else durations.room(self._plan.slots)
@@ -229,7 +226,7 @@ class Engine:
         self._low = max(ahead // 2, ahead - CLAIM)
         if free <= 0 or (self._lanes.waiting > self._low and free < CLAIM):
             return 0
-        return min(free, self._order.most)
+        return min(free, self._order.most, free if starved is None else starved)
 
     def _must_flush(self, now: float) -> bool:
         return bool(self._held) and (

@@ -106,9 +106,16 @@ class Lanes:
         rated = self._rated_kinds
         self._starved = short and bool(rated) and sum(job.kind in rated for job in jobs) >= free
 
-    def starved(self) -> bool:
-        """Whether the last claim may have ended for want of free slots."""
-        return self._starved
+    def starved(self) -> int | None:
+        """How many jobs to ask for if the last claim may have ended for want of free slots.
+
+        The next job in line waits for a slot here then, and those behind it for their turn. As
+        small claims cost as much as large ones, half of what may wait for its start has started.
+        """
+        if not self._starved:
+            return None
+        free = self.free()
+        return free if free >= len(self._rated) else 0
 
     # --- hand out -----------------------------------------------------------------------------
 

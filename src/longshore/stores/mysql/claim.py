@@ -27,7 +27,7 @@ from longshore.stores.sql.claim import ROUNDS, STEP, TAGS
 from longshore.stores.sql.core import Deltas
 from longshore.stores.sql.operations import Consuming
 from longshore.stores.sql.statements import Row, Steps
-from longshore.stores.sql.walk import Restraints, Walk, keyed, rules_of
+from longshore.stores.sql.walk import Restraints, Walk, limits_of
 
 #: How many jobs a claim must want to begin where the last one ended, and for how long, seconds.
 STREAMING = 50
@@ -363,7 +363,7 @@ class MySQLClaiming(MySQLCore, Consuming):
 def _restrained(row: Row, restraints: Restraints) -> bool:
     """Whether something may hold back a job; ``row`` as the query ``ready_queue`` gives it."""
     rules = row[8]
-    return row[1] in restraints.kinds or (rules is not None and bool(keyed(rules_of(rules))))
+    return row[1] in restraints.kinds or (rules is not None and bool(limits_of(rules)))
 
 
 _NONE = Restraints(frozenset(), {}, None, frozenset())

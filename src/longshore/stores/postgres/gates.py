@@ -13,11 +13,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from longshore.core.limits import Rules
 from longshore.stores.postgres.core import PostgresCore
 from longshore.stores.sql.gates import Gating
 from longshore.stores.sql.statements import Row, Steps
-from longshore.stores.sql.walk import keyed, rules_of
+from longshore.stores.sql.walk import Column, limits_of
 
 #: Keys share so many locks: a server has room for some thousands.
 LOCKS: Final = 1024
@@ -46,12 +45,12 @@ class PostgresGating(PostgresCore, Gating):
         rows: list[Row] = yield self.sql["admit"].many(asked)
         return frozenset(queue for (queue,) in rows)
 
-    def freed(self, jobs: Sequence[tuple[str, Rules]]) -> Steps[None]:
+    def freed(self, jobs: Sequence[tuple[str, Column]]) -> Steps[None]:
         """Running jobs have ended or were given back: so are their slots."""
         slots = [
             (key, job_id)
             for job_id, rules in jobs
-            for key, limit in keyed(rules).items()
+            for key, limit in limits_of(rules).items()
             if limit.per is None
         ]
         if slots:
@@ -64,8 +63,8 @@ class PostgresGating(PostgresCore, Gating):
         """Jobs leave the line without having been claimed: others may have their room."""
         keys: Counter[str] = Counter()
         for _, _, _, _, _, _, rules, stands in jobs:
-            if stands and rules is not None:
-                keys.update(keyed(rules_of(rules)).keys())
+            if stands:
+                keys.update(limits_of(rules).keys())
         if keys and self.quick:
             mine = yield from self.locked(keys)
             yield from self._admitted(keys, mine)

@@ -14,7 +14,7 @@ from longshore.core.model import Claimed
 from longshore.core.store import Claim, ClaimRequest
 from longshore.stores.sql.core import Deltas
 from longshore.stores.sql.statements import Row, Steps
-from longshore.stores.sql.walk import Restraints, Walk, rules_of
+from longshore.stores.sql.walk import Restraints, Walk, limits_of
 from longshore.stores.sql.walking import Read, Walking, unruled
 
 #: How many due and how many expired jobs a claim moves along the way, and how often the latter.
@@ -184,8 +184,7 @@ def restrained(row: Row, restraints: Restraints) -> bool:
     """Whether something may hold back a job; ``row`` as the queries ``ready_...`` give it."""
     if row[2] in restraints.kinds:
         return True
-    rules = rules_of(row[17])
-    return rules is not None and bool(rules.limits)
+    return bool(limits_of(row[17]))
 
 
 def _place(row: Row) -> Row:

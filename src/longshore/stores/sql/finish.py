@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
-from longshore.core.limits import Rules
 from longshore.core.model import ENDED, TRANSITIONS, Ending, JobState, Lease
 from longshore.stores.sql.core import TEXT, Deltas, add
 from longshore.stores.sql.leaving import INTERRUPTED, Leaving
 from longshore.stores.sql.statements import Row, Steps, with_run
-from longshore.stores.sql.walk import rules_of
+from longshore.stores.sql.walk import Column, rules_of
 
 _SUCCEEDED = JobState.SUCCEEDED
 
@@ -72,17 +71,14 @@ class Finishing(Leaving):
         if self.kept["succeeded"] != 0 or keeps != {0}:
             yield from self._silent([e for e in plain if _silent(e)] if told else plain, now)
         yield from self.ended(self._told(told, next(iter(keeps), None), now), ids)
-        yield from self.unruled([(job_id, rules_of(rules)) for job_id, rules in ruled])
+        yield from self.unruled([(job_id, column) for job_id, column in ruled])
         return [e for e in endings if not _plain(e)]
 
-    def unruled(
-        self, jobs: Sequence[tuple[str, Rules | None]], live: Container[str] = ()
-    ) -> Steps[None]:
+    def unruled(self, jobs: Sequence[tuple[str, Column]], live: Container[str] = ()) -> Steps[None]:
         """What follows from the ends of these runs; ``live``: jobs that go on."""
-        known = [(job_id, rules) for job_id, rules in jobs if rules is not None]
-        if known:
-            yield from self.freed(known)
-            yield from self.let_go([one for one in known if one[0] not in live])
+        if jobs:
+            yield from self.freed(jobs)
+            yield from self.let_go([one for one in jobs if one[0] not in live])
 
     def _silent(self, endings: Sequence[Ending], now: int) -> Steps[None]:
         """Keep successes of which only the results may differ."""
@@ -172,14 +168,14 @@ class _Work:
         self.kept: list[Row] = []  # ended, and kept
         self.gone: list[str] = []  # all that ended
         self.requeued: list[Row] = []
-        self.ruled: list[tuple[str, Rules | None]] = []
+        self.ruled: list[tuple[str, Column]] = []
 
     def add(self, ending: Ending, row: Row) -> None:
         """Sort one ending that holds; ``row`` as the query ``leased`` gives it."""
         _, _, _, _, queue, kind, asked, keep_result, reason, runs, column = row
         rules = rules_of(column)
         if rules is not None:
-            self.ruled.append((ending.lease.job_id, rules))
+            self.ruled.append((ending.lease.job_id, column))
         if ending.entry is not None:
             runs = with_run(runs, ending.entry)
         to = ending.to

@@ -12,10 +12,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
-from longshore.core.limits import BLOCKED, Limit, Rules, Setting, kind_key, opens_at, part_of
+from longshore.core.limits import BLOCKED, Limit, Setting, kind_key, opens_at, part_of
 from longshore.stores.sql.core import Core
 from longshore.stores.sql.statements import Row, Steps
-from longshore.stores.sql.walk import Restraints, Stretch, Tally, keyed, rules_of
+from longshore.stores.sql.walk import Column, Restraints, Stretch, Tally, limits_of
 
 #: How many keys one call of maintenance looks at: it goes on behind them the next time.
 HEALED = 100
@@ -130,7 +130,7 @@ class Gating(Core):
         if keys:
             rows: list[Row] = yield self.sql["blocked_first"](keys=self.listed(keys))
             for key, rules in rows:
-                limit = keyed(rules_of(rules)).get(key)
+                limit = limits_of(rules).get(key)
                 if limit is not None:
                     limits[key] = limit
         if limits:
@@ -153,12 +153,12 @@ class Gating(Core):
             yield self.sql["admit"].many([(key, queue, keys[key]) for key, queue in rows])
         return frozenset(queue for _, queue in rows)
 
-    def freed(self, jobs: Sequence[tuple[str, Rules]]) -> Steps[None]:
+    def freed(self, jobs: Sequence[tuple[str, Column]]) -> Steps[None]:
         """Running jobs have ended or were given back: so are their slots."""
         slots = [
             (key, job_id)
             for job_id, rules in jobs
-            for key, limit in keyed(rules).items()
+            for key, limit in limits_of(rules).items()
             if limit.per is None
         ]
         if slots:
@@ -174,8 +174,8 @@ class Gating(Core):
         """
         keys: Counter[str] = Counter()
         for _, _, _, _, _, _, rules, stands in jobs:
-            if stands and rules is not None:
-                keys.update(keyed(rules_of(rules)).keys())
+            if stands:
+                keys.update(limits_of(rules).keys())
         if keys:
             yield from self.locked(sorted(keys))
             yield from self.admitted(keys)

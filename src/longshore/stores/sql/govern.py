@@ -16,7 +16,7 @@ from longshore.core.limits import (
 from longshore.core.store import operation
 from longshore.stores.sql.gates import Gating
 from longshore.stores.sql.statements import Row, Steps
-from longshore.stores.sql.walk import keyed, rules_of
+from longshore.stores.sql.walk import limits_of
 
 #: What sorts behind everything that begins with a text that ends in ``:``.
 _BEHIND = ";"
@@ -161,7 +161,7 @@ def _is_of(key: str, name: str) -> bool:
 
 def _learn(limits: dict[str, Limit], key: str, rules: bytes | str | None) -> None:
     """What a job's rules say of a key."""
-    limit = keyed(rules_of(rules)).get(key)
+    limit = limits_of(rules).get(key)
     if limit is not None:
         limits.setdefault(key, limit)
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from longshore.core.limits import Rules
 from longshore.core.model import Run, Why
 from longshore.stores.sql.core import Deltas, add
 from longshore.stores.sql.gates import Gating
 from longshore.stores.sql.statements import Row, Steps, with_run
-from longshore.stores.sql.walk import rules_of
+from longshore.stores.sql.walk import Column, rules_of
 
 #: Why a job is dead that must not run twice.
 INTERRUPTED: Final = "interrupted"
@@ -40,12 +39,11 @@ class Leaving(Gating):
     def removed(self, jobs: Sequence[Row]) -> Steps[None]:
         """What follows from taking out jobs that waited; ``jobs`` as for :meth:`cancelled`."""
         yield from self.left(jobs)
-        ruled = [(job[0], rules_of(job[6])) for job in jobs if job[6] is not None]
-        yield from self.let_go([(job_id, rules) for job_id, rules in ruled if rules is not None])
+        yield from self.let_go([(job[0], job[6]) for job in jobs if job[6] is not None])
 
-    def let_go(self, jobs: Iterable[tuple[str, Rules]]) -> Steps[None]:
+    def let_go(self, jobs: Iterable[tuple[str, Column]]) -> Steps[None]:
         """The rows of these jobs have been taken out: their keys are free."""
-        holding = [job_id for job_id, rules in jobs if rules.hold is not None]
+        holding = [job_id for job_id, column in jobs if _holds(column)]
         if holding:
             yield from self.unheld(holding, gone=True)
 
@@ -60,7 +58,7 @@ class Leaving(Gating):
         released: list[Row] = []
         kept: list[Row] = []
         gone: list[str] = []
-        freed: list[tuple[str, Rules]] = []
+        freed: list[tuple[str, Column]] = []
         for row, why in zip(rows, whys, strict=True):
             job_id, run, process, started, queue, kind, asked, keep_result, reason, runs, ruled = (
                 row
@@ -70,7 +68,7 @@ class Leaving(Gating):
             released.append((job_id, int(why is Why.INTERRUPTED), history))
             rules = rules_of(ruled)
             if rules is not None:
-                freed.append((job_id, rules))
+                freed.append((job_id, ruled))
             if asked:
                 state, why_ended = "cancelled", reason or "cancelled"
             elif rules is not None and rules.at_most_once and why is Why.INTERRUPTED:
@@ -89,3 +87,8 @@ class Leaving(Gating):
             yield from self.freed(freed)
             ended = frozenset(gone)
             yield from self.let_go([one for one in freed if one[0] in ended])
+
+
+def _holds(column: Column) -> bool:
+    rules = rules_of(column)
+    return rules is not None and rules.hold is not None

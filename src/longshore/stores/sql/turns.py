@@ -80,16 +80,12 @@ class Level:
             heappush(self._now, (at, job_id, value))
 
 
-class Heads(Protocol):
-    """The next jobs of one queue, as far as they have been read."""
+class Upcoming(Protocol):
+    """The next jobs of a line, as far as they have been read."""
 
     @property
     def short(self) -> bool:
         """Whether one has to read on to know which is next."""
-        ...
-
-    def rows(self) -> Iterable[Row]:
-        """All that has been read, in no order."""
         ...
 
     def first(self) -> Row | None:
@@ -98,6 +94,14 @@ class Heads(Protocol):
 
     def drop(self, step: int | None) -> None:
         """Leave it behind; with a ``step`` it is taken."""
+        ...
+
+
+class Heads(Upcoming, Protocol):
+    """Those of one queue."""
+
+    def rows(self) -> Iterable[Row]:
+        """All that has been read, in no order."""
         ...
 
 

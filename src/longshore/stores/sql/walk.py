@@ -8,29 +8,40 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple, TypeAlias
+from functools import lru_cache
+from typing import Final, NamedTuple, TypeAlias
 
 from msgspec import json
 
 from longshore.core.limits import BLOCKED, TURN, Limit, Rules, Setting, effective, kind_key
 from longshore.core.store import ClaimRequest
 from longshore.stores.sql.statements import Row
-from longshore.stores.sql.turns import Merged
+from longshore.stores.sql.turns import Upcoming
 
 #: The limits of a job by key; a key counts once.
 Keyed: TypeAlias = "Mapping[str, Limit]"
+
+#: The rules of a job as the store keeps them.
+Column: TypeAlias = "bytes | str | None"
+
+#: Jobs of one key have the same rules, and one claim looks at them more than once: so many are kept
+#: as they were read.
+READ: Final = 2048
 
 _NONE: Keyed = {}
 _RULES = json.Decoder(Rules)
 
 
-def rules_of(column: bytes | str | None) -> Rules | None:
+@lru_cache(READ)
+def rules_of(column: Column) -> Rules | None:
     """What a job's rules are, from their column."""
     return None if column is None else _RULES.decode(column)
 
 
-def keyed(rules: Rules | None) -> Keyed:
-    """The limits of a job by what is counted."""
+@lru_cache(READ)
+def limits_of(column: Column) -> Keyed:
+    """The limits of a job by what is counted, from the column of its rules."""
+    rules = rules_of(column)
     if rules is None or not rules.limits:
         return _NONE
     found: dict[str, Limit] = {}
@@ -78,15 +89,13 @@ class Tally:
         """What holds a job back: its kind, or the first of its limits that is full."""
         if kind in self.kinds:
             return kind_key(kind)
+        counts = self.counts
         for key, limit in limits.items():
-            if self.room(key, limit) <= 0:
+            if self.settings:
+                limit = self.as_set(limit)  # noqa: PLW2901
+            if counts.get(key, 0) >= limit.to:
                 return key
         return None
-
-    def take(self, limits: Keyed) -> None:
-        """A job under these limits starts."""
-        for key in limits:
-            self.counts[key] = self.counts.get(key, 0) + 1
 
 
 class Walk:
@@ -127,7 +136,7 @@ class Stretch:
         self.taken: list[str] = []
         self.blocked: list[tuple[str, str]] = []  # id, key
         self.slots: list[tuple[str, str]] = []  # key, id
-        self.starts: Counter[str] = Counter()  # by key
+        self.starts: dict[str, int] = {}  # by key
         self.limits: dict[str, Limit] = {}  # rates that were used or are full, as they hold now
         self.declared: dict[str, Limit] = {}  # those that were used, as their jobs say
         self.admits: Counter[str] = Counter()
@@ -135,17 +144,21 @@ class Stretch:
 
     def start(self, job_id: str, limits: Keyed, tally: Tally, claim: Walk) -> bool:
         """Take a job that has limits; false if its rate would have to wait for a free slot."""
-        if any(limit.per is not None for limit in limits.values()):
+        rated = False
+        for limit in limits.values():
+            rated = rated or limit.per is not None
+        if rated:
             if claim.free <= 0:
                 claim.over = True
                 return False
             claim.free -= 1
-        tally.take(limits)
+        counts, starts = tally.counts, self.starts
         for key, limit in limits.items():
+            counts[key] = counts.get(key, 0) + 1
             if limit.per is None:
                 self.slots.append((key, job_id))
             else:
-                self.starts[key] += 1
+                starts[key] = starts.get(key, 0) + 1
                 self.limits[key] = tally.as_set(limit)
                 self.declared[key] = limit
         return True
@@ -167,7 +180,7 @@ class Stretch:
 
 
 def walk(
-    heads: Merged,
+    heads: Upcoming,
     tally: Tally,
     claim: Walk,
     *,
@@ -175,7 +188,7 @@ def walk(
     waiting: Iterable[str] = (),
     marking: bool = True,
 ) -> Stretch:
-    """Go on with a claim over rows whose keys have been counted; their rules are decoded.
+    """Go on with a claim over rows whose keys have been counted.
 
     ``held`` are the keys that were locked, ``None`` if all were: jobs under others are passed by.
     ``waiting`` are those that have blocked jobs. Without ``marking`` what may not run is passed by.
@@ -185,7 +198,7 @@ def walk(
         row = heads.first()
         if row is None:
             break
-        limits = keyed(row[5])
+        limits = limits_of(row[5])
         if _passed_by(row[2], limits, held, claim):
             heads.drop(None)
             continue
@@ -193,7 +206,7 @@ def walk(
         if key is None:
             if limits and not stretch.start(row[2], limits, tally, claim):
                 break
-            rules: Rules | None = row[5]
+            rules = rules_of(row[5])
             claim.wanted -= 1
             stretch.taken.append(row[2])
             heads.drop(TURN if rules is None or rules.fair is None else rules.fair.step)

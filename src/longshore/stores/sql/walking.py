@@ -15,8 +15,8 @@ from longshore.core.store import ClaimRequest, Line
 from longshore.stores.lines import chosen, names, serves
 from longshore.stores.sql.leaving import Leaving
 from longshore.stores.sql.statements import Row, Steps
-from longshore.stores.sql.turns import CLOCK, Heads, InOrder, InTurns, Level, Merged
-from longshore.stores.sql.walk import Restraints, Stretch, Walk, keyed, rules_of, walk
+from longshore.stores.sql.turns import CLOCK, Heads, InOrder, InTurns, Level, Merged, Upcoming
+from longshore.stores.sql.walk import Restraints, Stretch, Walk, limits_of, rules_of, walk
 
 
 class Read(NamedTuple):
@@ -107,7 +107,7 @@ class Walking(Leaving):
                 return claim
             heads = candidates(rows)
             stretch = yield from self.stretch(
-                claim, Merged([InOrder(heads, whole=whole)]), heads, now, marking=False
+                claim, InOrder(heads, whole=whole), heads, now, marking=False
             )
             if not (stretch.short and claim.wanted) or claim.over:
                 claim.taken = _in_order(rows, stretch.taken)
@@ -126,7 +126,7 @@ class Walking(Leaving):
         rows: list[Row] = yield self.sql["ready_heads"](queues=self.listed(queues), each=each)
         by_queue: dict[str, list[Row]] = {queue: [] for queue in queues}
         for row in sorted(rows, key=_place):
-            by_queue[row[3]].append(_decoded(row))
+            by_queue[row[3]].append(row)
         found: dict[str, Heads] = {}
         for queue, line in by_queue.items():
             turns = turning.get(queue)
@@ -140,16 +140,18 @@ class Walking(Leaving):
         return found
 
     def stretch(
-        self, claim: Walk, heads: Merged, rows: Iterable[Row], now: int, *, marking: bool = True
+        self, claim: Walk, heads: Upcoming, rows: Iterable[Row], now: int, *, marking: bool = True
     ) -> Steps[Stretch]:
         """Lock and count the keys of these rows, and decide."""
         limits: dict[str, Limit] = {}
         asked: set[str] = set()
         for row in rows:
-            of_row = keyed(row[5])
-            limits.update(of_row)
+            of_row = limits_of(row[5])
             several = len(of_row) > 1 or row[4] in claim.kinds
-            asked.update(key for key, limit in of_row.items() if several or limit.per is not None)
+            for key, limit in of_row.items():
+                limits[key] = limit
+                if several or limit.per is not None:
+                    asked.add(key)
         held = (yield from self.keys_held(claim, sorted(limits))) if limits else None
         tally = yield from self.tallied(limits, now, claim.kinds)
         waiting: list[Row] = []
@@ -190,7 +192,8 @@ class Walking(Leaving):
             else:
                 heads = [InOrder(candidates(read.rows), whole=read.whole)]
             rows = [row for one in heads for row in one.rows()]
-            stretch = yield from self.stretch(claim, Merged(heads), rows, now)
+            upcoming = heads[0] if len(heads) == 1 else Merged(heads)
+            stretch = yield from self.stretch(claim, upcoming, rows, now)
             yield from self._begun(claim, stretch.taken, read, now)
             admitted = yield from self.restraining(stretch, claim.kinds, now)
             yield from self.turned([one.level for one in heads if isinstance(one, InTurns)])
@@ -243,7 +246,7 @@ class Walking(Leaving):
         rows: list[Row] = yield self.sql["fair_heads"](values=self.listed(values), each=each)
         by_queue: dict[str, dict[str, list[Row]]] = {}
         for row in sorted(rows, key=_place):
-            by_queue.setdefault(row[3], {}).setdefault(row[6], []).append(_decoded(row))
+            by_queue.setdefault(row[3], {}).setdefault(row[6], []).append(row)
         places = dict.fromkeys((queue, priority) for queue, priority, _ in values)
         ends: list[Row] = yield self.sql["turns"](levels=self.listed(list(places)))
         turns: dict[tuple[str, int], dict[str, int]] = {place: {} for place in places}
@@ -272,11 +275,7 @@ def unruled(rows: Sequence[Row]) -> bool:
 
 def candidates(rows: Iterable[Row]) -> list[Row]:
     """Rows of the queries ``ready_queue`` and ``ready_parked`` as a walk takes them."""
-    return [(row[5], row[9], row[0], row[3], row[2], rules_of(row[17])) for row in rows]
-
-
-def _decoded(row: Row) -> Row:
-    return (*row[:5], rules_of(row[5]))
+    return [(row[5], row[9], row[0], row[3], row[2], row[17]) for row in rows]
 
 
 def _in_order(rows: Iterable[Row], ids: Sequence[str]) -> list[Row]:

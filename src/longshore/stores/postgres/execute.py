@@ -7,13 +7,14 @@ operation what begins and ends its transaction, for connections that are the sto
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg import pq
 
 from longshore.core.store import Operation
+from longshore.stores.postgres.arrays import array
 from longshore.stores.postgres.core import Alone, Copy, Refused
 from longshore.stores.sql.statements import REPEATED, UNDO, Query, Statement
 
@@ -160,14 +161,19 @@ def idle(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> 
 
 
 def _parameters(statement: Statement) -> Any:
-    if not statement.many:
-        return statement.params or None
-    columns = (_column(values) for values in zip(*statement.params, strict=True))
-    return {f"c{number}": column for number, column in enumerate(columns)}
+    if statement.many:
+        columns = (_column(values) for values in zip(*statement.params, strict=True))
+        return {f"c{number}": array(column) for number, column in enumerate(columns)}
+    params: Mapping[str, Any] = statement.params
+    if not params:
+        return None
+    return {
+        name: array(value) if isinstance(value, list) else value for name, value in params.items()
+    }
 
 
 def _column(values: tuple[Any, ...]) -> list[Any]:
-    """A column of rows as an array; JSON, which is bytes here, is text in the database."""
+    """A column of rows; JSON, which is bytes here, is text in the database."""
     return [value.decode() if isinstance(value, bytes) else value for value in values]
 
 

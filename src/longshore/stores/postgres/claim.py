@@ -19,15 +19,12 @@ from longshore.stores.postgres.finish import PostgresFinishing, alike
 from longshore.stores.sql.claim import ROUNDS, STEP, TAGS, Chosen, Claiming
 from longshore.stores.sql.core import Deltas
 from longshore.stores.sql.statements import Row, Steps
-from longshore.stores.sql.walk import Restraints, Walk
-from longshore.stores.sql.walking import Read
+from longshore.stores.sql.walk import Restraints, Walk, limits_of
+from longshore.stores.sql.walking import Read, in_order
 
 #: After so many tries in a row that found the one statement not enough, so many go without it.
 TRIES: Final = 2
 LEAVE_OUT: Final = 16
-
-#: What rules contain that have limits: in a text among them each quote has a mark before it.
-_LIMITS: Final = '"limits":'
 
 #: So many claimed jobs that have limits are remembered at most.
 MANY: Final = 100_000
@@ -158,7 +155,7 @@ class PostgresClaiming(PostgresFinishing, Claiming):
                 scheduled_at, created_at, claimed_at, timeout, keep_result, budgets, tags, meta,
                 rules,
             ) = row  # fmt: skip
-            if rules is not None and _LIMITS in rules:
+            if rules is not None and _has_slot(rules):
                 self.slots[job_id] = True
             records.append(
                 Claimed(
@@ -201,6 +198,23 @@ class PostgresClaiming(PostgresFinishing, Claiming):
                 for (queue,) in rows
             )
 
+    def taken_up(
+        self,
+        claim: Walk,
+        ids: Sequence[str],
+        read: Read | None,  # noqa: ARG002 - nothing is read beforehand
+        now: int,
+    ) -> Steps[list[Row]]:
+        """Begin runs of what a walk has chosen, and read it, in one statement."""
+        rows: list[Row] = yield self.sql["take_ids"](
+            ids=self.ids(ids),
+            chosen=True,
+            process_id=claim.request.process_id,
+            claim_id=claim.request.claim_id,
+            now=now,
+        )
+        return in_order(rows, ids)
+
     def _look(self, request: ClaimRequest) -> Steps[Look]:
         rows: list[Row] = yield self.sql["look"](
             process_id=request.process_id,
@@ -214,7 +228,8 @@ class PostgresClaiming(PostgresFinishing, Claiming):
         if taken.again:
             return 0
         if taken.walked:
-            self._in_vain = 0  # nothing is left that has to be looked at
+            if not taken.rows:
+                self._in_vain = 0  # nothing is left that has to be looked at
             return (yield from self.due_in(look.now, opens=True))
         times = [at for at in (look.due_at, look.opens_at) if at is not None]
         return max(0, min(times) - look.now) if times else None
@@ -253,7 +268,7 @@ class PostgresClaiming(PostgresFinishing, Claiming):
         taken: list[Row] = []
         for _ in range(AGAIN):
             ids = yield from self._first(list(queues), wanted - len(taken))
-            rows = yield self.sql["take_ids"](ids=ids, **claim)
+            rows = yield self.sql["take_ids"](ids=ids, chosen=False, **claim)
             taken += rows
             # What others have locked meanwhile is not there at the next look.
             if len(rows) == len(ids):
@@ -274,6 +289,10 @@ class PostgresClaiming(PostgresFinishing, Claiming):
             if max(read.values(), default=0) < each:
                 return [job_id for _, _, job_id, _ in rows[:wanted]]
             each *= 4
+
+
+def _has_slot(rules: str) -> bool:
+    return any([limit.per is None for limit in limits_of(rules).values()])
 
 
 def _restraints(look: Look) -> Restraints:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from longshore.stores.postgres.core import Alone, Refused
 from longshore.stores.postgres.gates import PostgresGating
 from longshore.stores.sql.core import Deltas
 from longshore.stores.sql.finish import Finishing
-from longshore.stores.sql.statements import Row, Steps
+from longshore.stores.sql.statements import Steps
 
 _SUCCEEDED = JobState.SUCCEEDED
 
@@ -32,7 +33,7 @@ class PostgresFinishing(PostgresGating, Finishing):
             try:
                 yield Alone(
                     self.sql["end_plain"],
-                    {**self.ending(), **reports, "strict": True, "notify": hint},
+                    {**self.ending(), **reports, "strict": True, "slotted": False, "notify": hint},
                 )
             except Refused:
                 pass
@@ -61,7 +62,10 @@ class PostgresFinishing(PostgresGating, Finishing):
         now: int,  # noqa: ARG002 - the statement knows
         deltas: Deltas,  # noqa: ARG002 - counted there
     ) -> Steps[list[Ending]]:
-        """Those that just succeeded, each process's in one statement; returns what is left."""
+        """Those that just succeeded, each process's in one statement; returns what is left.
+
+        Their slots are given back by it.
+        """
         if len({ending.lease.job_id for ending in endings}) < len(endings):
             return list(endings)  # of two reports on one job the first counts
         left: list[Ending] = []
@@ -71,17 +75,27 @@ class PostgresFinishing(PostgresGating, Finishing):
                 by_process.setdefault(ending.lease.process_id, []).append(ending)
             else:
                 left.append(ending)
+        vacant: Counter[str] = Counter()
         for process_id, reported in by_process.items():
-            rows: list[Row] = yield self.sql["end_plain"](
-                **self.ending(), **_reports(reported, process_id), strict=False, notify=False
+            rows: list[tuple[int, list[str] | None, list[str] | None, None]] = yield self.sql[
+                "end_plain"
+            ](
+                **self.ending(),
+                **_reports(reported, process_id),
+                strict=False,
+                slotted=True,
+                notify=False,
             )
-            gone: list[str] | None = rows[0][1]
-            ended = frozenset(gone or ()) if rows[0][0] < len(reported) else None
+            count, gone, keys, _ = rows[0]
+            vacant.update(keys or ())
+            ended = frozenset(gone or ()) if count < len(reported) else None
             for ending in reported:
                 if ended is None or ending.lease.job_id in ended:
                     held.append(ending.lease)
                 else:
                     left.append(ending)
+        if vacant:
+            yield from self.vacated(vacant)
         return left
 
 

@@ -37,6 +37,12 @@ class PostgresGating(PostgresCore, Gating):
         """The same for the turns of queues, which come before all keys."""
         return (yield from self._locked(self.first_lock, queues))
 
+    def started(self, since: Sequence[tuple[str, int]]) -> Steps[list[Row]]:
+        """How often jobs under these keys have started since then."""
+        keys, times = zip(*since, strict=True)
+        rows: list[Row] = yield self.sql["starts"](keys=list(keys), since=list(times))
+        return rows
+
     def admitted(self, keys: Mapping[str, int]) -> Steps[frozenset[str]]:
         """Put the first jobs that each key has blocked in each queue back into the line."""
         asked = [(key, jobs) for key, jobs in sorted(keys.items()) if jobs > 0]
@@ -54,10 +60,17 @@ class PostgresGating(PostgresCore, Gating):
             if limit.per is None
         ]
         if slots:
-            keys = Counter(key for key, _ in slots)
-            mine = yield from self.locked(keys)
             yield self.sql["slot_remove"].many(slots)
-            yield from self._admitted(keys, mine)
+            yield from self.vacated(Counter(key for key, _ in slots))
+
+    def vacated(self, keys: Counter[str]) -> Steps[None]:
+        """So many slots of these keys have been given back in this transaction.
+
+        Locked only now: a claim that counts before still sees them, blocks jobs if that is too
+        many, and these are seen here.
+        """
+        mine = yield from self.locked(keys)
+        yield from self._admitted(keys, mine)
 
     def left(self, jobs: Iterable[Row]) -> Steps[None]:
         """Jobs leave the line without having been claimed: others may have their room."""

@@ -47,6 +47,11 @@ class Gating(Core):
         yield from ()
         return None
 
+    def started(self, since: Sequence[tuple[str, int]]) -> Steps[list[Row]]:
+        """How often jobs under these keys have started since then."""
+        rows: list[Row] = yield self.sql["starts"](rates=self.listed(since))
+        return rows
+
     def unheld(self, ids: Sequence[str], *, gone: bool) -> Steps[None]:
         """These jobs give up their unique keys; ``gone``: their rows have been taken out."""
         if ids and not gone:
@@ -113,7 +118,7 @@ class Gating(Core):
             if per is not None
         ]
         if since:
-            rows = yield self.sql["starts"](rates=self.listed(since))
+            rows = yield from self.started(since)
             counts.update((key, starts) for key, starts in rows)
         return tally
 

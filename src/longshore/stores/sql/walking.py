@@ -110,7 +110,7 @@ class Walking(Leaving):
                 claim, InOrder(heads, whole=whole), heads, now, marking=False
             )
             if not (stretch.short and claim.wanted) or claim.over:
-                claim.taken = _in_order(rows, stretch.taken)
+                claim.taken = in_order(rows, stretch.taken)
                 yield from self.began(claim.taken, request, now)
                 yield from self.restraining(stretch, {}, now)
                 return claim
@@ -160,6 +160,19 @@ class Walking(Leaving):
         keys = {key for key, _ in waiting}
         return walk(heads, tally, claim, held=held, waiting=keys, marking=marking)
 
+    def taken_up(
+        self, claim: Walk, ids: Sequence[str], read: Read | None, now: int
+    ) -> Steps[list[Row]]:
+        """Begin runs of what a walk has chosen; the rows as the query ``ready_ids`` gives them."""
+        rows: Sequence[Row]
+        if read is None:
+            rows = yield self.sql["ready_ids"](ids=self.ids(ids), now=now)
+        else:
+            rows = read.rows
+        taken = in_order(rows, ids)
+        yield from self.began(taken, claim.request, now)
+        return taken
+
     def turned(self, levels: Iterable[Level]) -> Steps[None]:
         """Write where turns have ended."""
         moved = [level for level in levels if level.moved]
@@ -194,7 +207,8 @@ class Walking(Leaving):
             rows = [row for one in heads for row in one.rows()]
             upcoming = heads[0] if len(heads) == 1 else Merged(heads)
             stretch = yield from self.stretch(claim, upcoming, rows, now)
-            yield from self._begun(claim, stretch.taken, read, now)
+            if stretch.taken:
+                claim.taken += yield from self.taken_up(claim, stretch.taken, read, now)
             admitted = yield from self.restraining(stretch, claim.kinds, now)
             yield from self.turned([one.level for one in heads if isinstance(one, InTurns)])
             read = None
@@ -210,17 +224,6 @@ class Walking(Leaving):
                     claim.again = True  # all that can be read is being claimed by others
                     break
                 each = max(each, min(4 * each, most))
-
-    def _begun(self, claim: Walk, ids: Sequence[str], read: Read | None, now: int) -> Steps[None]:
-        if not ids:
-            return
-        if read is None:
-            rows: list[Row] = yield self.sql["ready_ids"](ids=self.ids(ids), now=now)
-        else:
-            rows = list(read.rows)
-        taken = _in_order(rows, ids)
-        yield from self.began(taken, claim.request, now)
-        claim.taken += taken
 
     def _turns(self, claim: Walk, queues: Iterable[str]) -> Steps[None]:
         """Lock the turns of those queues that have some, once in a claim."""
@@ -278,7 +281,8 @@ def candidates(rows: Iterable[Row]) -> list[Row]:
     return [(row[5], row[9], row[0], row[3], row[2], row[17]) for row in rows]
 
 
-def _in_order(rows: Iterable[Row], ids: Sequence[str]) -> list[Row]:
+def in_order(rows: Iterable[Row], ids: Sequence[str]) -> list[Row]:
+    """Of rows that begin with their ids those that were asked for, as they were."""
     by_id = {row[0]: row for row in rows}
     return [by_id[job_id] for job_id in ids if job_id in by_id]
 

@@ -1,6 +1,8 @@
 -- Move jobs that this process runs, and that just succeeded, to those that have ended, if they are
 -- kept at all. The answer says how many there were and, when some were not, which; with `strict`
 -- it is an error then, and nothing has happened. That somebody wants one to end comes too late.
+-- Jobs that count for limits are left out unless they are `slotted`: their slots go with them, and
+-- the answer names the keys, which have room now.
 with t as materialized (
     select coalesce(
         %(now)s::bigint, (extract(epoch from clock_timestamp()) * 1000000)::bigint
@@ -22,12 +24,16 @@ with t as materialized (
     where j.id = e.id and j.run = e.run and j.claimed_by = e.process_id and j.state = e.state
       -- One that counts for a limit has a slot to give back, which takes more than this.
       and (
-          j.rules is null
+          %(slotted)s or j.rules is null
           or (select s.job_id from longshore_slot as s where s.job_id = j.id limit 1) is null
       )
     returning j.*, e.result,
         case when %(kept)s::bigint is null or j.keep_result is null then null
             else greatest(%(kept)s::bigint, j.keep_result) end as kept_for
+), vacant as (
+    delete from longshore_slot as s using gone as g
+    where %(slotted)s and g.rules is not null and s.job_id = g.id
+    returning s.limit_key
 ), kept as (
     insert into longshore_ended (
         id, day, state, queue, kind, kept_until, finalized_at, run, claimed_by, claimed_at,
@@ -56,5 +62,6 @@ select
         then concat('longshore: ', count(*), ' of ', %(count)s::integer, ' leases hold')::integer
         else count(*) end,
     case when count(*) < %(count)s then array_agg(id::text) end,
+    (select array_agg(limit_key) from vacant),
     case when %(notify)s then pg_notify(%(channel)s, '')::text end
 from gone;

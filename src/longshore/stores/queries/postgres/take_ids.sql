@@ -1,9 +1,13 @@
--- Begin runs of these jobs, as far as nobody else does, under one process's lease.
+-- Begin runs of these jobs, as far as nobody else does, under one process's lease; unless they are
+-- `chosen` by a claim that walks, jobs with limits or turns are left out.
 with picked as materialized (
     select ctid as place from longshore_job
     where id = any(%(ids)s::uuid[])
-      and state = 'available' and parked is null and blocked_by is null and fair_key is null
-      and (rules is null or strpos(rules, '"limits":') = 0)
+      and state = 'available' and parked is null and blocked_by is null
+      and (
+          %(chosen)s
+          or fair_key is null and (rules is null or strpos(rules, '"limits":') = 0)
+      )
     for update skip locked
 ), taken as (
     update longshore_job as j

@@ -2,6 +2,7 @@
 -- Kinds that are paused, limits that are full: who may start, and who is blocked.
 
 local STOP = {} -- a verdict: the claim ends before this job
+local NONE = {} -- the limits of a job that has none
 
 -- Kinds that are held back now, and until when; nothing if none is.
 local function paused_kinds()
@@ -64,32 +65,47 @@ local function gatekeeper(free)
     if #marked > 0 then
       ids = {}
       for index, row in ipairs(marked) do ids[index] = row.id end
-      for index, text in ipairs(values(P .. 'rules', ids)) do
-        marked[index].rules = to.rules_of(text)
-      end
+      for index, text in ipairs(values(P .. 'rules', ids)) do marked[index].told = text end
     end
   end
 
-  local function gate_of(limit)
+  -- Now, in the ledger of a rate: which part of its period, and until when that counts.
+  local parts = {}
+  local function part_of(per)
+    local part = parts[per]
+    if not part then
+      part = {
+        name = digits(math.floor(T / math.max(1, math.floor(per / PARTS)))),
+        till = digits(T + per),
+      }
+      parts[per] = part
+    end
+    return part
+  end
+
+  local function gate_of(limit, per)
     local gate = gates[limit.key]
     if not gate then
       gate = { key = limit.key }
-      if limit.per then
-        gate.mine, gate.sum = 0, tonumber(call('HGET', P .. 'starts:' .. limit.key, 'sum') or 0)
+      if per then
+        local sum, there =
+          unpack(call('HMGET', P .. 'starts:' .. limit.key, 'sum', part_of(per).name))
+        gate.mine, gate.known, gate.sum, gate.there = 0, sum, tonumber(sum or 0), there
       else
         gate.used = to.used(limit.key)
       end
+      gate.per = per
       gates[limit.key] = gate
     end
     return gate
   end
 
   local function is_full(limit)
-    local gate, most, per = gate_of(limit), to.effective(limit)
+    local most, per = to.effective(limit)
+    local gate = gate_of(limit, per)
     if not per then
       return gate.used >= most
     end
-    gate.per = per
     -- What is written in the ledger is more than what the window holds, and quicker to know.
     if gate.sum + gate.mine < most then
       return false
@@ -102,11 +118,12 @@ local function gatekeeper(free)
 
   -- What a row is blocked by, as it is called and in its order; `STOP`, or nothing.
   function keeper.verdict(row)
+    if row.told and not row.rules then row.rules = to.rules_of(row.told) end
     if kinds and kinds[row.kind] then
       local key = 'k:' .. plain_text(row.kind)
       return key, to.bare(key), kinds[row.kind]
     end
-    local limits = row.rules and row.rules.limits or {}
+    local limits = row.rules and row.rules.limits or NONE
     local has_rate = false
     for _, limit in ipairs(limits) do
       if is_full(limit) then
@@ -122,13 +139,12 @@ local function gatekeeper(free)
   end
 
   function keeper.take(row)
-    local seen = {}
-    for _, limit in ipairs(row.rules and row.rules.limits or {}) do
-      local gate = gate_of(limit)
+    for _, limit in ipairs(row.rules and row.rules.limits or NONE) do
+      local gate = gates[limit.key]
       if limit.per then
         gate.mine, gate.limit, gate.touched = gate.mine + 1, limit, true
-      elseif not seen[limit.key] then
-        seen[limit.key] = true
+      elseif gate.last ~= row.id then -- a key counts once
+        gate.last = row.id
         gate.used = gate.used + 1
         slots[#slots + 1] = 0
         slots[#slots + 1] = limit.key .. ' ' .. row.id
@@ -139,7 +155,7 @@ local function gatekeeper(free)
   -- Block a row; the keys of its other limits that have room for the next one now.
   function keeper.block(row, queue, raw, key, till)
     local rule
-    for _, limit in ipairs(row.rules and row.rules.limits or {}) do
+    for _, limit in ipairs(row.rules and row.rules.limits or NONE) do
       if limit.key == key then rule = rule or limit end
     end
     entries[#entries + 1] = 0
@@ -152,7 +168,7 @@ local function gatekeeper(free)
     if till then closed[key] = till end
     keeper.blocked = keeper.blocked + 1
     local others
-    for _, limit in ipairs(row.rules and row.rules.limits or {}) do
+    for _, limit in ipairs(row.rules and row.rules.limits or NONE) do
       if limit.key ~= key and not is_full(limit)
         and (pending[limit.key] or to.first_blocked(limit.key)) then
         others = others or {}
@@ -183,17 +199,19 @@ local function gatekeeper(free)
   end
 
   local function write_starts(gate)
-    local key, per = P .. 'starts:' .. gate.key, gate.per
-    local part = digits(math.floor(T / math.max(1, math.floor(per / PARTS))))
-    local there = call('HGET', key, part)
-    if not there and call('HLEN', key) > 2 * PARTS then forget_parts(gate) end
-    local starts, gone = 0, T + per
-    if there then
-      local _, before, till = string.match(there, '^(%d+) (%d+) (%d+)$')
-      starts, gone = tonumber(before), math.max(gone, tonumber(till))
+    local key, part, there = P .. 'starts:' .. gate.key, part_of(gate.per), gate.there
+    -- Each part has a start: a ledger with few of these has few parts.
+    if not there and gate.sum > 2 * PARTS and call('HLEN', key) > 2 * PARTS then
+      forget_parts(gate)
     end
-    call('HSET', key, part, NOW .. ' ' .. digits(starts + gate.mine) .. ' ' .. digits(gone),
-      'sum', digits(gate.sum + gate.mine),
+    local starts, till = 0, part.till
+    if there then
+      local _, before, later = string.match(there, '^(%d+) (%d+) (%d+)$')
+      starts = before
+      if tonumber(later) > tonumber(till) then till = later end
+    end
+    call('HSET', key, part.name, NOW .. ' ' .. starts + gate.mine .. ' ' .. till,
+      'sum', gate.sum + gate.mine,
       'rule', digits(gate.limit.to) .. ' ' .. digits(gate.limit.per) .. ' ' .. gate.limit.name)
   end
 
@@ -205,8 +223,8 @@ local function gatekeeper(free)
     for key, gate in pairs(gates) do
       if gate.mine and gate.mine > 0 then
         write_starts(gate)
-        rates[#rates + 1], rates[#rates + 2] = 0, key
-        times[#times + 1], times[#times + 2] = digits(T + gate.per), key
+        if not gate.known then rates[#rates + 1], rates[#rates + 2] = 0, key end
+        times[#times + 1], times[#times + 2] = part_of(gate.per).till, key
       end
     end
     each('ZADD', P .. 'rates', rates)

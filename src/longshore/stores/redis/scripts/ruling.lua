@@ -78,7 +78,8 @@ end
 local function walk(queues, wanted, taken, keeper)
   local fair, streams, heap = {}, {}, {}
   for _, queue in ipairs(call('SMEMBERS', P .. 'fair')) do fair[queue] = true end
-  local size = math.max(4, math.min(BLOCKED, math.ceil(2 * (wanted - #taken) / #queues)))
+  local share = #queues == 1 and 1 or 2 / #queues
+  local size = math.max(4, math.min(BLOCKED, math.ceil(share * (wanted - #taken))))
   for index, queue in ipairs(queues) do
     local stream = rows_of('line:' .. queue, size)
     stream.queue, stream.fair = queue, fair[queue]

@@ -19,7 +19,7 @@ from longshore.stores.postgres.finish import PostgresFinishing, alike
 from longshore.stores.sql.claim import ROUNDS, STEP, TAGS, Chosen, Claiming
 from longshore.stores.sql.core import Deltas
 from longshore.stores.sql.statements import Row, Steps
-from longshore.stores.sql.walk import Restraints, Walk, limits_of
+from longshore.stores.sql.walk import READ, Restraints, Walk, limits_of
 from longshore.stores.sql.walking import Read, in_order
 
 #: After so many tries in a row that found the one statement not enough, so many go without it.
@@ -207,7 +207,7 @@ class PostgresClaiming(PostgresFinishing, Claiming):
     ) -> Steps[list[Row]]:
         """Begin runs of what a walk has chosen, and read it, in one statement."""
         rows: list[Row] = yield self.sql["take_ids"](
-            ids=self.ids(ids),
+            ids=list(ids),
             chosen=True,
             process_id=claim.request.process_id,
             claim_id=claim.request.claim_id,
@@ -228,7 +228,7 @@ class PostgresClaiming(PostgresFinishing, Claiming):
         if taken.again:
             return 0
         if taken.walked:
-            if not taken.rows:
+            if not taken.over:
                 self._in_vain = 0  # nothing is left that has to be looked at
             return (yield from self.due_in(look.now, opens=True))
         times = [at for at in (look.due_at, look.opens_at) if at is not None]
@@ -238,7 +238,7 @@ class PostgresClaiming(PostgresFinishing, Claiming):
         """Begin runs of the first jobs, line by line; their rows in order."""
         if request.parked_kinds:
             walk = yield from self.parked(request, look.now)
-            return Chosen(walk.taken, walk.again, walked=True)
+            return Chosen(walk.taken, walk.again, walked=True, over=walk.over)
         claim = {"process_id": request.process_id, "claim_id": request.claim_id, "now": look.now}
         special = {*look.limited, *look.fair}
         taken: list[Row] = []
@@ -250,7 +250,7 @@ class PostgresClaiming(PostgresFinishing, Claiming):
                 walk = Walk(request, request.wanted - len(taken), _restraints(look))
                 walk.taken = taken
                 yield from self.walked(walk, request.lines[number:], look.now)
-                return Chosen(walk.taken, walk.again, walked=True)
+                return Chosen(walk.taken, walk.again, walked=True, over=walk.over)
             taken += yield from self._of_queues(served, request.wanted - len(taken), claim)
             if len(taken) == request.wanted:
                 break
@@ -291,8 +291,9 @@ class PostgresClaiming(PostgresFinishing, Claiming):
             each *= 4
 
 
+@lru_cache(READ)
 def _has_slot(rules: str) -> bool:
-    return any([limit.per is None for limit in limits_of(rules).values()])
+    return any(limit.per is None for limit in limits_of(rules).values())
 
 
 def _restraints(look: Look) -> Restraints:

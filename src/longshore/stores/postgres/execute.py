@@ -8,7 +8,7 @@ operation what begins and ends its transaction, for connections that are the sto
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeGuard, TypeVar
 
 import psycopg
 from psycopg import pq
@@ -167,9 +167,11 @@ def _parameters(statement: Statement) -> Any:
     params: Mapping[str, Any] = statement.params
     if not params:
         return None
-    return {
-        name: array(value) if isinstance(value, list) else value for name, value in params.items()
-    }
+    return {name: array(value) if _is_list(value) else value for name, value in params.items()}
+
+
+def _is_list(value: object) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
 
 
 def _column(values: tuple[Any, ...]) -> list[Any]:

@@ -30,6 +30,7 @@ class Chosen(NamedTuple):
     rows: list[Row]
     again: bool = False  # there was more to do than one claim may
     walked: bool = False
+    over: bool = False  # it ended before a job that has to be looked at
 
 
 class Claiming(Walking):
@@ -98,7 +99,7 @@ class Claiming(Walking):
         """Take the jobs of a claim, in order."""
         if request.parked_kinds:
             claim = yield from self.parked(request, now)
-            return Chosen(claim.taken, claim.again, walked=True)
+            return Chosen(claim.taken, claim.again, walked=True, over=claim.over)
         taken: list[Row] = []
         for number, line in enumerate(request.lines):
             queues = yield from self.served(line, restraints)
@@ -121,7 +122,7 @@ class Claiming(Walking):
                 claim = Walk(request, wanted, restraints)
                 claim.taken = taken
                 yield from self.walked(claim, request.lines[number:], now, read)
-                return Chosen(claim.taken, claim.again, walked=True)
+                return Chosen(claim.taken, claim.again, walked=True, over=claim.over)
             taken += rows[:wanted]
             if len(taken) == request.wanted:
                 break

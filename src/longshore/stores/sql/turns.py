@@ -128,6 +128,14 @@ class InOrder:
     def drop(self, step: int | None) -> None:  # noqa: ARG002 - nobody takes turns
         self._rows.pop()
 
+    def next(self, count: int) -> list[Row]:
+        """The next jobs, at most so many, in order."""
+        return self._rows[: -count - 1 : -1]
+
+    def drop_next(self, count: int) -> None:
+        """Leave so many behind."""
+        del self._rows[len(self._rows) - count :]
+
 
 class InTurns:
     """A queue whose values take turns at its first priority that has such jobs.

@@ -16,7 +16,7 @@ from msgspec import json
 from longshore.core.limits import BLOCKED, TURN, Limit, Rules, Setting, effective, kind_key
 from longshore.core.store import ClaimRequest
 from longshore.stores.sql.statements import Row
-from longshore.stores.sql.turns import Upcoming
+from longshore.stores.sql.turns import InOrder, Upcoming
 
 #: The limits of a job by key; a key counts once.
 Keyed: TypeAlias = "Mapping[str, Limit]"
@@ -194,6 +194,8 @@ def walk(
     ``waiting`` are those that have blocked jobs. Without ``marking`` what may not run is passed by.
     """
     stretch = Stretch(waiting)
+    if isinstance(heads, InOrder):
+        _started_together(heads, stretch, tally, claim, held)
     while claim.wanted and not claim.over and not stretch.admits:
         row = heads.first()
         if row is None:
@@ -218,6 +220,52 @@ def walk(
                 claim.passed.add(row[2])
     stretch.short = heads.short
     return stretch
+
+
+def _started_together(
+    heads: InOrder, stretch: Stretch, tally: Tally, claim: Walk, held: frozenset[str] | None
+) -> None:
+    """Start the next jobs if even all together fit: a third of the price of asking for each.
+
+    If one does not, nothing has happened.
+    """
+    rows = heads.next(claim.wanted)
+    if tally.kinds or claim.passed or not rows:
+        return
+    counts, rated = dict(tally.counts), 0
+    starts: dict[str, int] = {}
+    limits_now: dict[str, Limit] = {}
+    declared: dict[str, Limit] = {}
+    slots: list[tuple[str, str]] = []
+    taken: list[str] = []
+    for row in rows:
+        limits = limits_of(row[5])
+        has_rate = False
+        for key, limit in limits.items():
+            now = tally.as_set(limit)
+            used = counts.get(key, 0)
+            if used >= now.to:
+                return
+            counts[key] = used + 1
+            if limit.per is None:
+                slots.append((key, row[2]))
+            else:
+                has_rate = True
+                starts[key] = starts.get(key, 0) + 1
+                limits_now[key] = now
+                declared[key] = limit
+        rated += has_rate
+        if rated > claim.free:
+            return
+        taken.append(row[2])
+    if held is not None and not held.issuperset(counts):
+        return
+    stretch.taken, stretch.slots, stretch.starts = taken, slots, starts
+    stretch.limits, stretch.declared = limits_now, declared
+    tally.counts = counts
+    claim.wanted -= len(taken)
+    claim.free -= rated
+    heads.drop_next(len(taken))
 
 
 def _passed_by(job_id: str, limits: Keyed, held: frozenset[str] | None, claim: Walk) -> bool:

@@ -132,6 +132,7 @@ def mysql(address: StoreURL, name: str | None = None) -> pymysql.Connection[Any]
         database=name or address.path or None,
         autocommit=True,
         connect_timeout=5,
+        ssl_disabled=True,  # or PyMySQL reads every authority of the system first
         client_flag=pymysql.constants.CLIENT.MULTI_STATEMENTS,
     )
 

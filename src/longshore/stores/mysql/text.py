@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -197,7 +198,7 @@ class MySQLQueries(Queries):
 
     def __init__(self, prefix: str) -> None:
         super().__init__("mysql", prefix)
-        self._queries = {query.name: _sorted(query) for query in self}
+        self._queries = _read_sorted(prefix)
 
     def heads(self, queues: Sequence[str], each: int) -> Statement:
         """The query ``ready_head`` for each of these queues, in one statement."""
@@ -206,6 +207,11 @@ class MySQLQueries(Queries):
     def fronts(self, rows: Sequence[Row]) -> Statement:
         """The query ``ready_queue`` for each of these rows of values, in one statement."""
         return joined(self["ready_queue"], rows)
+
+
+@lru_cache(maxsize=32)
+def _read_sorted(prefix: str) -> Mapping[str, Query]:
+    return {query.name: _sorted(query) for query in Queries("mysql", prefix)}
 
 
 def joined(query: Query, rows: Sequence[Row]) -> Statement:

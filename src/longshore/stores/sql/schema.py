@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
@@ -41,6 +42,7 @@ Parts: TypeAlias = "Mapping[str, str]"
 Shape: TypeAlias = "Mapping[str, Parts]"
 
 
+@lru_cache(maxsize=32)
 def read(database: str, prefix: str) -> Mapping[str, Known]:
     """The migrations of a database by name, in the order in which they must run."""
     return {

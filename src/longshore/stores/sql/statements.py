@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -83,16 +84,22 @@ class Queries:
     """Every query of one database, by the name of its file."""
 
     def __init__(self, database: str, prefix: str) -> None:
-        self._queries = {
-            path.stem: Query(path.stem, _without_comments(with_prefix(path.read_text(), prefix)))
-            for path in sorted((_HERE / "queries" / database).glob("*.sql"))
-        }
+        self._queries = _read(database, prefix)
 
     def __getitem__(self, name: str) -> Query:
         return self._queries[name]
 
     def __iter__(self) -> Generator[Query]:
         yield from self._queries.values()
+
+
+# Whoever opens many stores reads some hundred files once.
+@lru_cache(maxsize=32)
+def _read(database: str, prefix: str) -> Mapping[str, Query]:
+    return {
+        path.stem: Query(path.stem, _without_comments(with_prefix(path.read_text(), prefix)))
+        for path in sorted((_HERE / "queries" / database).glob("*.sql"))
+    }
 
 
 def migrations(database: str, prefix: str) -> Mapping[str, str]:

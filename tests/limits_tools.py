@@ -92,7 +92,8 @@ def check_rate(
     assert fullest <= to, fullest
     took, least = max(claimed) - min(claimed), len(records) / to - 1
     assert least <= took <= 1.1 * least + 0.5, took
-    assert {(record.run, record.failures) for record in records} == {(1, 0)}
+    # Where nothing runs for a quarter of a second a job goes back, and no attempt is used for it.
+    assert {record.failures + record.interruptions for record in records} == {0}
     # The bodies' word: each starts when it is claimed, give or take what this machine does.
     late = [started[n] - claimed[n] for n in range(len(records))]
     assert statistics.median(late) < 0.05, late

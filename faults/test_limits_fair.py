@@ -77,15 +77,15 @@ def a_worker_runs_it_next(jobs: Longshore, sync: Any, order: list[str]) -> list[
     before: list[int] = []
     with jobs.worker(threads=1).running():
         for _ in range(10):
-            _await_more(order, lambda more: len(more) >= 20)
+            _await_more(order, len(order), lambda more: len(more) >= 20)
+            seen = len(order)  # it may start before its enqueue returns
             sync.enqueue("b")
-            before.append(_await_more(order, lambda more: "b" in more).index("b"))
+            before.append(_await_more(order, seen, lambda more: "b" in more).index("b"))
     assert statistics.median(before) <= 10
     return before
 
 
-def _await_more(order: list[str], enough: Callable[[list[str]], bool]) -> list[str]:
-    """What comes from now on, when it is enough."""
-    seen = len(order)
+def _await_more(order: list[str], seen: int, enough: Callable[[list[str]], bool]) -> list[str]:
+    """What has come after those seen, when it is enough."""
     eventually(lambda: enough(order[seen:]), 30)
     return order[seen:]

@@ -37,10 +37,14 @@ def command(process: psutil.Process) -> str:
 class Harbour:
     """One store, one ledger, the application's module, and the workers on it.
 
-    ``settings`` are further variables of the environment, such as another store than SQLite.
+    ``settings`` are further variables of the environment, such as another store than SQLite;
+    ``name`` is the module of :data:`APPS` that is the application.
     """
 
-    def __init__(self, folder: Path, lease: float = 15, **settings: str) -> None:
+    def __init__(
+        self, folder: Path, lease: float = 15, *, name: str = "harbour", **settings: str
+    ) -> None:
+        self.name = name
         self.ledger = folder / "ledger"
         self.ledger.touch()
         self.env = {
@@ -59,7 +63,7 @@ class Harbour:
         before = dict(os.environ)
         os.environ.update(self.env)
         try:
-            spec = importlib.util.spec_from_file_location("harbour", APPS / "harbour.py")
+            spec = importlib.util.spec_from_file_location(self.name, APPS / f"{self.name}.py")
             assert spec is not None
             assert spec.loader is not None
             module = importlib.util.module_from_spec(spec)
@@ -75,7 +79,7 @@ class Harbour:
         with log:
             worker = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "longshore", "-A", "harbour:jobs", "worker"),
+                    *(sys.executable, "-m", "longshore", "-A", f"{self.name}:jobs", "worker"),
                     *("--processes", str(processes), "--threads", str(threads), *options),
                 ],
                 cwd=APPS,
@@ -97,6 +101,15 @@ class Harbour:
             if "longshore.programs.child" in command(child)
         ]
 
+    def family(self, worker: subprocess.Popen[str]) -> list[int]:
+        """The process ids of a worker and its children, the supervisor first."""
+        return [worker.pid, *(child.pid for child in self.children(worker))]
+
+    def worker_of(self, pid: int) -> subprocess.Popen[str]:
+        """The worker whose child this is."""
+        alive = [worker for worker in self.workers if worker.poll() is None]
+        return next(worker for worker in alive if pid in self.family(worker))
+
     def await_ready(self, count: int = 1) -> None:
         """Until so many processes have joined."""
         store = self.jobs.store
@@ -107,17 +120,24 @@ class Harbour:
     def lines(self) -> list[list[str]]:
         return [line.split() for line in self.ledger.read_text().splitlines()]
 
+    def starts(self, job_id: str) -> list[list[str]]:
+        """What the ledger says of the starts of one job: when, its process, and what it noted."""
+        return [line for line in self.lines() if line[2:4] == ["start", job_id]]
+
     def logs(self) -> str:
         return "\n".join(file.read_text() for file in sorted(self.folder.glob("worker-*.log")))
 
     def stop(self) -> None:
         for worker in self.workers:
-            if worker.poll() is None:
-                family = [worker, *psutil.Process(worker.pid).children(recursive=True)]
-                for process in family:
-                    try:
-                        os.kill(process.pid, signal.SIGKILL)
-                    except ProcessLookupError:
-                        continue
-            worker.wait(timeout=10)
+            self.lose(worker)
         self.jobs.close()
+
+    def lose(self, worker: subprocess.Popen[str]) -> None:
+        """Kill a worker with all its children, as the loss of its machine would."""
+        if worker.poll() is None:
+            for process in [worker, *psutil.Process(worker.pid).children(recursive=True)]:
+                try:
+                    os.kill(process.pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+        worker.wait(timeout=10)

@@ -62,6 +62,9 @@ def place(kind: str, folder: Path, server: Server | None = None) -> Iterator[Pla
 
     ``server`` is a private one; else the run's shared server of that kind.
     """
+    if kind == "memory":
+        yield Place("memory://")
+        return
     if kind == "sqlite":
         yield Place(f"sqlite:///{folder}/jobs.db")
         return

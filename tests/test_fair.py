@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from longshore import Longshore
-from tests.limits_tools import Hand
+from tests.limits_tools import Hand, check_shares, one_turn, shares
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -33,10 +33,7 @@ def test_one_job_behind_many_of_another_tenant_waits_for_one_turn(jobs: Longshor
     order: list[str] = []
     sync = declare(jobs, order)
     jobs.enqueue_many(sync.bind("a", n) for n in range(5000))
-    hand = Hand(jobs)
-    assert len(hand.claim(3)) == 3
-    late = sync.enqueue("b")
-    assert late.id in [job.id for job in hand.claim(2)]
+    one_turn(Hand(jobs), lambda: sync.enqueue("b"))
 
 
 def test_many_tenants_take_turns_in_a_worker(jobs: Longshore) -> None:
@@ -56,14 +53,7 @@ def test_weights_are_kept(jobs: Longshore, weight: Any) -> None:
     order: list[str] = []
     sync = declare(jobs, order, fair_weight=weight)
     jobs.enqueue_many(sync.bind(tenant, n) for tenant in ("small", "big") for n in range(800))
-    hand = Hand(jobs)
-    taken: Counter[str] = Counter()
-    claimed = hand.claim(250) + [job for _ in range(250) for job in hand.claim(1)]
-    for job in claimed:
-        taken["big" if b"big" in job.payload else "small"] += 1
-    assert sum(taken.values()) == 500
-    assert abs(taken["big"] / 500 - 0.8) <= 0.05 * 0.8
-    assert taken["small"] > 0
+    check_shares(shares(Hand(jobs), 500, 250), {"small": 1, "big": 4})
 
 
 def test_priority_goes_before_turns_and_plain_jobs_have_one_turn_together(

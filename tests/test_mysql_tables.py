@@ -32,6 +32,7 @@ from tests.mysql_tools import (
     user,
 )
 from tests.places import Place
+from tests.worker_tools import eventually
 
 pytestmark = pytest.mark.servers
 FIXTURES = (a_place, a_store, a_way_to_ask, a_way_to_open)
@@ -85,6 +86,18 @@ class TestMigrations:
         for thread in threads:
             thread.join(50)
         assert sorted(ran) == [(), (), (), ("001_jobs",)]
+
+    def test_who_comes_while_the_first_makes_the_tables_waits(
+        self, opened: Callable[..., MySQLStore], ask: Callable[..., Any]
+    ) -> None:
+        """Half-made tables are refused where nobody is at work on them, and only there."""
+        first, following = opened(), opened()
+        assert following.schema().applied == ()  # it is connected
+        making = threading.Thread(target=first.migrate)
+        making.start()
+        eventually(lambda: bool(ask("show tables like 'longshore_job'")))
+        following.run(following.insert([new()]))
+        making.join(50)
 
     def test_without_the_right_to_make_tables_it_says_who_must(
         self, where: Place, ask: Callable[..., Any], store: MySQLStore

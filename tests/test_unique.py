@@ -27,6 +27,7 @@ from longshore.core.model import Why
 from longshore.core.store import Rescue
 from longshore.worker.journal import tell_dead
 from tests.limits_tools import Hand
+from tests.unique_tools import one_holder
 from tests.worker_tools import eventually
 
 
@@ -188,47 +189,7 @@ def test_pushed_jobs_are_unique_too(jobs: Longshore) -> None:
 
 
 def test_one_live_holder_under_concurrent_enqueues(jobs: Longshore) -> None:
-    """50 threads enqueue the same unique job, in rounds, while a worker ends it."""
-    validate = declare(jobs, unique=Unique())
-    rounds, threads = 20, 50
-    hand = Hand(jobs)
-    gate, errors, made = threading.Barrier(threads + 1), list[Exception](), list[Any]()
-
-    def run() -> None:
-        try:
-            for _ in range(rounds):
-                gate.wait(30)
-                made.append(validate.enqueue(7))
-                gate.wait(30)
-        except Exception as error:  # noqa: BLE001 - told below
-            errors.append(error)
-            gate.abort()
-
-    started = [threading.Thread(target=run) for _ in range(threads)]
-    for thread in started:
-        thread.start()
-    for number in range(rounds):
-        gate.wait(30)
-        gate.wait(30)
-        live = jobs.query.filter(kind="validate", state=["available", "running"])
-        assert live.count() == 1, number
-        assert len({handle.id for handle in made}) == 1
-        assert sum(not handle.is_duplicate for handle in made) == 1
-        made.clear()
-        (job,) = hand.claim()
-        if number % 2:
-            # A crash in between: the job goes back, and holds the key all the while.
-            hand.die(job)
-            hand = Hand(jobs, f"hand{number}")
-            assert validate.enqueue(7).id == job.id
-        assert jobs.get(job.id).cancel()
-        if not number % 2:
-            hand.die()
-            hand = Hand(jobs, f"hand{number}")
-        assert jobs.get(job.id).state is JobState.CANCELLED
-    for thread in started:
-        thread.join(30)
-    assert errors == []
+    one_holder(jobs, declare(jobs, unique=Unique()), rounds=20)
 
 
 # --- retrying what has ended ----------------------------------------------------------------------

@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 
-from longshore import CONTEXT, Concurrency, JobContext, Longshore, constant
+from longshore import CONTEXT, JobContext, Longshore, constant
 
 # Some applications take seconds to import.
 threading.Event().wait(float(os.environ.get("HARBOUR_BOOT", "0")))
@@ -59,13 +59,6 @@ async def anap(seconds: float, ctx: JobContext = CONTEXT) -> str:
     await asyncio.sleep(seconds)
     note("end", ctx.id, ctx.run)
     return "rested"
-
-
-@jobs.job(kind="alone", concurrency=Concurrency(to=1))
-def alone(seconds: float, ctx: JobContext = CONTEXT) -> None:
-    note("start", ctx.id, ctx.run)
-    rest(seconds)
-    note("end", ctx.id, ctx.run)
 
 
 @jobs.job(kind="once", at_most_once=True, isolation="process")

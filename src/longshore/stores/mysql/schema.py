@@ -19,6 +19,8 @@ from longshore.stores.sql.statements import Queries
 
 #: How long to wait for somebody else's ``up``, seconds.
 PATIENCE = 60
+#: How long who comes meanwhile waits for the first tables to be made, seconds.
+FIRST = 30
 
 _NO_TABLE = 1146
 _NOT_ALLOWED = frozenset({1044, 1142, 1227})
@@ -27,10 +29,20 @@ _DONE = frozenset({1050, 1060, 1061, 1091})
 
 
 def schema_of(
-    driver: Driver, connection: Connection, queries: Queries, known: Mapping[str, Known]
+    driver: Driver,
+    connection: Connection,
+    queries: Queries,
+    known: Mapping[str, Known],
+    prefix: str,
 ) -> SchemaStatus:
-    """Which migrations have run or begun."""
+    """Which migrations have run or begun.
+
+    The first tables are made by whoever comes first; who comes while they are half made waits.
+    """
     rows = _noted(driver, connection, queries)
+    if rows and not any(done for _, _, done, _ in rows):
+        _await_first(connection, prefix)
+        rows = _noted(driver, connection, queries)
     return status_of(
         ((name, bool(additive), bool(done)) for name, additive, done, _ in rows), known
     )
@@ -145,12 +157,8 @@ def _noted(
 @contextmanager
 def _alone(cursor: Cursor, prefix: str) -> Generator[None]:
     """Keep others from changing the same tables; the lock goes with the connection."""
-    cursor.execute("select database()")
-    # Such locks are the whole server's, and their names short.
-    place = f"{cursor.fetchall()[0][0]} {prefix}"
-    name = f"longshore {hashlib.sha256(place.encode()).hexdigest()[:32]}"
-    cursor.execute("select get_lock(%s, %s)", (name, PATIENCE))
-    if cursor.fetchall()[0][0] != 1:
+    name = _lock_of(cursor, prefix)
+    if not _locked(cursor, name, PATIENCE):
         raise StoreBusy(
             f"somebody else has been changing the tables for more than {PATIENCE} seconds; nothing"
             " was changed. Try again when that has ended."
@@ -158,8 +166,35 @@ def _alone(cursor: Cursor, prefix: str) -> Generator[None]:
     try:
         yield
     finally:
-        cursor.execute("select release_lock(%s)", (name,))
-        cursor.fetchall()
+        _unlock(cursor, name)
+
+
+def _await_first(connection: Connection, prefix: str) -> None:
+    """Until nobody makes tables; where nobody does, and they are half made, at once."""
+    cursor = connection.cursor()
+    try:
+        name = _lock_of(cursor, prefix)
+        if _locked(cursor, name, FIRST):
+            _unlock(cursor, name)
+    finally:
+        cursor.close()
+
+
+def _lock_of(cursor: Cursor, prefix: str) -> str:
+    """Such locks are the whole server's, and their names short."""
+    cursor.execute("select database()")
+    place = f"{cursor.fetchall()[0][0]} {prefix}"
+    return f"longshore {hashlib.sha256(place.encode()).hexdigest()[:32]}"
+
+
+def _locked(cursor: Cursor, name: str, patience: int) -> bool:
+    cursor.execute("select get_lock(%s, %s)", (name, patience))
+    return bool(cursor.fetchall()[0][0] == 1)
+
+
+def _unlock(cursor: Cursor, name: str) -> None:
+    cursor.execute("select release_lock(%s)", (name,))
+    cursor.fetchall()
 
 
 def _written(text: str, migration: Known) -> str:

@@ -161,7 +161,9 @@ class MySQLStore(MySQLConsuming, MySQLProducing, MySQLMaintaining, MySQLInspecti
     def schema(self) -> SchemaStatus:
         """Which migrations the database has had."""
         return self._patiently(
-            lambda connection, _: schema_of(self._driver, connection, self.sql, self._migrations)
+            lambda connection, _: schema_of(
+                self._driver, connection, self.sql, self._migrations, self._prefix
+            )
         )
 
     def migrate(self) -> tuple[str, ...]:

@@ -15,6 +15,9 @@ import msgspec
 #: Starts of one key that fall into the same hundredth of its period are counted as one entry, at
 #: the time of the latest: a ledger never has more than a hundred and one entries a key.
 PARTS: Final = 100
+#: Starts of one key that are no further apart than a tenth of its period, and at most so many
+#: microseconds, leave the window together: a full rate is asked ten times a second, not for each.
+BURST: Final = 100_000
 #: One turn of weight 1; a heavier value takes shorter steps.
 TURN: Final = 1_000_000
 #: A claim marks at most so many jobs as blocked, and a gate that opens admits at most so many of a
@@ -187,15 +190,16 @@ def started(ledger: Ledger, per: int, now: int) -> int:
 def opens_at(ledger: Ledger, per: int, now: int) -> int | None:
     """When the next starts leave the window; ``None`` when it holds none.
 
-    Those that follow the first within a hundredth of the period leave with the last of them, so
-    that a burst stays one and nobody asks for each of it.
+    Those that follow the first closely leave with the last of them: within a hundredth of the
+    period or, where that is less than :data:`BURST`, within a tenth and that. So a burst stays one,
+    starts that were spread become some, and nobody asks for each.
 
     Example:
-        >>> opens_at([(0, 3), (5, 1), (600, 2)], 1000, 10)
-        1005
+        >>> opens_at([(0, 3), (80, 1), (600, 2)], 1000, 100)
+        1080
     """
     inside = [at for at, _ in ledger if at + per > now]
     if not inside:
         return None
-    together = inside[0] + max(1, per // PARTS)
+    together = inside[0] + max(1, per // PARTS, min(per // 10, BURST))
     return max(at for at in inside if at <= together) + per

@@ -82,6 +82,22 @@ class RateConformance:
         bench.pass_time(PER)
         assert bench.taken("p1") == jobs[2:4]
 
+    def test_starts_of_a_tenth_of_a_short_period_leave_the_window_together(
+        self, bench: Bench
+    ) -> None:
+        jobs = bench.add(6, rules=rated(3, SECOND))
+        bench.process(lease=HOUR)
+        assert bench.taken("p1", 1) == jobs[:1]
+        bench.pass_time(SECOND // 10)
+        assert bench.taken("p1", 1) == jobs[1:2]
+        part = SECOND // PARTS
+        bench.pass_time(part)
+        claim = bench.claim("p1")
+        assert [job.id for job in claim.jobs] == jobs[2:3]
+        assert claim.due_in == SECOND - part
+        bench.pass_time(SECOND - part)
+        assert bench.taken("p1") == jobs[3:5]
+
     def test_jobs_behind_are_not_held_back(self, bench: Bench) -> None:
         first, second = bench.add(2, rules=rated(1))
         free = bench.add(2)

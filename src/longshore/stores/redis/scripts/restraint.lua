@@ -19,7 +19,7 @@
 -- In sorted sets all scores are 0 but for times, so that they are in order of their text. There a
 -- key stands without spaces, in a way that keeps the order: what is not above `!` is written `!`
 -- and a letter.
-local TURN, PARTS, BLOCKED = 1000000, 100, 1000
+local TURN, PARTS, BURST, BLOCKED = 1000000, 100, 100000, 1000
 
 -- A whole number as text: Lua would print a large one with an exponent.
 local function digits(value)
@@ -117,7 +117,8 @@ local function restraining()
     if #entries == 0 then
       return nil
     end
-    local together, last = entries[1][1] + math.max(1, math.floor(per / PARTS)), nil
+    local close = math.max(1, math.floor(per / PARTS), math.min(math.floor(per / 10), BURST))
+    local together, last = entries[1][1] + close, nil
     for _, entry in ipairs(entries) do
       if entry[1] <= together then last = entry[1] end
     end

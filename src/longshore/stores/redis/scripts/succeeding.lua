@@ -27,9 +27,9 @@ local function succeeding(groups, at, jobs)
         -- Behind claim_id, claimed_at and attempted_at: not finalized, and then the flags.
         local stop = find(state, ' - ', length, true)
         local from = stop + 3
-        local _, _, flags, sort, keep_result = find(state, '^([fhlms-]+) (%S+ %S+) (%S+)', from)
+        local _, _, flags, sort, keep_result = find(state, '^([fhlmrs-]+) (%S+ %S+) (%S+)', from)
         if flags then
-          limited = find(flags, 'l', 1, true)
+          limited = find(flags, 'l', 1, true) and not find(flags, 'r', 1, true)
           holds = find(flags, '[hs]')
           last, till = state, kept_until('succeeded', keep_result)
           text = 'succeeded ' .. sub(state, 9, stop) .. NOW .. ' ' .. sub(state, from)

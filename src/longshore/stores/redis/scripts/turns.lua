@@ -54,6 +54,21 @@ local function row_of(member, priority, value, entry)
   }
 end
 
+-- The next value of those behind this text, with so many of its first entries.
+local function read_value(turns, from, jobs)
+  local read = call('ZRANGEBYLEX', P .. 'fair:' .. turns.queue, '[' .. from,
+    '(' .. turns.rank .. '!', 'LIMIT', 0, jobs)
+  if not read[1] then
+    return nil
+  end
+  local head, name = string.match(read[1], '^(%S+ (%S*) )')
+  local last = #read
+  while sub(read[last], 1, #head) ~= head do
+    read[last], last = nil, last - 1
+  end
+  return { name = name, from = head, entries = read, seen = 0, used = 0 }
+end
+
 -- Read so many entries of a value, behind those that are used up.
 local function read_entries(turns, value, jobs)
   value.entries = call('ZRANGEBYLEX', P .. 'fair:' .. turns.queue, '[' .. value.from,
@@ -92,7 +107,9 @@ local function wait_turn(turns, value)
 end
 
 -- Turns of one queue and priority: the first jobs of each value, and where its last turn ended.
--- `round` are the values whose turn it is, from `at` on, `odd` those that came to them later.
+-- `round` are the values whose turn it is, from `at` on, and `odd` those that came to them later:
+-- all whose last turn ended at `till` at the latest. The others are in `later`, by when that is, and
+-- `begins` are these times.
 local function turns_of(queue, keeper, wanted)
   local first = call('ZRANGE', P .. 'fair:' .. queue, 0, 0)[1]
   if not first then
@@ -100,22 +117,23 @@ local function turns_of(queue, keeper, wanted)
   end
   local priority = sub(first, 1, 5)
   local turns = {
-    queue = queue, priority = priority - 32768, key = 'turns:' .. queue .. ' ' .. priority,
-    ends = {}, later = {}, begins = {}, round = {}, at = 1, odd = {}, till = -1, gone = {}, clock = 0,
+    queue = queue, rank = priority, priority = priority - 32768,
+    key = 'turns:' .. queue .. ' ' .. priority, ends = {}, clock = 0, gone = {},
+    round = {}, at = 1, odd = {}, till = -1, later = {}, begins = {},
   }
   local all = call('HGETALL', P .. turns.key)
   for index = 1, #all, 2 do turns.ends[all[index]] = tonumber(all[index + 1]) end
   turns.clock, turns.ends['*'] = turns.ends['*'] or 0, nil
-  local there, rows = {}, {}
-  while first do
-    local value = { name = string.match(first, '^%S+ (%S*)'), used = 0 }
-    value.from = priority .. ' ' .. value.name .. ' '
-    there[#there + 1] = value
+  local there, rows, from = {}, {}, priority .. ' '
+  repeat
     -- As many as it may get if each that is known by now gets the same, and the next.
-    read_entries(turns, value, math.min(AHEAD, 1 + math.ceil(wanted / #there)))
-    first = call('ZRANGEBYLEX', P .. 'fair:' .. queue, '[' .. sub(value.from, 1, -2) .. '!',
-      '(' .. priority .. '!', 'LIMIT', 0, 1)[1]
-  end
+    local jobs = math.min(AHEAD, 1 + math.ceil(wanted / (#there + 1)))
+    local value = read_value(turns, from, jobs)
+    if value then
+      there[#there + 1] = value
+      from = sub(value.from, 1, -2) .. '!'
+    end
+  until not value
   for _, value in ipairs(there) do
     for _, row in ipairs(make_rows(turns, value, 1 + math.ceil(wanted / #there))) do
       rows[#rows + 1] = row

@@ -78,12 +78,9 @@ def test_a_person_can_read_the_rules_of_a_job(store: RedisStore, where: Place, c
     assert claim(store) == [new.id]
     assert client.zrange(key(where, "slots"), 0, -1) == [f"c:account:7 {new.id}".encode()]
     assert client.exists(key(where, "holds")) == 0
-    (entry,) = (
-        value
-        for part, value in client.hgetall(key(where, "starts:r:mail:")).items()
-        if part.isdigit()
-    )
-    assert entry.split()[1] == b"1"
+    rule, *parts = client.hget(key(where, "starts"), "r:mail:").decode().split(";")
+    assert rule == f"1 {RATE.to} {RATE.per} mail "
+    assert [part.split()[2] for part in parts] == ["1"]
 
 
 def test_jobs_with_rules_leave_nothing(where: Place, client: Any) -> None:
@@ -252,11 +249,58 @@ def test_a_ledger_stays_short(where: Place, client: Any) -> None:
         assert claim(store, claim_id=number) == [new.id]
         store.run(store.finish([succeeded(new.id)]))
         clock.advance(SECOND // 50)
-    parts = client.hlen(key(where, "starts:r:often:"))
+    parts = client.hget(key(where, "starts"), "r:often:").count(b";")
     assert parts < 220
     (record,) = store.run(store.limits())
     assert record.used == 49
     store.close()
+
+
+def test_a_ledger_stays_until_its_last_start_counts_no_more(where: Place, client: Any) -> None:
+    clock = ManualClock()
+    store = timed_at(where, clock)
+    register(store, lease=2**50)
+    for number in (1, 2):
+        new = job(**limited(RATE))
+        store.run(store.insert([new]))
+        assert claim(store, claim_id=number) == [new.id]
+        clock.advance(SECOND // 2)
+    used = []
+    for _ in range(3):
+        clock.advance(SECOND // 10)
+        store.run(store.prune(100))
+        used += [record.used for record in store.run(store.limits())]
+        clock.advance(SECOND // 5)
+    assert used == [1, 1]
+    assert client.exists(key(where, "starts")) == 0
+    assert client.exists(key(where, "started")) == 0
+    assert client.exists(key(where, "rates")) == 0
+    store.close()
+
+
+def test_a_name_may_look_like_a_ledger(store: RedisStore) -> None:
+    register(store)
+    limit = Limit(";1 2 3 4;%s 5", ";6 7 8 9 !", 3, SECOND)
+    jobs = [job(**limited(limit)) for _ in range(4)]
+    store.run(store.insert(jobs))
+    assert len(claim(store, claim_id=1, wanted=2)) == 2
+    assert len(claim(store, claim_id=2, wanted=2)) == 1
+    (record,) = store.run(store.limits())
+    assert (record.name, record.used, record.blocked) == (limit.name, 3, 1)
+
+
+def test_neighbours_that_look_alike_have_their_own_limits(store: RedisStore) -> None:
+    register(store)
+    one, other = Limit("host", "a", 1), Limit("host", 'a","to":1},{"name":"host', 1)
+    both = (Limit("host", "a", 1), Limit("host", "b", 1))
+    rules = [(one,), (other,), both, (Limit("host", "b", 1),), (Limit("host", "c d", 1), RATE)]
+    jobs = [job(scheduled_at=number, **limited(*some)) for number, some in enumerate(rules)]
+    store.run(store.insert(jobs))
+    assert claim(store, wanted=9) == [jobs[0].id, jobs[1].id, jobs[3].id, jobs[4].id]
+    store.run(store.finish([succeeded(jobs[0].id)]))
+    assert claim(store, claim_id=2, wanted=9) == []
+    store.run(store.finish([succeeded(jobs[3].id)]))
+    assert claim(store, claim_id=3, wanted=9) == [jobs[2].id]
 
 
 def test_a_request_in_parts_is_refused_before_anything_is_written(

@@ -66,6 +66,7 @@ def flags_of(rules: Rules) -> str:
         "h" * (hold is not None and not hold.until_started),
         "l" * bool(rules.limits),
         "m" * rules.at_most_once,
+        "r" * (bool(rules.limits) and all(limit.per is not None for limit in rules.limits)),
         "s" * (hold is not None and hold.until_started),
     )
     return "".join(letters) or "-"

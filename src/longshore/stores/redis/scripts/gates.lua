@@ -42,19 +42,158 @@ local function heal(limit)
   end
 end
 
+-- The ledgers of rates as one claim reads them and writes its starts into them.
+local function ledgers_of(to)
+  local texts, sums, mine, span, rules, exact, within = {}, {}, {}, {}, {}, {}, {}
+  local ledgers = { mine = mine, texts = texts }
+
+  -- Now, as a part of a period, and until when that counts.
+  local parts = {}
+  local function part_of(per)
+    local part = parts[per]
+    if not part then
+      part = {
+        head = ';' .. digits(math.floor(T / math.max(1, math.floor(per / PARTS)))) .. ' ',
+        till = digits(T + per),
+      }
+      part.once = part.head .. NOW .. ' 1 ' .. part.till
+      parts[per] = part
+    end
+    return part
+  end
+
+  -- Read many at once, each once.
+  local asked = {}
+  function ledgers.ask(key)
+    if texts[key] == nil then
+      texts[key] = false
+      asked[#asked + 1] = key
+    end
+  end
+
+  function ledgers.read()
+    local keys = asked
+    asked = {}
+    for index, text in ipairs(values(P .. 'starts', keys)) do
+      local key = keys[index]
+      texts[key], sums[key] = text, text and tonumber(string.match(text, '^%d+')) or 0
+    end
+  end
+
+  -- Whether one more may start under it.
+  function ledgers.is_open(key, most, per)
+    if texts[key] == nil then
+      ledgers.ask(key)
+      ledgers.read()
+    end
+    span[key] = span[key] or per
+    local starts = mine[key] or 0
+    -- What is written in the ledger is more than what the window holds, and quicker to know.
+    if sums[key] + starts < most then
+      return true
+    elseif exact[key] ~= per then
+      local _, before = to.ledger(key, per)
+      exact[key], within[key] = per, before
+    end
+    return within[key] + starts < most
+  end
+
+  function ledgers.start(key, limit)
+    mine[key], rules[key] = (mine[key] or 0) + 1, limit
+  end
+
+  -- Parts that count no more make room for others. Each has a start: where there are few of these
+  -- there are few parts, and each is at most as long as that.
+  local LONG = 50 * 2 * PARTS
+  local function shortened(written, sum)
+    if #written <= LONG then
+      return written, sum
+    end
+    local kept = string.gsub(written, ';%d+ %d+ (%d+) (%d+)', function(starts, till)
+      if tonumber(till) > T then
+        return nil
+      end
+      sum = sum - starts
+      return ''
+    end)
+    return kept, sum
+  end
+
+  -- The parts of a ledger with those starts that this claim adds, and the sum of all.
+  local function added(written, sum, part, starts)
+    local first = find(written, part.head, 1, true)
+    if not first then
+      written, sum = shortened(written, sum)
+      if starts == 1 then
+        return part.once .. written, sum + 1
+      end
+    end
+    local count, till = starts, part.till
+    if first then
+      local _, last, before, later = find(written, '^;%d+ %d+ (%d+) (%d+)', first)
+      if tonumber(later) > tonumber(till) then till = later end
+      count = count + before
+      written = sub(written, 1, first - 1) .. sub(written, last + 1)
+    end
+    return part.head .. NOW .. ' ' .. count .. ' ' .. till .. written, sum + starts
+  end
+
+  local function rule_of(limit)
+    if not limit.words then
+      limit.words = ' ' .. digits(limit.to) .. ' ' .. digits(limit.per) .. ' '
+        .. to.bare(limit.name) .. ' '
+    end
+    return limit.words
+  end
+
+  -- Write all that started. A ledger is looked at when its first start leaves the window, so that
+  -- later ones need not be noted.
+  function ledgers.write()
+    local sets, rates, times = {}, {}, {}
+    for key, starts in pairs(mine) do
+      local text, written, rule, part = texts[key], '', rule_of(rules[key]), part_of(span[key])
+      if not text then
+        rates[#rates + 1], rates[#rates + 2] = 0, key
+        times[#times + 1], times[#times + 2] = part.till, key
+      else
+        local from = find(text, ' ', 1, true)
+        if sub(text, from, from + #rule - 1) == rule then
+          written = sub(text, from + #rule)
+        else
+          written = string.match(text, '^%d+ %d+ %d+ %S* (.*)$')
+        end
+      end
+      local sum
+      written, sum = added(written, sums[key], part, starts)
+      sets[#sets + 1], sets[#sets + 2] = key, sum .. rule .. written
+    end
+    each('HSET', P .. 'starts', sets)
+    each('ZADD', P .. 'rates', rates)
+    each('ZADD', P .. 'started', times)
+  end
+
+  return ledgers
+end
+
 -- Limits and paused kinds as one claim finds them and changes them.
 local function gatekeeper(free)
   local to, kinds = restraint(), paused_kinds()
-  local gates, rated, entries, marks, slots, closed, pending =
-    {}, 0, {}, {}, {}, {}, {}
-  local keeper = { blocked = 0 }
+  local ledgers = ledgers_of(to)
+  local rated, entries, marks, slots, closed, pending = 0, {}, {}, {}, {}, {}
+  -- All slots in use; those of a key, who of this claim has the last one and how many have one; the
+  -- keys of rates that changed.
+  local all, used, holder, mine, touched = nil, {}, {}, {}, {}
+  local keeper = { blocked = 0, kinds = kinds }
 
   -- Read what has to be known of rows before they are judged.
   function keeper.look(rows)
-    local ids, marked = {}, {}
-    for _, row in ipairs(rows) do
-      ids[#ids + 1] = row.id
-      if #row.member > 16 + #row.id then marked[#marked + 1] = row end
+    local ids, marked, told = {}, {}, {}
+    for index, row in ipairs(rows) do
+      ids[index] = row.id
+      if #row.member > 16 + #row.id then
+        marked[#marked + 1] = row
+        told[#told + 1] = row.id
+      end
     end
     if kinds then
       for index, line in ipairs(values(P .. 'job', ids)) do
@@ -62,58 +201,68 @@ local function gatekeeper(free)
           string.match(line, '^%S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ (%S+)')
       end
     end
-    if #marked > 0 then
-      ids = {}
-      for index, row in ipairs(marked) do ids[index] = row.id end
-      for index, text in ipairs(values(P .. 'rules', ids)) do marked[index].told = text end
-    end
+    for index, text in ipairs(values(P .. 'rules', told)) do marked[index].told = text end
   end
 
-  -- Now, in the ledger of a rate: which part of its period, and until when that counts.
-  local parts = {}
-  local function part_of(per)
-    local part = parts[per]
-    if not part then
-      part = {
-        name = digits(math.floor(T / math.max(1, math.floor(per / PARTS)))),
-        till = digits(T + per),
-      }
-      parts[per] = part
-    end
-    return part
-  end
-
-  local function gate_of(limit, per)
-    local gate = gates[limit.key]
-    if not gate then
-      gate = { key = limit.key }
-      if per then
-        local sum, there =
-          unpack(call('HMGET', P .. 'starts:' .. limit.key, 'sum', part_of(per).name))
-        gate.mine, gate.known, gate.sum, gate.there = 0, sum, tonumber(sum or 0), there
-      else
-        gate.used = to.used(limit.key)
-      end
-      gate.per = per
-      gates[limit.key] = gate
-    end
-    return gate
-  end
-
-  local function is_full(limit)
+  local function is_full(limit, key)
     local most, per = to.effective(limit)
-    local gate = gate_of(limit, per)
-    if not per then
-      return gate.used >= most
+    if per then
+      return not ledgers.is_open(key, most, per)
     end
-    -- What is written in the ledger is more than what the window holds, and quicker to know.
-    if gate.sum + gate.mine < most then
-      return false
-    elseif gate.exact ~= per then
-      local _, starts = to.ledger(limit.key, per)
-      gate.exact, gate.starts = per, starts
+    if not used[key] then
+      -- No key has more than all have together, which is quicker to know.
+      all = all or call('ZCARD', P .. 'slots')
+      if all + #slots / 2 < most then
+        return false
+      end
+      used[key] = to.used(key)
     end
-    return gate.starts + gate.mine >= most
+    return used[key] + (mine[key] or 0) >= most
+  end
+
+  local function start(limit, key, id)
+    if limit.per then
+      ledgers.start(key, limit)
+    elseif holder[key] ~= id then -- a key counts once
+      local last = #slots
+      holder[key] = id
+      mine[key] = (mine[key] or 0) + 1
+      slots[last + 1], slots[last + 2] = 0, key .. ' ' .. id
+    end
+  end
+
+  -- How many of these jobs, that have these rules, may start one after the other; they do.
+  function keeper.start(ids, texts)
+    local limits, keys, last, rates, jobs = {}, {}, {}, { [0] = rated }, #ids
+    for index = 1, jobs do
+      local text, from, is_rated = texts[index], #keys + 1, false
+      if text then to.list_limits(text, limits, keys) end
+      for at = from, #keys do
+        if limits[at].per then
+          ledgers.ask(keys[at])
+          is_rated = true
+        end
+      end
+      if is_rated and rates[index - 1] >= free then
+        jobs = index - 1
+        break
+      end
+      last[index], rates[index] = #keys, rates[index - 1] + (is_rated and 1 or 0)
+    end
+    ledgers.read()
+    local first = 1
+    for index = 1, jobs do
+      for at = first, last[index] do
+        if is_full(limits[at], keys[at]) then
+          rated = rates[index - 1]
+          return index - 1
+        end
+      end
+      for at = first, last[index] do start(limits[at], keys[at], ids[index]) end
+      first = last[index] + 1
+    end
+    rated = rates[jobs]
+    return jobs
   end
 
   -- What a row is blocked by, as it is called and in its order; `STOP`, or nothing.
@@ -126,7 +275,7 @@ local function gatekeeper(free)
     local limits = row.rules and row.rules.limits or NONE
     local has_rate = false
     for _, limit in ipairs(limits) do
-      if is_full(limit) then
+      if is_full(limit, limit.key) then
         return limit.raw, limit.key
       end
       has_rate = has_rate or limit.per
@@ -140,15 +289,7 @@ local function gatekeeper(free)
 
   function keeper.take(row)
     for _, limit in ipairs(row.rules and row.rules.limits or NONE) do
-      local gate = gates[limit.key]
-      if limit.per then
-        gate.mine, gate.limit, gate.touched = gate.mine + 1, limit, true
-      elseif gate.last ~= row.id then -- a key counts once
-        gate.last = row.id
-        gate.used = gate.used + 1
-        slots[#slots + 1] = 0
-        slots[#slots + 1] = limit.key .. ' ' .. row.id
-      end
+      start(limit, limit.key, row.id)
     end
   end
 
@@ -161,7 +302,7 @@ local function gatekeeper(free)
     entries[#entries + 1] = 0
     entries[#entries + 1] = key .. ' ' .. queue .. ' ' .. to.rule_word(rule) .. ' '
       .. to.rank(row.priority) .. ' ' .. row.member
-    if gates[key] then gates[key].touched = true end
+    if ledgers.texts[key] ~= nil then touched[key] = true end
     marks[#marks + 1] = row.id
     marks[#marks + 1] = raw
     pending[key] = true
@@ -169,7 +310,7 @@ local function gatekeeper(free)
     keeper.blocked = keeper.blocked + 1
     local others
     for _, limit in ipairs(row.rules and row.rules.limits or NONE) do
-      if limit.key ~= key and not is_full(limit)
+      if limit.key ~= key and not is_full(limit, limit.key)
         and (pending[limit.key] or to.first_blocked(limit.key)) then
         others = others or {}
         others[limit.key] = 1
@@ -184,62 +325,19 @@ local function gatekeeper(free)
     entries, marks, pending = {}, {}, {}
   end
 
-  -- Parts of a ledger that count no more make room for others.
-  local function forget_parts(gate)
-    local key, old = P .. 'starts:' .. gate.key, {}
-    local all = call('HGETALL', key)
-    for index = 1, #all, 2 do
-      local starts, till = string.match(all[index + 1], '^%d+ (%d+) (%d+)$')
-      if starts and tonumber(all[index]) and tonumber(till) <= T then
-        old[#old + 1] = all[index]
-        gate.sum = gate.sum - starts
-      end
-    end
-    each('HDEL', key, old)
-  end
-
-  local function write_starts(gate)
-    local key, part, there = P .. 'starts:' .. gate.key, part_of(gate.per), gate.there
-    -- Each part has a start: a ledger with few of these has few parts.
-    if not there and gate.sum > 2 * PARTS and call('HLEN', key) > 2 * PARTS then
-      forget_parts(gate)
-    end
-    local starts, till = 0, part.till
-    if there then
-      local _, before, later = string.match(there, '^(%d+) (%d+) (%d+)$')
-      starts = before
-      if tonumber(later) > tonumber(till) then till = later end
-    end
-    call('HSET', key, part.name, NOW .. ' ' .. starts + gate.mine .. ' ' .. till,
-      'sum', gate.sum + gate.mine,
-      'rule', digits(gate.limit.to) .. ' ' .. digits(gate.limit.per) .. ' ' .. gate.limit.name)
-  end
-
   -- Write all of it; what is blocked by a full rate opens when the next starts leave its window.
   function keeper.close()
     keeper.write_blocks()
     each('ZADD', P .. 'slots', slots)
-    local rates, times = {}, {}
-    for key, gate in pairs(gates) do
-      if gate.mine and gate.mine > 0 then
-        write_starts(gate)
-        if not gate.known then rates[#rates + 1], rates[#rates + 2] = 0, key end
-        times[#times + 1], times[#times + 2] = part_of(gate.per).till, key
-      end
-    end
-    each('ZADD', P .. 'rates', rates)
-    for at = 1, #times, CHUNK do
-      call('ZADD', P .. 'started', 'GT', unpack(times, at, math.min(at + CHUNK - 1, #times)))
-    end
+    ledgers.write()
     for key, till in pairs(closed) do
       if till ~= '-' then call('ZADD', P .. 'opens', till, key) end
     end
     if call('EXISTS', P .. 'blocked') == 0 then
       return
     end
-    for key, gate in pairs(gates) do
-      if gate.per and gate.touched then to.reopen(key) end
-    end
+    for key in pairs(ledgers.mine) do touched[key] = true end
+    for key in pairs(touched) do to.reopen(key) end
   end
 
   return keeper

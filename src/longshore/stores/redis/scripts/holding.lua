@@ -89,7 +89,7 @@ local function replace(job, new, payload)
     rem('identities', identity .. ' ' .. job.id)
     if not new[IDENTITY] then del('identity', job.id) end
   end
-  local flags = string.gsub(job.flags, '[fhlms]', '') .. new[FLAGS]
+  local flags = string.gsub(job.flags, '[fhlmrs]', '') .. new[FLAGS]
   flags = string.gsub(flags, '-', '')
   job.flags = flags == '' and '-' or flags
   job.rules = new[RULES] or false

@@ -11,7 +11,7 @@
 -- one claim can have one and the same text. Flags: b has budgets, c asked to end, p parked, w has a
 -- reason; each text is in a hash of its own. And what its rules say, so that these need not be read
 -- to know that there is nothing to do: f takes turns, h holds a unique key until it has ended, s
--- until it has started, l has limits, m runs at most once.
+-- until it has started, l has limits, r none of them but rates, m runs at most once.
 
 local NAMES = {
   'state', 'run', 'process', 'claim_id', 'claimed_at', 'attempted_at', 'finalized_at', 'flags',
@@ -235,7 +235,7 @@ local function withdraw(job)
     rem('timed', job.id)
   elseif job.state == 'running' then
     rem('running:' .. job.process, job.id)
-    if has(job, 'l') then stopped[#stopped + 1] = job.id end
+    if has(job, 'l') and not has(job, 'r') then stopped[#stopped + 1] = job.id end
   elseif job.state ~= 'waiting' then
     rem('kept', job.id)
     if job.state ~= 'succeeded' then rem('ended:' .. job.state, job.id) end

@@ -45,10 +45,10 @@ local function rule_of(key, holder)
   local entry = to.first_blocked(key)
   local id = entry and sub(string.match(entry, '^%S+ %S+ %S+ %S+ (%S+)'), 17)
   local limit = to.limit_in(id or holder, key)
-  local rule = not limit and call('HGET', P .. 'starts:' .. key, 'rule')
+  local rule = not limit and call('HGET', P .. 'starts', key)
   if rule then
-    local most, per, name = string.match(rule, '^(%d+) (%d+) (.*)$')
-    limit = { key = key, name = name, to = tonumber(most), per = tonumber(per) }
+    local most, per, name = string.match(rule, '^%d+ (%d+) (%d+) (%S*)')
+    limit = { key = key, name = to.plain(name), to = tonumber(most), per = tonumber(per) }
   end
   return limit
 end

@@ -6,13 +6,22 @@ for _, job in ipairs(read_all(due)) do
   forget(job)
 end
 flush()
--- Ledgers whose last start has left its window, and that no start has touched since.
-local over = call('ZRANGEBYSCORE', P .. 'started', '-inf', NOW, 'LIMIT', 0, ARGV[4])
-local ledgers = {}
-for index, key in ipairs(over) do ledgers[index] = P .. 'starts:' .. key end
-for first = 1, #ledgers, CHUNK do
-  call('DEL', unpack(ledgers, first, math.min(first + CHUNK - 1, #ledgers)))
+-- Ledgers whose last start has left its window; the others are looked at again when theirs has.
+local seen = call('ZRANGEBYSCORE', P .. 'started', '-inf', NOW, 'LIMIT', 0, ARGV[4])
+local over, later = {}, {}
+for index, text in ipairs(values(P .. 'starts', seen)) do
+  local last, number = '', 0
+  for till in string.gmatch(text or '', ';%d+ %d+ %d+ (%d+)') do
+    if tonumber(till) > number then last, number = till, tonumber(till) end
+  end
+  if number <= T then
+    over[#over + 1] = seen[index]
+  else
+    later[#later + 1], later[#later + 2] = last, seen[index]
+  end
 end
+each('HDEL', P .. 'starts', over)
 each('ZREM', P .. 'started', over)
 each('ZREM', P .. 'rates', over)
+each('ZADD', P .. 'started', later)
 return #due

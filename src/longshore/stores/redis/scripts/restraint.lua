@@ -4,10 +4,11 @@
 --   rules       id -> its rules as JSON
 --   holds       unique key -> the id of its holder;  held  id -> until when, and the key
 --   slots       `key id` of the jobs that run under a limit
---   starts:KEY  the ledger of a rate: part -> when the latest start of it was, how many, and when
---               they count no more; `sum` of all that are written there, `rule` as the last job
---               had it: `to per name`
---   rates       the keys with a ledger;  started  the same by when their last start leaves
+--   starts      key of a rate -> its ledger, `sum to per name ` and then `;part at starts till` for
+--               each part of its period with starts, the newest first: when the latest of them
+--               was, how many they are, and when they count no more. `sum` is of all that are
+--               written there, the rule as the last job had it
+--   rates       the keys with a ledger;  started  the same by when to look whether it is over
 --   blocked     `key queue rule priority place` of the available jobs that stand in no line
 --   blocked_by  id -> the key
 --   opens       key -> when a full rate or a paused kind opens again, while it blocks jobs
@@ -43,13 +44,21 @@ local function restraining()
   end
 
   -- What most rules look like is taken from their text: reading JSON takes several times as long.
-  local ONE_LIMIT = '^{"limits":%[{"name":"([^"\\]*)","value":"([^"\\]*)","to":(%d+),?(.-)}%]}$'
+  local ONE_LIMIT = '^({"limits":%[{"name":"([^"\\]*)","value":")([^"\\]*)(","to":(%d+),?(.-)}%]})$'
   local ONE_VALUE = '^{"fair":{"key":"([^"\\]*)"}}$'
+  local function one_limit(text)
+    local before, name, value, behind, most, per = string.match(text, ONE_LIMIT)
+    if not before or (per ~= '' and not find(per, '^"per":%d+$')) then
+      return nil
+    end
+    per = per ~= '' and tonumber(sub(per, 7)) or nil
+    return { name = name, value = value, to = tonumber(most), per = per }, before, behind
+  end
+
   local function told_in(text)
-    local name, value, most, per = string.match(text, ONE_LIMIT)
-    if name and (per == '' or find(per, '^"per":%d+$')) then
-      per = per ~= '' and tonumber(sub(per, 7)) or nil
-      return { limits = { { name = name, value = value, to = tonumber(most), per = per } } }
+    local limit = one_limit(text)
+    if limit then
+      return { limits = { limit } }
     end
     local key = string.match(text, ONE_VALUE)
     return key and { fair = { key = key } } or cjson.decode(text)
@@ -75,6 +84,31 @@ local function restraining()
     return rules
   end
 
+  -- The limits of a job, put behind those that are listed: what each says, in a table that others
+  -- may share, and its key. Neighbours mostly differ in nothing but the value, which then stands
+  -- between the same as in the text before.
+  local before, behind, head, same
+  local function list_limits(text, limits, keys)
+    local last = #keys
+    if same and sub(text, 1, #before) == before and sub(text, -#behind) == behind then
+      local value = sub(text, #before + 1, -#behind - 1)
+      if not find(value, '[%z\1-"\\]') then
+        limits[last + 1], keys[last + 1] = same, head .. value
+        return
+      end
+    end
+    local limit, first, rest = one_limit(text)
+    if limit then
+      before, behind, same = first, rest, limit
+      head = bare((limit.per and 'r:' or 'c:') .. limit.name .. ':')
+      limits[last + 1], keys[last + 1] = limit, head .. bare(limit.value)
+      return
+    end
+    for index, one in ipairs(rules_of(text).limits) do
+      limits[last + index], keys[last + index] = one, one.key
+    end
+  end
+
   local function rank(priority)
     return string.format('%05d', priority + 32768)
   end
@@ -90,21 +124,24 @@ local function restraining()
 
   -- How many a limit lets through, and in which time, as it holds now.
   local function effective(limit)
-    local now = setting(limit.name)
-    if not now then
-      return limit.to, limit.per
+    if not limit.most then
+      local now = setting(limit.name)
+      limit.most, limit.span = limit.to, limit.per
+      if now then
+        local per = now.per
+        if per == nil or per == cjson.null then per = limit.per end
+        limit.most, limit.span = now.to, limit.per and per
+      end
     end
-    local per = now.per
-    if per == nil or per == cjson.null then per = limit.per end
-    return now.to, limit.per and per
+    return limit.most, limit.span
   end
 
-  -- The starts of a rate that are in the window, oldest first, and how many these are.
+  -- The starts of a rate that are in the window, oldest first, and how many these are. Nothing but
+  -- a part looks like one: a name stands without spaces.
   local function ledger(key, per)
-    local all, entries, sum = call('HVALS', P .. 'starts:' .. key), {}, 0
-    for _, part in ipairs(all) do
-      local at, starts = string.match(part, '^(%d+) (%d+) %d+$')
-      if at and at + per > T then
+    local text, entries, sum = call('HGET', P .. 'starts', key) or '', {}, 0
+    for at, starts in string.gmatch(text, ';%d+ (%d+) (%d+)') do
+      if at + per > T then
         entries[#entries + 1] = { tonumber(at), tonumber(starts) }
         sum = sum + starts
       end
@@ -282,14 +319,16 @@ local function restraining()
 
   -- The runs of these jobs are over: their slots are free for others.
   local function give_slots(ids)
-    local gone, free = {}, {}
+    local limits, keys, gone, free, last = {}, {}, {}, {}, 0
     for index, text in ipairs(values(P .. 'rules', ids)) do
-      for _, limit in ipairs(text and rules_of(text).limits or {}) do
-        if not limit.per then
-          gone[#gone + 1] = limit.key .. ' ' .. ids[index]
-          free[limit.key] = (free[limit.key] or 0) + 1
+      if text then list_limits(text, limits, keys) end
+      for at = last + 1, #keys do
+        if not limits[at].per then
+          gone[#gone + 1] = keys[at] .. ' ' .. ids[index]
+          free[keys[at]] = (free[keys[at]] or 0) + 1
         end
       end
+      last = #keys
     end
     each('ZREM', P .. 'slots', gone)
     return admit_all(free)
@@ -312,7 +351,7 @@ local function restraining()
     bare = bare, plain = plain, rules_of = rules_of, rank = rank, rule_word = rule_word,
     first_blocked = first_blocked, limit_in = limit_in, spots_of = spots_of, reopen = reopen,
     admit = admit, admit_all = admit_all, give_slots = give_slots, let_go = let_go,
-    effective = effective, ledger = ledger, used = used,
+    effective = effective, ledger = ledger, used = used, list_limits = list_limits,
   }
 end
 

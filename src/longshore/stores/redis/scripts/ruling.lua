@@ -35,7 +35,7 @@ local function next_of(stream, keeper)
     stream.turns = nil
   end
   if stream.fair and not stream.turns then
-    stream.turns = turns_of(stream.queue, keeper)
+    stream.turns = turns_of(stream.queue, keeper, stream.wanted)
     stream.fair = stream.turns ~= nil
   end
   local turns = stream.turns
@@ -73,6 +73,30 @@ local function close_streams(streams)
   end
 end
 
+-- The first jobs of a queue as far as each of them may start. Answers whether that was all that is
+-- wanted or there.
+local function stretch(queue, wanted, taken, keeper)
+  local left, line, ids, texts, last = wanted - #taken, P .. 'line:' .. queue, {}, {}, #taken
+  local members = call('ZRANGE', line, 0, left - 1)
+  for index = 1, #members do
+    local mark = find(members[index], ' ', 17, true)
+    ids[index] = sub(members[index], 17, mark and mark - 1)
+    texts[index] = mark ~= nil
+  end
+  if is_marked(members) then
+    for index, text in ipairs(values(P .. 'rules', ids)) do texts[index] = texts[index] and text end
+  end
+  local jobs = keeper.start(ids, texts)
+  for index = 1, jobs do taken[last + index] = ids[index] end
+  if jobs > 0 then call('ZREMRANGEBYRANK', line, 0, jobs - 1) end
+  if jobs < #members then
+    return false
+  elseif jobs < left then
+    call('SREM', P .. 'ready', queue)
+  end
+  return true
+end
+
 -- The rows of some queues in their common order, until there are as many as wanted. Answers how it
 -- ended: at the end, before its end, or because jobs were let in that may come first.
 local function walk(queues, wanted, taken, keeper)
@@ -80,9 +104,15 @@ local function walk(queues, wanted, taken, keeper)
   for _, queue in ipairs(call('SMEMBERS', P .. 'fair')) do fair[queue] = true end
   local share = #queues == 1 and 1 or 2 / #queues
   local size = math.max(4, math.min(BLOCKED, math.ceil(share * (wanted - #taken))))
+  if #queues == 1 and not keeper.kinds and not fair[queues[1]] then
+    if stretch(queues[1], wanted, taken, keeper) then
+      return 'all'
+    end
+    size = 4
+  end
   for index, queue in ipairs(queues) do
     local stream = rows_of('line:' .. queue, size)
-    stream.queue, stream.fair = queue, fair[queue]
+    stream.queue, stream.fair, stream.wanted = queue, fair[queue], size
     stream.head = next_of(stream, keeper)
     streams[index] = stream
     if stream.head then push(heap, stream, by_order) end

@@ -27,10 +27,10 @@ local function succeeding(groups, at, jobs)
         -- Behind claim_id, claimed_at and attempted_at: not finalized, and then the flags.
         local stop = find(state, ' - ', length, true)
         local from = stop + 3
-        local _, _, flags, sort, keep_result = find(state, '^([fhlms-]+) (%S+ %S+) (%S+)', from)
+        local _, _, flags, sort, keep_result = find(state, '^([fhlmrs-]+) (%S+ %S+) (%S+)', from)
         if flags then
-          limited = find(flags, 'l', 1, true)
-          holds = limited or find(flags, '[hs]')
+          limited = find(flags, 'l', 1, true) and not find(flags, 'r', 1, true)
+          holds = find(flags, '[hs]')
           last, till = state, kept_until('succeeded', keep_result)
           text = 'succeeded ' .. sub(state, 9, stop) .. NOW .. ' ' .. sub(state, from)
           running, succeeded = sort .. ' running', sort .. ' succeeded'
@@ -38,10 +38,8 @@ local function succeeding(groups, at, jobs)
       end
       if state and state == last then
         done[#done + 1] = id
-        if holds then
-          plan.holding[#plan.holding + 1] = id
-          if limited then plan.limited[#plan.limited + 1] = id end
-        end
+        if holds then plan.holding[#plan.holding + 1] = id end
+        if limited then plan.limited[#plan.limited + 1] = id end
         deltas[running] = (deltas[running] or 0) - 1
         if till then
           local size = #sets
@@ -78,10 +76,8 @@ local function succeeded(plan, first, results)
   for process, ids in pairs(plan.done) do each('SREM', P .. 'running:' .. process, ids) end
   each('ZADD', P .. 'kept', plan.kept)
   local stirred = false
-  if #plan.holding > 0 then
-    restraint().let_go(plan.holding)
-    stirred = restraint().give_slots(plan.limited) > 0
-  end
+  if #plan.holding > 0 then restraint().let_go(plan.holding) end
+  if #plan.limited > 0 then stirred = restraint().give_slots(plan.limited) > 0 end
   local left = results
   for process, ids in pairs(plan.gone) do
     if #ids > 0 then

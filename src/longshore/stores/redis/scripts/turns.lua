@@ -1,5 +1,6 @@
 -- uses: basics, restraint
 -- Whose turn it is, of the values of `fair_by` that wait in one queue and priority.
+local AHEAD = 8 -- jobs of a value that are read before it is known whether they are wanted
 
 -- A heap: the first of its items by `less` is at 1.
 local function push(heap, item, less)
@@ -32,12 +33,11 @@ local function pop(heap, less)
 end
 
 local function by_place(a, b)
-  return a.head.member < b.head.member
+  return a.place < b.place
 end
 
-local function by_end(a, b)
-  if a.finish ~= b.finish then return a.finish < b.finish end
-  return a.head.member < b.head.member
+local function by_number(a, b)
+  return a < b
 end
 
 local function by_order(a, b)
@@ -45,46 +45,121 @@ local function by_order(a, b)
   return a.head.member < b.head.member
 end
 
-local function row_of(member, priority)
-  return { id = string.match(member, '^%S+', 17), member = member, priority = priority }
+-- All fields at once, so that the table need not grow.
+local function row_of(member, priority, value, entry)
+  local mark = find(member, ' ', 17, true)
+  return {
+    id = sub(member, 17, mark and mark - 1), member = member, priority = priority,
+    value = value, entry = entry, told = false, rules = false,
+  }
 end
 
--- Turns of one queue and priority: the first job of each value, and where its last turn ended.
-local function turns_of(queue, keeper)
+-- The next value of those behind this text, with so many of its first entries.
+local function read_value(turns, from, jobs)
+  local read = call('ZRANGEBYLEX', P .. 'fair:' .. turns.queue, '[' .. from,
+    '(' .. turns.rank .. '!', 'LIMIT', 0, jobs)
+  if not read[1] then
+    return nil
+  end
+  local head, name = string.match(read[1], '^(%S+ (%S*) )')
+  local last = #read
+  while sub(read[last], 1, #head) ~= head do
+    read[last], last = nil, last - 1
+  end
+  return { name = name, from = head, entries = read, seen = 0, used = 0 }
+end
+
+-- Read so many entries of a value, behind those that are used up.
+local function read_entries(turns, value, jobs)
+  value.entries = call('ZRANGEBYLEX', P .. 'fair:' .. turns.queue, '[' .. value.from,
+    '(' .. sub(value.from, 1, -2) .. '!', 'LIMIT', value.used, jobs)
+  value.seen = 0
+end
+
+-- Make rows of the next entries that were read, so many.
+local function make_rows(turns, value, jobs)
+  local rows, entries, behind = {}, value.entries, #value.from + 1
+  for index = 1, math.min(jobs, #entries - value.seen) do
+    local entry = entries[value.seen + index]
+    rows[index] = row_of(sub(entry, behind), turns.priority, value, entry)
+  end
+  value.rows, value.at, value.seen = rows, 1, value.seen + #rows
+  return rows
+end
+
+-- A value waits for the round that its last turn leaves it for: for this one, unless that is over
+-- by then. Rounds are kept apart, since mostly many begin at the same time.
+local function wait_turn(turns, value)
+  value.head = value.rows[value.at]
+  value.place, value.finish = value.head.member, turns.ends[value.name] or 0
+  if value.finish <= turns.till then
+    push(turns.odd, value, by_place)
+    return
+  end
+  local begins = math.max(value.finish, turns.clock)
+  local round = turns.later[begins]
+  if not round then
+    round = {}
+    turns.later[begins] = round
+    push(turns.begins, begins, by_number)
+  end
+  round[#round + 1] = value
+end
+
+-- Turns of one queue and priority: the first jobs of each value, and where its last turn ended.
+-- `round` are the values whose turn it is, from `at` on, and `odd` those that came to them later:
+-- all whose last turn ended at `till` at the latest. The others are in `later`, by when that is, and
+-- `begins` are these times.
+local function turns_of(queue, keeper, wanted)
   local first = call('ZRANGE', P .. 'fair:' .. queue, 0, 0)[1]
   if not first then
     return nil
   end
   local priority = sub(first, 1, 5)
   local turns = {
-    queue = queue, rank = priority, priority = priority - 32768, key = 'turns:' .. queue .. ' '
-      .. priority, ends = {}, ready = {}, later = {}, gone = {}, clock = 0,
+    queue = queue, rank = priority, priority = priority - 32768,
+    key = 'turns:' .. queue .. ' ' .. priority, ends = {}, clock = 0, gone = {},
+    round = {}, at = 1, odd = {}, till = -1, later = {}, begins = {},
   }
   local all = call('HGETALL', P .. turns.key)
   for index = 1, #all, 2 do turns.ends[all[index]] = tonumber(all[index + 1]) end
   turns.clock, turns.ends['*'] = turns.ends['*'] or 0, nil
-  local firsts = {}
-  while first do
-    local value, place = string.match(first, '^%S+ (%S*) (.*)$')
-    local row = row_of(place, turns.priority)
-    firsts[#firsts + 1] = row
-    row.value = { name = value, rows = {}, at = 1, used = 0, head = row }
-    first = call('ZRANGEBYLEX', P .. 'fair:' .. queue, '[' .. priority .. ' ' .. value .. '!',
-      '(' .. priority .. '!', 'LIMIT', 0, 1)[1]
+  local there, rows, from = {}, {}, priority .. ' '
+  repeat
+    -- As many as it may get if each that is known by now gets the same, and the next.
+    local jobs = math.min(AHEAD, 1 + math.ceil(wanted / (#there + 1)))
+    local value = read_value(turns, from, jobs)
+    if value then
+      there[#there + 1] = value
+      from = sub(value.from, 1, -2) .. '!'
+    end
+  until not value
+  for _, value in ipairs(there) do
+    for _, row in ipairs(make_rows(turns, value, 1 + math.ceil(wanted / #there))) do
+      rows[#rows + 1] = row
+    end
   end
-  keeper.look(firsts)
-  for _, row in ipairs(firsts) do
-    row.value.finish = turns.ends[row.value.name] or 0
-    push(turns.later, row.value, by_end)
-  end
+  keeper.look(rows)
+  for _, value in ipairs(there) do wait_turn(turns, value) end
   return turns
 end
 
+-- The value whose turn is next.
 local function next_value(turns)
-  while turns.later[1] and turns.later[1].finish <= turns.clock do
-    push(turns.ready, pop(turns.later, by_end), by_place)
+  if not turns.round[turns.at] and not turns.odd[1] then
+    local begins = turns.begins[1] and pop(turns.begins, by_number)
+    if not begins then
+      return nil
+    end
+    turns.round, turns.at, turns.till = turns.later[begins], 1, begins
+    turns.later[begins] = nil
+    table.sort(turns.round, by_place)
   end
-  return turns.ready[1] or turns.later[1]
+  local value, odd = turns.round[turns.at], turns.odd[1]
+  if odd and (not value or by_place(odd, value)) then
+    return odd
+  end
+  return value
 end
 
 local function take_turn(turns, value, step)
@@ -93,31 +168,20 @@ local function take_turn(turns, value, step)
   turns.used = true
 end
 
--- The first row of a value has left its line.
+-- The first row of the value whose turn it is has left its line.
 local function step_on(turns, value, keeper)
-  if turns.ready[1] == value then
-    pop(turns.ready, by_place)
+  if turns.odd[1] == value then
+    pop(turns.odd, by_place)
   else
-    pop(turns.later, by_end)
+    turns.at = turns.at + 1
   end
-  local head = turns.rank .. ' ' .. value.name
-  turns.gone[#turns.gone + 1] = head .. ' ' .. value.head.member
+  turns.gone[#turns.gone + 1] = value.head.entry
   value.used, value.at = value.used + 1, value.at + 1
   if value.at > #value.rows then
-    local read = call('ZRANGEBYLEX', P .. 'fair:' .. turns.queue, '[' .. head .. ' ',
-      '(' .. head .. '!', 'LIMIT', value.used, 8)
-    value.rows, value.at = {}, 1
-    for index, entry in ipairs(read) do
-      value.rows[index] = row_of(sub(entry, #head + 2), turns.priority)
-      value.rows[index].value = value
-    end
-    keeper.look(value.rows)
+    if value.seen == #value.entries then read_entries(turns, value, 2 * #value.entries) end
+    keeper.look(make_rows(turns, value, AHEAD))
   end
-  value.head = value.rows[value.at]
-  if value.head then
-    value.finish = turns.ends[value.name] or 0
-    push(turns.later, value, by_end)
-  end
+  if value.rows[1] then wait_turn(turns, value) end
 end
 
 local function close_turns(turns)

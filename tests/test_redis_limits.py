@@ -278,6 +278,18 @@ def test_a_ledger_stays_until_its_last_start_counts_no_more(where: Place, client
     store.close()
 
 
+def test_a_blocked_job_costs_its_value_no_turn(store: RedisStore) -> None:
+    register(store)
+    runs = job(**limited(ONE))
+    store.run(store.insert([runs]))
+    assert claim(store) == [runs.id]
+    rules = (Rules(limits=(ONE,), fair=Fair("=a")), Rules(fair=Fair("=a")), Rules(fair=Fair("=b")))
+    jobs = [job(scheduled_at=number, rules=some) for number, some in enumerate(rules)]
+    store.run(store.insert(jobs))
+    assert claim(store, claim_id=2, wanted=1) == [jobs[1].id]
+    assert claim(store, claim_id=3, wanted=1) == [jobs[2].id]
+
+
 def test_a_name_may_look_like_a_ledger(store: RedisStore) -> None:
     register(store)
     limit = Limit(";1 2 3 4;%s 5", ";6 7 8 9 !", 3, SECOND)

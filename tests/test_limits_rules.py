@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longshore.core.limits import (
+    BURST,
     PARTS,
     TURN,
     Fair,
@@ -140,7 +141,8 @@ def test_a_full_key_opens_when_there_is_room_again(to, per, steps):
     assert at > now
     assert book.seen(at) < book.seen(now)
     first = min(entry for entry, _ in book.ledger if entry + per > now)
-    assert first + per <= at <= first + per + max(1, per // PARTS)
+    close = max(1, per // PARTS, min(per // 10, BURST))
+    assert first + per <= at <= first + per + close
 
 
 @given(st.integers(1, 20), PERIODS, st.integers(1, 400))

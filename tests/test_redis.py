@@ -30,7 +30,8 @@ from longshore.errors import (
     StoreFull,
 )
 from longshore.stores.redis import producing
-from longshore.stores.redis.store import RedisStore
+from longshore.stores.redis.meeting import loading
+from longshore.stores.redis.store import LOADS, RedisStore
 from longshore.stores.redis.words import text, word
 from tests import redis_tools
 from tests.places import Place, each, place, redis_client
@@ -227,6 +228,26 @@ def test_scripts_that_were_flushed_are_loaded_again(store: RedisStore, client: A
     store.run(store.insert([job()]))
     client.script_flush()
     assert len(asyncio.run(store.arun(store.find(Filter(), limit=5))).records) == 2
+
+
+def test_scripts_that_are_flushed_while_they_are_loaded_are_loaded_again(
+    store: RedisStore, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads = 0
+
+    def loading_and_flushed() -> Any:
+        nonlocal loads
+        loads += 1
+        yield from loading()
+        if loads < LOADS:
+            client.script_flush()
+
+    store.run(store.insert([job()]))
+    monkeypatch.setattr("longshore.stores.redis.store.loading", loading_and_flushed)
+    client.script_flush()
+    store.run(store.insert([job()]))
+    assert loads > 0, "other tests on this server may have loaded them too"
+    assert len(store.run(store.find(Filter(), limit=5)).records) == 2
 
 
 def test_an_emptied_store_is_noticed_and_then_used_again(

@@ -47,6 +47,8 @@ T = TypeVar("T")
 PATIENCE: Final = 5.0
 FIRST_PATIENCE: Final = 1.0
 LONGEST_PAUSE: Final = 0.2
+#: How often scripts are loaded again for one call: somebody may flush them meanwhile.
+LOADS: Final = 3
 
 #: What may not be lost after it was acknowledged. The rest repeats itself: a job whose end is lost
 #: runs again, a lost claim or sign of life is made anew.
@@ -304,8 +306,9 @@ class RedisStore(Producing, Consuming, Maintaining, Inspecting):
             if wait:
                 packed += self._wait
             reply = link.answer(packed)
-            if isinstance(reply, Refused) and reply.code == "NOSCRIPT":
-                # Its scripts were flushed, or another server answers here now.
+            for _ in range(LOADS):
+                if not _is_unknown(reply):
+                    break
                 if wait:
                     link.reply()
                 _answer(link, loading())
@@ -325,7 +328,9 @@ class RedisStore(Producing, Consuming, Maintaining, Inspecting):
                 told()
             packed = self._packed(call) + (self._wait if wait else b"")
             replies = await link.ask(packed, 2 if wait else 1)
-            if isinstance(replies[0], Refused) and replies[0].code == "NOSCRIPT":
+            for _ in range(LOADS):
+                if not _is_unknown(replies[0]):
+                    break
                 await _aanswer(link, loading())
                 replies = await link.ask(packed, 2 if wait else 1)
             return self._confirmed(*replies) if wait else checked(replies[0])
@@ -454,6 +459,11 @@ class _Patience:
         pause = random.uniform(self._pause / 2, self._pause)  # noqa: S311
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
         return pause
+
+
+def _is_unknown(reply: Any) -> bool:
+    """Whether the server has lost its scripts, or another one answers here now."""
+    return isinstance(reply, Refused) and reply.code == "NOSCRIPT"
 
 
 def _answer(link: Link, questions: Generator[Question, list[Any], T]) -> T:

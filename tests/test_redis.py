@@ -400,6 +400,7 @@ def test_who_claims_does_not_hear_of_endings(store: RedisStore, where: Place) ->
 
 
 def test_a_watch_survives_its_connection(store: RedisStore, client: Any) -> None:
+    store.run(store.insert([job()]))  # which gives this server the scripts, if nobody has yet
     watch = store.watch()
     assert watch.wait(0) is False
     kill(client, watch._link)

@@ -1,7 +1,10 @@
 """Shards that are away: what goes on, what is refused, and what is made good afterwards."""
 
 import logging
+import threading
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +14,7 @@ from longshore.core.store import (
     Beat,
     ClaimRequest,
     Filter,
+    Operation,
     ProcessBeat,
     Rescue,
     SetQueue,
@@ -21,7 +25,9 @@ from longshore.errors import (
 )
 from longshore.ids import new_id
 from longshore.stores.sharded.store import ShardedStore
+from longshore.stores.sqlite.store import SQLiteStore
 from longshore.testing.conformance.bench import LEASE, SECOND
+from tests.harbour_tools import eventually
 from tests.shard_tools import SHARDS, Spread, key_of, leases
 from tests.store_tools import EVERYTHING, job, register
 
@@ -192,6 +198,39 @@ def test_a_process_that_all_shards_gave_up_is_lost(spread: Spread) -> None:
     beat = Beat((ProcessBeat("p", 0),), LEASE)
     assert spread.run(spread.store.beat(beat)).lost == {"p"}
     assert not spread.run(spread.store.claim(ClaimRequest("p", 1, 1, EVERYTHING))).live
+
+
+def test_a_beat_renews_where_shards_answer_while_one_hangs(tmp_path: Path) -> None:
+    free = threading.Event()
+    beats: list[int] = []
+
+    class Hanging(SQLiteStore):
+        number = 0
+
+        def run(self, op: Operation[Any], /) -> Any:
+            if op.name == "beat":
+                beats.append(self.number)
+                if self.number == 1:
+                    assert free.wait(20)
+            return super().run(op)
+
+    shards = [Hanging(str(tmp_path / f"{number}.db")) for number in range(SHARDS)]
+    for number, shard in enumerate(shards):
+        shard.number = number
+    store = ShardedStore(shards)
+    try:
+        register(store)
+        beat = Beat((ProcessBeat("p", 0),), LEASE)
+        for _ in range(3):
+            assert store.run(store.beat(beat)).lost == set()
+        assert not free.is_set()
+        assert sorted(beats) == [0, 0, 0, 1, 2, 2, 2], "one visit at a time where one hangs"
+        assert store.troubles == (), "slow is not down"
+        free.set()
+        eventually(lambda: store.run(store.beat(beat)).lost == set() and beats.count(1) > 1)
+    finally:
+        free.set()
+        store.close()
 
 
 def test_a_cancel_reaches_the_process_under_its_own_name(spread: Spread) -> None:

@@ -43,7 +43,14 @@ class Heart:
         self._obey = obey
         self._rescued = rescued
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._live, name="longshore-heart", daemon=True)
+        # Two threads: no slow rescue and no long pruning may cost the leases.
+        self._threads = [
+            threading.Thread(target=self._live, args=(work, what), name=name, daemon=True)
+            for work, what, name in (
+                (self.beat, "a beat", "longshore-heart"),
+                (self._maintain, "looking after the store", "longshore-tidy"),
+            )
+        ]
         self._renewed = 0.0
         self._heard = 0.0
         self._next_rescue = 0.0
@@ -52,29 +59,31 @@ class Heart:
     def start(self) -> None:
         """Begin to beat; the processes were just registered, so their leases are fresh."""
         self._renewed = self._heard = time.monotonic()
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        """Stop beating and wait for a beat under way."""
+        """Stop beating and wait for what is under way."""
         self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join(timeout=6)
+        end = time.monotonic() + 6
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(timeout=max(0.0, end - time.monotonic()))
 
     @property
     def healthy(self) -> bool:
         """Whether the store answered within a third of the lease."""
         return time.monotonic() - self._heard < max(self._lease / 3, 3 * BEAT)
 
-    def _live(self) -> None:
+    def _live(self, work: Callable[[], None], what: str) -> None:
         while not self._stop.wait(BEAT * uniform(0.9, 1.0)):  # noqa: S311 - spreads workers
             try:
-                self.beat()
-                self._maintain()
+                work()
             except StoreError as error:
-                log.warning("a beat failed: %s", error)
+                log.warning("%s failed: %s", what, error)
             except Exception:  # noqa: BLE001 - see below
                 # A heart that stops over a fault of ours would cost every lease it keeps.
-                log.exception("a beat failed")
+                log.exception("%s failed", what)
 
     def beat(self) -> None:
         """One beat: always listens, and renews when a third of the lease has passed."""
@@ -91,6 +100,8 @@ class Heart:
         self._obey(orders)
 
     def _maintain(self) -> None:
+        if self._members() and not self.healthy:
+            return  # after an outage: renew what is ours before taking what seems nobody's
         now = time.monotonic()
         if now >= self._next_rescue:
             self._next_rescue = now + RESCUE

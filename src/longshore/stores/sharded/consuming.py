@@ -51,6 +51,11 @@ IDLE: Final = 0.02
 LOOK: Final = 0.5
 
 
+#: A beat waits so long for a shard, seconds: while one does not answer, the leases in the others
+#: are to be renewed in time, also the shortest that a program may ask for.
+BEAT_WAIT: Final = 0.5
+
+
 class Consuming(Core):
     """What a worker asks for."""
 
@@ -120,7 +125,7 @@ class Consuming(Core):
         """Renew leases everywhere; a process that lost one shard alone is registered there anew."""
         ids = [one.id for one in beat.processes]
         replies = yield [
-            Visit(shard, self.shards[shard].beat(self._beat_at(beat, shard)))
+            Visit(shard, self.shards[shard].beat(self._beat_at(beat, shard)), BEAT_WAIT)
             for shard in self.everywhere
         ]
         answered(replies)

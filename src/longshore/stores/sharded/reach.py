@@ -19,7 +19,7 @@ from longshore.core.store import Operation, Store
 from longshore.errors import ClientClosed, StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 log: Final = logging.getLogger("longshore.shards")
 
@@ -29,10 +29,15 @@ LAST_TRY: Final = 2.0
 
 
 class Visit(msgspec.Struct, frozen=True):
-    """One operation for one shard."""
+    """One operation for one shard; ``wait``, seconds: a blocking program waits no longer for it.
+
+    An answer that comes later goes unheard. Until then no other visit that is not waited for goes
+    to the same shard.
+    """
 
     shard: int
     op: Operation[Any]
+    wait: float | None = None
 
 
 class Failed(msgspec.Struct, frozen=True):
@@ -62,6 +67,8 @@ class Reach:
         self._pid = os.getpid()
         self._down: dict[int, StoreError] = {}
         self._pool: ThreadPoolExecutor | None = None
+        #: Visits that were not waited for and have not ended.
+        self._late: dict[int, Future[Any]] = {}
 
     @property
     def down(self) -> dict[int, StoreError]:
@@ -76,13 +83,15 @@ class Reach:
 
     def visit_all(self, visits: Sequence[Visit]) -> list[Any]:
         """Visit shards, blocking; an answer or a :class:`Failed` for each."""
-        if len(visits) == 1 or not self._at_once:
+        alone = len(visits) == 1 and visits[0].wait is None
+        if alone or not self._at_once:
             return [self._visit(visit) for visit in visits]
         try:
-            waiting = [self._threads().submit(self._visit, visit) for visit in visits]
+            sent = [self._send(visit) for visit in visits]
         except RuntimeError:  # the interpreter shuts down and takes no more work
             return [self._visit(visit) for visit in visits]
-        return [one.result() for one in waiting]
+        now = time.monotonic()
+        return [self._hear(visit, answer, now) for visit, answer in zip(visits, sent, strict=True)]
 
     async def avisit_all(self, visits: Sequence[Visit]) -> list[Any]:
         """Visit shards, awaiting, all at once."""
@@ -111,6 +120,24 @@ class Reach:
             raise
         except StoreError as error:
             return self._failed(visit.shard, error)
+
+    def _send(self, visit: Visit) -> Future[Any] | None:
+        """Visit a shard in a thread; not where one that nobody waits for is on its way."""
+        late = self._late.get(visit.shard) if visit.wait is not None else None
+        if late is not None and not late.done():
+            return None
+        return self._threads().submit(self._visit, visit)
+
+    def _hear(self, visit: Visit, answer: Future[Any] | None, since: float) -> Any:
+        """The answer of a visit that began then."""
+        if answer is not None:
+            left = None if visit.wait is None else max(0.0, since + visit.wait - time.monotonic())
+            try:
+                return answer.result(left)
+            except TimeoutError:
+                self._late[visit.shard] = answer
+        slow = f"{self.label(visit.shard)} has not answered for {visit.wait} s"
+        return Failed(visit.shard, StoreUnavailable(slow))
 
     async def _avisit(self, visit: Visit) -> Any:
         known = self.down.get(visit.shard)

@@ -1,0 +1,70 @@
+"""What keeps leases alive goes on whatever else is slow or away."""
+
+import threading
+from typing import Any
+
+from longshore.core.store import Operation, ProcessBeat
+from longshore.errors import StoreUnavailable
+from longshore.stores.memory.store import MemoryStore
+from longshore.worker.heart import Heart
+from tests.harbour_tools import eventually
+from tests.store_tools import register
+
+
+class Watched(MemoryStore):
+    """A store that notes what it was asked for, and may hang or be away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+        self.free = threading.Event()
+        self.free.set()
+        self.away = False
+
+    def run(self, op: Operation[Any], /) -> Any:
+        self.asked.append(op.name)
+        if op.name == "rescue":
+            assert self.free.wait(20)
+        if self.away:
+            raise StoreUnavailable("no route to host")
+        return super().run(op)
+
+
+def heart_of(store: Watched) -> Heart:
+    register(store)
+    return Heart(store, 3, lambda: (ProcessBeat("p", 0),), lambda orders: None)
+
+
+def test_leases_are_renewed_while_a_rescue_hangs() -> None:
+    store = Watched()
+    store.free.clear()
+    heart = heart_of(store)
+    heart.start()
+    try:
+        eventually(lambda: "rescue" in store.asked)
+        before = store.asked.count("beat")
+        eventually(lambda: store.asked.count("beat") >= before + 2)
+        assert store.asked.count("rescue") == 1
+        assert heart.healthy
+    finally:
+        store.free.set()
+        heart.stop()
+
+
+def test_nothing_is_rescued_before_what_is_ours_was_renewed() -> None:
+    store = Watched()
+    heart = heart_of(store)
+    store.away = True
+    heart.start()
+    try:
+        eventually(lambda: not heart.healthy)
+        store.asked.clear()
+        eventually(lambda: store.asked.count("beat") >= 2)
+        assert "rescue" not in store.asked
+        store.away = False
+        eventually(lambda: "rescue" in store.asked)
+        renewed = store.asked.index("rescue")
+        assert "beat" in store.asked[:renewed]
+        assert heart.healthy
+    finally:
+        heart.stop()

@@ -5,13 +5,16 @@ import itertools
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from longshore.core.store import Retention, Store
 from longshore.core.store_url import parse_url
 from longshore.stores import connect
 from longshore.stores.clock import ManualClock
 from longshore.stores.memory.store import MemoryStore
+from longshore.stores.postgres.execute import idle
+from longshore.stores.postgres.pool import AsyncLink, Link, Loop, Pool
+from longshore.stores.postgres.store import PostgresStore
 from longshore.stores.sqlite.store import SQLiteStore
 from longshore.testing.conformance import OnStatement, OpenStore
 from tests.places import (
@@ -76,9 +79,55 @@ def open_server(kind: str, _: Path) -> OpenStore:
         store = opened(empty_place(kind), retention=retention, clock=clock)
         # Addresses have no word for what only tests ask for.
         vars(store)["_on_statement"] = on_statement
+        if isinstance(store, PostgresStore):
+            store._pool = Lent(store._pool)
         return store
 
     return open_store
+
+
+class Lent(Pool):
+    """Connections that the next store of the same database goes on with.
+
+    A server knows no table and has planned nothing on a new connection: that took most of the time
+    of a test.
+    """
+
+    kept: ClassVar[dict[str, list[Link]]] = {}
+    akept: ClassVar[dict[str, list[AsyncLink]]] = {}
+
+    def __init__(self, pool: Pool) -> None:
+        super().__init__(
+            pool.parameters, limit=pool._limit, pooled=pool.pooled, relaxed=pool._relaxed
+        )
+        self.place = str(pool.parameters)
+        self._idle = self.kept.pop(self.place, [])
+
+    def _mine(self) -> Loop:
+        mine = super()._mine()
+        # No connection is bound to an event loop before two tasks wait for it at once.
+        mine.idle += self.akept.pop(self.place, [])
+        return mine
+
+    def close(self) -> None:
+        kept, akept = self.kept.setdefault(self.place, []), self.akept.setdefault(self.place, [])
+        with self._lock:
+            kept += [link for link in self._idle if idle(link.connection)]
+            self._idle = []
+            for loop in self._loops.values():
+                akept += [link for link in loop.idle if idle(link.connection)]
+                loop.idle = []
+        super().close()
+
+    @classmethod
+    def close_kept(cls) -> None:
+        for links in (*cls.kept.values(), *cls.akept.values()):
+            while links:
+                link = links.pop()  # held: a connection that nobody holds complains of being open
+                link.connection.pgconn.finish()
+
+
+KEPT.callback(Lent.close_kept)
 
 
 def opened(where: Place, retention: Retention | None = None, clock: Any = None) -> Store:

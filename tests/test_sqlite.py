@@ -355,3 +355,39 @@ def test_the_machines_clock_goes_forward() -> None:
     assert 0 < first <= clock.boot_us()
     assert abs(wall - time.time_ns() // 1000) < 60_000_000
     assert clock.boot_id() == SystemClock().boot_id() != ""
+
+
+INTERRUPTED = """
+import random, signal, sys, threading
+from longshore.stores.sqlite.store import SQLiteStore
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGALRM, interrupt)
+store = SQLiteStore(sys.argv[1])
+store.migrate()
+watch = store.watch()
+for _ in range(1000):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(0.00002, 0.0008))
+        while True:
+            watch.wait(0)
+    except KeyboardInterrupt:
+        pass
+other = threading.Thread(target=lambda: store.run(store.queues()), daemon=True)
+other.start()
+other.join(10)
+print("stuck" if other.is_alive() else "free")
+"""
+
+
+def test_ctrl_c_leaves_nothing_locked(tmp_path: Path) -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, str(tmp_path / "jobs.db")],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert (said.stdout, said.stderr) == ("free\n", "")

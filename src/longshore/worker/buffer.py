@@ -13,8 +13,10 @@ AHEAD = 50_000
 TINY = 200
 #: A store is asked for at most so many jobs at once.
 CLAIM = 500
-#: A claimed job that has not started after this goes back, microseconds.
+#: A claimed job that has not started after this goes back, microseconds: others may be free. Where
+#: a slot is free here it will start as soon as the machine gets to it, so it waits for longer.
 STALE = 250_000
+STALE_BEFORE_FREE_SLOTS = 2_000_000
 
 #: What is to start at once starts within this, microseconds; so long one more body of no length
 #: takes with all that is around it.

@@ -17,7 +17,7 @@ from longshore.core.model import Ending, JobState, Lease
 from longshore.core.outcome import Attempt, interrupted, released
 from longshore.core.store import Claim, ClaimRequest, Store, Watch
 from longshore.errors import AttemptTimeout, Cancelled, Interrupted, LongshoreError, StoreError
-from longshore.worker.buffer import CLAIM, STALE
+from longshore.worker.buffer import CLAIM, STALE, STALE_BEFORE_FREE_SLOTS
 from longshore.worker.claims import Claims, begun
 from longshore.worker.deadlines import Deadlines
 from longshore.worker.journal import Journal, log
@@ -374,7 +374,8 @@ class Engine:
         if self._lanes.waiting:
             self._lanes.nudge()
             age = self._claims.age
-            stale = self._lanes.take_back(lambda run: age(run.claim_id, now) > STALE / 1e6)
+            most = (STALE if self._lanes.full else STALE_BEFORE_FREE_SLOTS) / 1e6
+            stale = self._lanes.take_back(lambda run: age(run.claim_id, now) > most)
             if stale:
                 # Claimed again at once, they would only be kept from others: see ``_wanted``.
                 self._crowded = True

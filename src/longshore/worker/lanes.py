@@ -30,9 +30,9 @@ class Lanes:
         self._rated_kinds = performer.rated_kinds()
         self._rated: list[RunState] = []  # handed out, and perhaps not started yet
         self._starved = False
-        permits: list[None] = [None] * slots
-        self.threads = ThreadLane(slots, permits, performer, done)
-        self.tasks = AsyncLane(permits, performer, done)
+        self._permits: list[None] = [None] * slots
+        self.threads = ThreadLane(slots, self._permits, performer, done)
+        self.tasks = AsyncLane(self._permits, performer, done)
         self.durations = Durations()
         # A permit that one lane gives back may be what the other waits for.
         self.threads.freed = self._free_for_tasks
@@ -42,6 +42,11 @@ class Lanes:
     def waiting(self) -> int:
         """How many jobs were handed out and have not started."""
         return len(self.threads.ready) + len(self.tasks.ready)
+
+    @property
+    def full(self) -> bool:
+        """Whether every slot has a body to run."""
+        return not self._permits
 
     def running(self) -> list[RunState]:
         """The jobs whose bodies run now."""

@@ -8,6 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from queue import Empty, SimpleQueue
 
 from longshore.errors import ClientClosed, StoreError
 
@@ -35,10 +36,11 @@ class Pool:
         self._forking = False
         #: Set once and for all by :meth:`close`.
         self.closed = threading.Event()
-        # Held over a fork; reentrant, for a signal handler may use the store.
-        # Taken directly where nobody is told: through the condition it takes twice as long.
-        self._lock = threading.RLock()
-        self.gate = threading.Condition(self._lock)
+        # Held over a fork; reentrant, for a signal handler may use the store. Taken directly, not
+        # through the condition: that takes twice as long, and what a signal handler raises in its
+        # ``__enter__``, as Ctrl-C does, would leave the lock held for good.
+        self.lock = threading.RLock()
+        self.gate = threading.Condition(self.lock)
         self.watches = weakref.WeakSet[SQLiteWatch]()
         _pools.add(self)
 
@@ -48,7 +50,7 @@ class Pool:
         Raises:
             ClientClosed: after :meth:`close`.
         """
-        with self._lock:
+        with self.lock:
             if self.closed.is_set():
                 raise ClientClosed("This Longshore object was closed; make a new one to go on.")
             connection = self._idle.pop() if self._idle else self.connect()
@@ -57,7 +59,7 @@ class Pool:
 
     def give_back(self, connection: sqlite3.Connection, *, healthy: bool) -> None:
         """Keep a connection for the next, or close one that failed."""
-        with self._lock:
+        with self.lock:
             self._lent -= 1
             if self._forking:
                 self.gate.notify()
@@ -68,7 +70,7 @@ class Pool:
 
     def close(self) -> None:
         """Close what is idle; what is lent is closed when it comes back."""
-        with self.gate:
+        with self.lock:
             self.closed.set()
             self._close_idle()
             watches = tuple(self.watches)
@@ -109,7 +111,8 @@ class SQLiteWatch:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._woken = threading.Event()
+        # Not an event, for the same reason that the pool's lock is taken directly.
+        self._woken = SimpleQueue[None]()
         self._connection: sqlite3.Connection | None = None
         self._version: int | None = None
         self._closed = False
@@ -123,22 +126,25 @@ class SQLiteWatch:
             if self._changed():
                 return True
             left = end - time.monotonic()
-            if self._woken.wait(max(0.0, min(left, LOOK_EVERY))):
-                self._woken.clear()
-                return False
-            if left <= LOOK_EVERY:
+            try:
+                self._woken.get(timeout=max(0.0, min(left, LOOK_EVERY)))
+            except Empty:
+                if left <= LOOK_EVERY:
+                    return False
+            else:
                 return False
 
     def wake(self) -> None:
         """End the present or next wait."""
-        self._woken.set()
+        if self._woken.empty():  # once is enough, however often it is said before the next wait
+            self._woken.put(None)
 
     def close(self) -> None:
         """Look no more; a wait ends at once."""
-        with self._pool.gate:
+        with self._pool.lock:
             self._closed = True
             self.disconnect()
-        self._woken.set()
+        self._woken.put(None)
 
     def disconnect(self) -> None:
         """Close the connection, with the pool's gate held; the next look counts as a change."""
@@ -148,7 +154,7 @@ class SQLiteWatch:
         self._version = None
 
     def _changed(self) -> bool:
-        with self._pool.gate:
+        with self._pool.lock:
             if self._closed or (self._connection is None and time.monotonic() < self._next_try):
                 return False
             try:

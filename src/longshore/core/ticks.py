@@ -11,7 +11,6 @@ from typing import Final
 
 import msgspec
 
-from longshore.core.cron import next_ticks, ticks
 from longshore.core.schedules import (
     RETIRES,
     SEEN,
@@ -50,15 +49,13 @@ def next_due(record: ScheduleRecord) -> int | None:
     """The next tick that is to be settled; ``None`` for a schedule that is retired."""
     if record.retired:
         return None
-    schedule = record.schedule
-    found = next_ticks(schedule.when, schedule.tz, record.watermark, 1)
+    found = _after(record.schedule, record.watermark, 1)
     return found[0] if found else None
 
 
 def coming(record: ScheduleRecord, after: int, count: int) -> list[int]:
     """The nominal times to come, whether it is paused or not."""
-    schedule = record.schedule
-    return next_ticks(schedule.when, schedule.tz, max(after, record.watermark), count)
+    return _after(record.schedule, max(after, record.watermark), count)
 
 
 def planned(record: ScheduleRecord, now: int, make_id: Callable[[], str]) -> Firing | None:
@@ -66,7 +63,7 @@ def planned(record: ScheduleRecord, now: int, make_id: Callable[[], str]) -> Fir
     if record.retired:
         return None
     schedule = record.schedule
-    found = ticks(schedule.when, schedule.tz, record.watermark, now, MOST_TICKS + 1)
+    found = _between(schedule, record.watermark, now, MOST_TICKS + 1)
     if not found:
         return None
     due, more = found[:MOST_TICKS], len(found) > MOST_TICKS
@@ -105,6 +102,18 @@ def _outcome(
             if schedule.max_age is not None and now - at > schedule.max_age:
                 return Outcome.MISSED, TOO_OLD
             return Outcome.FIRED, None
+
+
+def _between(schedule: Schedule, after: int, until: int, most: int) -> list[int]:
+    from longshore.core.cron import ticks  # noqa: PLC0415 - only who has schedules pays for it
+
+    return ticks(schedule.when, schedule.tz, after, until, most)
+
+
+def _after(schedule: Schedule, after: int, count: int) -> list[int]:
+    from longshore.core.cron import next_ticks  # noqa: PLC0415 - only who has schedules pays for it
+
+    return next_ticks(schedule.when, schedule.tz, after, count)
 
 
 # --- what changes a schedule ------------------------------------------------------------------
@@ -245,10 +254,9 @@ def _changed(record: ScheduleRecord, after: Entry, now: int) -> Change:
 
 
 def _gone(record: ScheduleRecord, now: int) -> tuple[TickRecord, ...]:
-    schedule = record.schedule
     return tuple(
         TickRecord(at=at, outcome=Outcome.MISSED, why=EDITED, made_at=now)
-        for at in ticks(schedule.when, schedule.tz, record.watermark, now, MOST_TICKS)
+        for at in _between(record.schedule, record.watermark, now, MOST_TICKS)
     )
 
 

@@ -47,6 +47,7 @@ class _Banner:
             ("queues", ", ".join(options.queues)),
             ("slots", f"{slots} ({how})"),
             ("jobs", f"{len(hello.kinds)} registered: {_some(hello.kinds)}"),
+            ("schedules", str(len(hello.schedules))),
             ("pid", f"{os.getpid()} (children {', '.join(map(str, pids))})"),
         )
         lines = [f"longshore {__version__} worker", *(f"  {n:7} {v}" for n, v in rows)]

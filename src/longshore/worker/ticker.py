@@ -27,6 +27,7 @@ from longshore.core.store import Store
 from longshore.core.ticks import next_due, planned
 from longshore.errors import ClientClosed, StoreError
 from longshore.ids import new_id
+from longshore.middleware import Event
 from longshore.worker.journal import log
 
 #: How often to look for changes of schedules and to say what this application declares, seconds.
@@ -37,13 +38,13 @@ SHARE: Final = 0.01
 #: A tick that others have settled meanwhile: look again soon.
 SOON: Final = 0.01
 
-Tell = Callable[[ScheduleRecord, TickRecord], None]
+Tell = Callable[[tuple[Event, ...]], None]
 
 
 class Ticker:
     """Fires the schedules of one application, and those that were added at run time.
 
-    Parameters: ``app``, the application's name; ``tell``, told of each tick that was settled here.
+    Parameters: ``app``, the application's name; ``tell``, told what was settled here.
     """
 
     def __init__(self, store: Store, app: str, tell: Tell) -> None:
@@ -58,7 +59,8 @@ class Ticker:
         self._refused: tuple[str, ...] = ()
         self._records: dict[str, ScheduleRecord] = {}
         self._due: dict[str, tuple[int, int | None]] = {}  # by name: revision, next tick
-        self._ahead = 0.0  # the store's clock in seconds, less the monotonic one of this machine
+        #: By name: the clock of its store or shard, less the monotonic one here, seconds.
+        self._ahead: dict[str, float] = {}
         self._look_at = self._declare_at = 0.0
 
     def start(self, declared: Sequence[Schedule]) -> None:
@@ -125,8 +127,8 @@ class Ticker:
         for name in refused:
             if name not in self._refused:
                 log.error(
-                    "the schedule %r of %s does not fire: another application in this store has"
-                    " one of that name; give it another name=",
+                    "the schedule %r of %s does not fire: another application in this store, or"
+                    " another shard, has one of that name; give it another name=",
                     name,
                     self._app,
                 )
@@ -146,12 +148,8 @@ class Ticker:
             if one.entry.app == self._app or one.entry.coded is None
         }
         self._due = {name: self._due[name] for name in self._due.keys() & self._records.keys()}
-        if found:
-            self._ahead = found[0].now / 1e6 - ended
-
-    def _now(self) -> int:
-        """The store's time, or a little less: what it took to answer."""
-        return int((time.monotonic() + self._ahead) * 1_000_000)
+        # A little less than its time: what it took to answer.
+        self._ahead = {one.name: one.now / 1e6 - ended for one in found}
 
     def _next(self, record: ScheduleRecord) -> int | None:
         revision, due = self._due.get(record.name, (0, None))
@@ -161,10 +159,11 @@ class Ticker:
         return due
 
     def _firings(self) -> list[Firing]:
-        now = self._now()
+        here = time.monotonic()
         firings: list[Firing] = []
         for record in self._records.values():
             due = self._next(record)
+            now = int((here + self._ahead[record.name]) * 1_000_000)
             if due is not None and due <= now:
                 firing = planned(record, now, new_id)
                 if firing is not None:
@@ -177,15 +176,30 @@ class Ticker:
         for record in self._records.values():
             due = self._next(record)
             if due is not None:
-                times.append(due / 1e6 - self._ahead)
+                times.append(due / 1e6 - self._ahead[record.name])
         return max(0.0, min(times) - time.monotonic())
 
     def _note(self, settled: Sequence[Fired]) -> None:
+        events: list[Event] = []
         for one in settled:
             record = self._records[one.name]
             for tick in one.ticks:
                 _log(record, tick)
-                self._tell(record, tick)
+                events.append(_event(record, tick))
+        if events:
+            self._tell(tuple(events))
+
+
+def _event(record: ScheduleRecord, tick: TickRecord) -> Event:
+    job = record.schedule.job
+    return Event(
+        name=f"schedule.{tick.outcome}",
+        schedule=record.name,
+        job_id=tick.job_id,
+        kind=job.kind,
+        queue=job.queue,
+        reason=tick.why,
+    )
 
 
 def _log(record: ScheduleRecord, tick: TickRecord) -> None:

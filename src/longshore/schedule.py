@@ -1,8 +1,9 @@
-"""Schedules in code: ``@jobs.schedule(...)`` above a job, and what each of its jobs is stored as."""
+"""Schedules in code: ``@jobs.schedule(...)`` above a job, and how its jobs are stored."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
 import msgspec
@@ -58,6 +59,7 @@ class Times(msgspec.Struct, frozen=True):
         cls,
         what: str,
         when: When,
+        *,
         tz: str,
         catch_up: CatchUpName,
         max_age: Duration | None,
@@ -102,10 +104,9 @@ class Planned:
                 f"two schedules are called {declared.name!r}: one of the job {before.job.kind} and"
                 f" one of {declared.job.kind}; give one of them another name="
             )
-        try:
+        # What is imported later is looked at again when a worker starts, and by `check`.
+        with suppress(UnresolvedAnnotation):
             declared.schedule(self._app)
-        except UnresolvedAnnotation:
-            pass  # what is imported later: looked at again when a worker starts, or by `check`
         self._all[declared.name] = declared
 
     def schedules(self) -> tuple[Schedule, ...]:
@@ -168,7 +169,7 @@ class ScheduleDecorator:
         Example: ``@jobs.schedule("0 5 * * 1-5", tz="Europe/Paris")`` above ``@jobs.job``
         """
         what = "schedule" if name is None else f"schedule {name}"
-        times = Times.of(what, when, tz, catch_up, max_age, overlap)
+        times = Times.of(what, when, tz=tz, catch_up=catch_up, max_age=max_age, overlap=overlap)
         named = None if name is None else check_name(name)
         return _Above(self._app, named, times, tuple(args), dict(kwargs or {}))
 
@@ -263,7 +264,7 @@ def schedule_of(app: Planning, name: str, times: Times, bound: BoundJob[Any]) ->
     )
 
 
-def _choice(kind: type[C], value: object, what: str, field: str) -> C:
+def _choice(kind: type[C], value: str, what: str, field: str) -> C:
     try:
         return kind(value)
     except ValueError:

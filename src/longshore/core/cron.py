@@ -4,7 +4,7 @@ What a cron text means on a calendar is the library ``cronsim``'s to say, which 
 zone; where the clocks are changed is decided here, over the stretches of the zone:
 
 * a text with a fixed minute and hour (neither begins with ``*``) comes once a day whatever the
-  clocks do: a time that is left out comes right after the gap, one that is shown twice at the first;
+  clocks do: a time that is left out comes right after the gap, one that is shown twice only first;
 * any other text, and an interval of less than a day, comes whenever the wall shows it.
 """
 
@@ -119,9 +119,7 @@ def ticks(when: str, tz: str, after: int, until: int, most: int) -> list[int]:
 
 def next_ticks(when: str, tz: str, after: int, count: int) -> list[int]:
     """The next nominal times after an instant; microseconds."""
-    return [
-        second * _MICRO for second in islice(timetable(when, tz).after(after // _MICRO), count)
-    ]
+    return [second * _MICRO for second in islice(timetable(when, tz).after(after // _MICRO), count)]
 
 
 class Cron:
@@ -145,7 +143,7 @@ class Cron:
     def _once(self, instant: int) -> Iterator[int]:
         # Two days back: a time before a gap of a day comes after it.
         time = wall(instant, offset_at(self._tz, instant)) - timedelta(days=2)
-        for time in CronSim(self._text, time):  # noqa: B020, PLW2901 - from there on
+        for time in CronSim(self._text, time):  # noqa: B020 - from there on
             if time > _LAST:
                 return
             at = instant_of(self._tz, time)

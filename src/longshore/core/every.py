@@ -15,7 +15,9 @@ _DAY: Final = 86_400
 _LONGEST: Final = 366 * _DAY
 _UNITS: Final = ((_DAY, "day"), (3600, "h"), (60, "min"), (1, "s"))
 _CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9]))?")
-_TEXT: Final = re.compile(r"every +(?P<interval>[^@]{1,100}?)(?: +at +(?P<at>[0-9:]{5,8}))?", re.I)
+_TEXT: Final = re.compile(
+    r"every +(?P<interval>[^@]{1,100}?)(?: +at +(?P<at>[0-9:]{5,8}))?", re.IGNORECASE
+)
 
 
 class Every(msgspec.Struct, frozen=True):
@@ -65,7 +67,7 @@ def every(interval: Duration, *, at: str | None = None) -> Every:
         )
     if at is None:
         return Every(whole)
-    found = _CLOCK.fullmatch(at) if isinstance(at, str) else None
+    found = _CLOCK.fullmatch(str(at))
     if found is None:
         raise InvalidSchedule(f'at={shown(at)} is no time of day. Give "HH:MM", such as "04:30".')
     if whole % _DAY:

@@ -91,17 +91,17 @@ def _outcome(
         return Outcome.SKIPPED, entry.gap[2]
     if entry.paused_at is not None and at > entry.paused_at:
         return Outcome.SKIPPED, PAUSED
-    if latest and now - at <= IN_TIME:
-        return Outcome.FIRED, None
-    match schedule.catch_up:
-        case CatchUp.NONE:
-            return Outcome.MISSED, NOT_CAUGHT_UP
-        case CatchUp.ONE if not latest:
-            return Outcome.MISSED, COALESCED
-        case CatchUp.ONE | CatchUp.ALL:
-            if schedule.max_age is not None and now - at > schedule.max_age:
-                return Outcome.MISSED, TOO_OLD
-            return Outcome.FIRED, None
+    late = None if latest and now - at <= IN_TIME else _too_late(schedule, now - at, latest=latest)
+    return (Outcome.FIRED, None) if late is None else (Outcome.MISSED, late)
+
+
+def _too_late(schedule: Schedule, age: int, *, latest: bool) -> str | None:
+    """Why a late tick is not caught up; ``None``: it is."""
+    if schedule.catch_up is CatchUp.NONE:
+        return NOT_CAUGHT_UP
+    if schedule.catch_up is CatchUp.ONE and not latest:
+        return COALESCED
+    return TOO_OLD if schedule.max_age is not None and age > schedule.max_age else None
 
 
 def _between(schedule: Schedule, after: int, until: int, most: int) -> list[int]:
@@ -279,12 +279,10 @@ def _lives(record: ScheduleRecord, now: int) -> bool:
     return record.entry.coded is None or now - record.seen_at < RETIRES
 
 
-def settled(
-    firing: Firing, decide: Sequence[TickRecord], record: ScheduleRecord
-) -> ScheduleRecord:
+def settled(firing: Firing, decide: Sequence[TickRecord], record: ScheduleRecord) -> ScheduleRecord:
     """The schedule after its ticks have come to these."""
     fired = [tick for tick in decide if tick.outcome is Outcome.FIRED]
-    count = {outcome: 0 for outcome in Outcome}
+    count = dict.fromkeys(Outcome, 0)
     for tick in decide:
         count[tick.outcome] += 1
     return msgspec.structs.replace(

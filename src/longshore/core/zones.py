@@ -87,8 +87,7 @@ def stretches(tz: ZoneInfo, start: int) -> Iterator[Stretch]:
 
 
 def instant_of(tz: ZoneInfo, time: datetime) -> int:
-    """When the wall shows a time: the first time of two; for a time that is left out, the moment
-    after the gap.
+    """When the wall shows a time; the first of two such moments, or the one after the gap.
 
     Example:
         >>> berlin = zone("Europe/Berlin")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from time import time_ns
 from typing import Any, Final
@@ -76,7 +75,15 @@ class Schedules:
 
         Example: ``jobs.schedules.add("report-7", build_report.bind(7), "0 9 * * *")``
         """
-        schedule = self._schedule(name, job, when, tz, catch_up, max_age, overlap)
+        times = Times.of(
+            f"schedule {check_name(name)}",
+            when,
+            tz=tz,
+            catch_up=catch_up,
+            max_age=max_age,
+            overlap=overlap,
+        )
+        schedule = self._schedule(name, job, times)
         self._app.client.follow(self._order("add", name, schedule=schedule))
 
     async def aadd(
@@ -92,7 +99,15 @@ class Schedules:
         overlap: OverlapName = "allow",
     ) -> None:
         """The awaitable twin of :meth:`add`."""
-        schedule = self._schedule(name, job, when, tz, catch_up, max_age, overlap)
+        times = Times.of(
+            f"schedule {check_name(name)}",
+            when,
+            tz=tz,
+            catch_up=catch_up,
+            max_age=max_age,
+            overlap=overlap,
+        )
+        schedule = self._schedule(name, job, times)
         await self._app.client.afollow(self._order("add", name, schedule=schedule))
 
     def remove(self, name: str) -> None:
@@ -205,21 +220,13 @@ class Schedules:
 
     # --- one body for each pair of twins ------------------------------------------------------
 
-    def _schedule(
-        self,
-        name: str,
-        job: object,
-        when: When,
-        tz: str,
-        catch_up: CatchUpName,
-        max_age: Duration | None,
-        overlap: OverlapName,
-    ) -> Schedule:
-        check_name(name)
+    def _schedule(self, name: str, job: object, times: Times) -> Schedule:
         if not isinstance(job, BoundJob):
-            msg = f"schedule {name}: {shown(job)} is not a bound job; give what bind() of a job returns"
+            msg = (
+                f"schedule {name}: {shown(job)} is not a bound job; give what bind() of a job"
+                " returns"
+            )
             raise InvalidOption(msg)
-        times = Times.of(f"schedule {name}", when, tz, catch_up, max_age, overlap)
         return schedule_of(self._app, name, times, job)
 
     def _order(
@@ -316,5 +323,3 @@ def _not_stored(app: str, schedule: Schedule) -> ScheduleRecord:
         entry=Entry(app=app, coded=schedule),
         now=now,
     )
-
-

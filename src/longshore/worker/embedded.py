@@ -206,7 +206,6 @@ class Worker:
         around.publish(Event(name="job.rescued", reason=f"{len(rescued.leases)} jobs"))
         tell_dead(self._app.client.store, rescued, around.publish)
 
-
     def _ticked(self, engine: Engine, events: tuple[Event, ...]) -> None:
         if any(event.name == "schedule.fired" for event in events):
             engine.look()

@@ -18,8 +18,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The options of one worker, as the command line or a program gives them.
 
     ``app`` is ``module:attribute`` or ``file.py:attribute``; ``None`` looks in the usual places
-    from ``cwd``. Durations in seconds; ``None`` takes the application's setting. Without ``scheduler``
-    it fires no schedules.
+    from ``cwd``. Durations in seconds; ``None`` takes the application's setting. Without
+    ``scheduler`` it fires no schedules.
     """
 
     app: str | None = None

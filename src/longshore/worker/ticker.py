@@ -143,9 +143,7 @@ class Ticker:
         self._look_at = ended + max(LOOK * uniform(0.9, 1.0), (ended - began) / SHARE)  # noqa: S311
         # Schedules in code of others are theirs: whether they live is known to them alone.
         self._records = {
-            one.name: one
-            for one in found
-            if one.entry.app == self._app or one.entry.coded is None
+            one.name: one for one in found if one.entry.app == self._app or one.entry.coded is None
         }
         self._due = {name: self._due[name] for name in self._due.keys() & self._records.keys()}
         # A little less than its time: what it took to answer.

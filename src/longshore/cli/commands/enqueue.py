@@ -136,7 +136,7 @@ _SAID_HERE: Final = {
 
 
 def payload_of(app: Longshore, declaration: Declaration, given: JobInput) -> bytes:
-    """The arguments as they are stored; raises :class:`Failure` where a worker could not read them."""
+    """The arguments as they are stored; :class:`Failure` where a worker could not read them."""
     signature = declaration.signature
     fitted = given.fitted(signature.accepts)
     payload = encode_literal(

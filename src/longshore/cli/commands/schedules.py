@@ -10,9 +10,9 @@ from typing import Any, Final
 import click
 
 from longshore.app import Longshore
-from longshore.cli.commands.enqueue import Readable, payload_of
+from longshore.cli.commands.enqueue import payload_of
 from longshore.cli.export import crontab_of, timers_of
-from longshore.cli.job_input import read_input
+from longshore.cli.job_input import Readable, read_input
 from longshore.cli.output import Columns, out_of
 from longshore.cli.parts import Command, Group, Whole, option
 from longshore.cli.session import application, current_folder
@@ -134,13 +134,16 @@ def next_(ctx: click.Context, name: str | None, count: int) -> None:
     """Tell when a schedule comes next, or all of them together."""
     with application(ctx) as app:
         records = app.schedules.list() if name is None else (app.schedules.get(name),)
-        found = [
-            {"at": at.isoformat(), "name": record.name, "kind": record.schedule.job.kind, "_": at}
+        times = [
+            (at, record.name, record.schedule.job.kind)
             for record in records
             if name is not None or _state(record) in {"active", "not declared yet"}
             for at in shown_times(record, count)
         ]
-        found = sorted(found, key=lambda one: one.pop("_"))[:count]
+        found = [
+            {"at": at.isoformat(), "name": which, "kind": kind}
+            for at, which, kind in sorted(times)[:count]
+        ]
         out_of(ctx).rows("times", found, _TIMES, empty="no schedule comes")
 
 

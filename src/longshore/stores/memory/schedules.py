@@ -85,10 +85,12 @@ class Scheduling:
         if record is not None and record.firing == firing.id:
             kept = self._ticks[firing.name]
             return Fired(
-                firing.name, True, tuple(kept[due.at] for due in firing.ticks if due.at in kept)
+                firing.name,
+                held=True,
+                ticks=tuple(kept[due.at] for due in firing.ticks if due.at in kept),
             )
         if record is None or record.revision != firing.revision or firing.until > now:
-            return Fired(firing.name, False)
+            return Fired(firing.name, held=False)
         told: list[TickRecord] = []
         last = record.last_job
         for due in firing.ticks:
@@ -97,7 +99,7 @@ class Scheduling:
             last = tick.job_id if tick.outcome is Outcome.FIRED else last
         self._records[firing.name] = settled(firing, told, record)
         self._note(firing.name, told)
-        return Fired(firing.name, True, tuple(told))
+        return Fired(firing.name, held=True, ticks=tuple(told))
 
     def _settle(self, firing: Firing, due: Due, last: str | None, now: int) -> TickRecord:
         plain = TickRecord(at=due.at, outcome=due.outcome, why=due.why, made_at=now)

@@ -54,9 +54,7 @@ class Scheduling(Core):
         visits = [
             Visit(
                 shard,
-                self.shards[shard].declare(
-                    msgspec.structs.replace(request, schedules=tuple(mine))
-                ),
+                self.shards[shard].declare(msgspec.structs.replace(request, schedules=tuple(mine))),
             )
             for shard, mine in groups.items()
         ]

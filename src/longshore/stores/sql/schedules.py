@@ -79,7 +79,8 @@ class Scheduling(Producing):
             live = {job_id for (job_id,) in rows}
         answers: list[Fired] = []
         for firing in firings:
-            answers.append((yield from self.firing_done(firing, records, live, now)))
+            one = yield from self.firing_done(firing, records, live, now)
+            answers.append(one)
         return tuple(answers)
 
     @operation(writes=True)

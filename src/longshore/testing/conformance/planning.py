@@ -40,7 +40,8 @@ def declare(
 
 def order(bench: Bench, verb: str, name: str = "s", **fields: Any) -> Answer:
     """What a person orders."""
-    return bench.do(bench.store.set_schedule(SetSchedule(name=name, verb=verb, app="app", **fields)))
+    request = SetSchedule(name=name, verb=verb, app="app", **fields)
+    return bench.do(bench.store.set_schedule(request))
 
 
 def read(bench: Bench, name: str = "s") -> ScheduleRecord:

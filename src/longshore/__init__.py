@@ -6,9 +6,11 @@ The public names and nothing else; see the reference for each.
 from longshore.app import Longshore
 from longshore.context import CONTEXT, JobContext, current
 from longshore.core.backoff import constant, exponential, polynomial
+from longshore.core.every import every
 from longshore.core.model import JobRecord, JobState, Progress, Run
 from longshore.core.outcome import Discard, Retry, Snooze, discard_on, retry_on
 from longshore.core.restraints import Concurrency, Rate, Unique
+from longshore.core.schedules import ScheduleRecord, TickRecord
 from longshore.core.waiting import Waiting
 from longshore.errors import (
     AmbiguousAnnotation,
@@ -24,6 +26,7 @@ from longshore.errors import (
     CrossShard,
     DeclarationError,
     DuplicateJob,
+    DuplicateSchedule,
     EnqueueError,
     EnqueueUncertain,
     IdConflict,
@@ -31,6 +34,7 @@ from longshore.errors import (
     InvalidOption,
     InvalidPriority,
     InvalidQueueName,
+    InvalidSchedule,
     JobCancelled,
     JobDead,
     JobNotFound,
@@ -47,6 +51,8 @@ from longshore.errors import (
     ResultGone,
     ResultTimeout,
     ResultUnavailable,
+    ScheduleInCode,
+    ScheduleNotFound,
     SchemaMismatch,
     StoreBusy,
     StoreElsewhere,
@@ -86,6 +92,7 @@ __all__ = [
     "DeclarationError",
     "Discard",
     "DuplicateJob",
+    "DuplicateSchedule",
     "EnqueueError",
     "EnqueueUncertain",
     "Event",
@@ -94,6 +101,7 @@ __all__ = [
     "InvalidOption",
     "InvalidPriority",
     "InvalidQueueName",
+    "InvalidSchedule",
     "Job",
     "JobCancelled",
     "JobContext",
@@ -121,6 +129,9 @@ __all__ = [
     "ResultUnavailable",
     "Retry",
     "Run",
+    "ScheduleInCode",
+    "ScheduleNotFound",
+    "ScheduleRecord",
     "SchemaMismatch",
     "Snooze",
     "StoreBusy",
@@ -129,6 +140,7 @@ __all__ = [
     "StoreFull",
     "StoreUnavailable",
     "StoreUnwritable",
+    "TickRecord",
     "TransactionRefused",
     "Unique",
     "UniqueHeld",
@@ -142,6 +154,7 @@ __all__ = [
     "constant",
     "current",
     "discard_on",
+    "every",
     "exponential",
     "polynomial",
     "retry_on",

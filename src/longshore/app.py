@@ -31,6 +31,7 @@ from longshore.handle import JobHandle
 from longshore.job import BoundJob, JobDecorator
 from longshore.joining.here import HERE, Transaction, joined
 from longshore.middleware import Around, EventName, L, M
+from longshore.schedule import Planned, ScheduleDecorator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from longshore.joining.enqueue import Joins
     from longshore.joining.kinds import DatabaseConnection, DatabaseSession, Proxy
     from longshore.joining.through import Through
-    from longshore.query import JobQuery, Kind, Limits, Queues
+    from longshore.query import JobQuery, Kind, Limits, Queues, Schedules
     from longshore.worker.embedded import Worker
     from longshore.worker.options import WorkerOptions
 
@@ -106,6 +107,9 @@ class Longshore:
         self.outbox: Final = None if outbox is None else Client(partial(self._connect, outbox))
         #: Declares a job: ``@jobs.job`` or ``@jobs.job(queue="mail")``.
         self.job: Final = JobDecorator(self)
+        #: The schedules in the code, and what declares one: ``@jobs.schedule("0 5 * * *")``.
+        self.planned: Final = Planned(self)
+        self.schedule: Final = ScheduleDecorator(self)
 
     # --- declare ------------------------------------------------------------------------------
 
@@ -269,6 +273,13 @@ class Longshore:
 
         return Limits(self)
 
+    @property
+    def schedules(self) -> Schedules:
+        """The schedules of the store by name: ``jobs.schedules.pause("nightly")``."""
+        from longshore.query import Schedules  # noqa: PLC0415 - only who asks pays for it
+
+        return Schedules(self)
+
     def pause(self, *, kind: Kind, reason: str | None = None, for_: Duration | None = None) -> None:
         """Start no more jobs of one kind, in any queue; what was claimed may still start.
 
@@ -420,6 +431,14 @@ class Longshore:
         if placing is None:
             return made
         return [(declaration, self._place(placing, declaration, job)) for declaration, job in made]
+
+    def check_shard(self, bound: BoundJob[Any], job: NewJob) -> None:
+        """Refuse a job of a schedule that would be in another shard than what it shares."""
+        if bound.app is not self:
+            msg = f"job {job.kind} was declared by another Longshore object; use that one"
+            raise EnqueueError(msg)
+        if self._placing is not None:
+            self._place(self._placing, bound.declaration, job)
 
     @staticmethod
     def _place(placing: Placing, declaration: Declaration | None, job: NewJob) -> NewJob:

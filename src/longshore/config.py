@@ -82,6 +82,10 @@ COMMAND_VARIABLES = frozenset(
         "health_ready",
         "health_worker",
         "config_resolved",
+        "schedules_count",
+        "schedules_reason",
+        "schedules_tz",
+        "schedules_write",
     }
 )
 

@@ -5,12 +5,14 @@
   + DeclarationError              a job is declared in a way that cannot work
     - NotAJobFunction               a generator, a lambda or nested function without ``kind=``
     - DuplicateJob                  two functions under one kind
+    - DuplicateSchedule             two schedules under one name
     - AmbiguousAnnotation           JSON cannot tell the union's members apart
     - UnresolvedAnnotation          an annotation names something that does not exist
     - InvalidOption                 an option has a value outside its range
       . InvalidQueueName
       . InvalidPriority
       . ConflictingOptions
+      . InvalidSchedule               a cron text, interval or time zone that says no time
   + EnqueueError                  nothing was written
     - ArgsMismatch                  the call does not fit the job's signature
     - UnstorableArgument            a value that JSON cannot carry
@@ -23,6 +25,8 @@
     - CrossShard                    what must stay in one shard would lie in two
     - StoreElsewhere                the caller's connection does not lead to the store
   + JobNotFound                   no job with this id (exit code 8)
+  + ScheduleNotFound              no schedule with this name (exit code 8)
+  + ScheduleInCode                it is declared in code: it cannot be removed at run time
   + ResultError                   ``handle.result()`` has no value to give
     - JobDead
     - JobCancelled
@@ -83,6 +87,10 @@ class DuplicateJob(DeclarationError):
     """Two declarations claim one kind."""
 
 
+class DuplicateSchedule(DeclarationError):
+    """Two declarations claim one name of a schedule."""
+
+
 class AmbiguousAnnotation(DeclarationError):
     """A stored value could not be told apart by this annotation."""
 
@@ -105,6 +113,10 @@ class InvalidPriority(InvalidOption):
 
 class ConflictingOptions(InvalidOption):
     """Two options contradict each other."""
+
+
+class InvalidSchedule(InvalidOption):
+    """A cron text, an interval or a time zone that does not say when."""
 
 
 class EnqueueError(LongshoreError):
@@ -169,6 +181,14 @@ class StoreElsewhere(EnqueueError):
 
 class JobNotFound(LongshoreError):
     """No job has this id: it never existed here, or it was pruned."""
+
+
+class ScheduleNotFound(LongshoreError):
+    """No schedule has this name: it never did here, or it was removed."""
+
+
+class ScheduleInCode(LongshoreError):
+    """The schedule is declared in code, which would bring it back; nothing was changed."""
 
 
 class ResultError(LongshoreError):

@@ -43,6 +43,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     queue: str | None = None
     reason: str | None = None
     duration: float | None = None  # seconds that the body took
+    schedule: str | None = None  # its name, of schedule.fired, skipped and missed
 
 
 Listener = Callable[[Event], object]

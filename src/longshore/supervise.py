@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from longshore import stores
 from longshore.core.store import Store
@@ -47,10 +47,17 @@ class _Banner:
             ("queues", ", ".join(options.queues)),
             ("slots", f"{slots} ({how})"),
             ("jobs", f"{len(hello.kinds)} registered: {_some(hello.kinds)}"),
+            *self._schedules(hello),
             ("pid", f"{os.getpid()} (children {', '.join(map(str, pids))})"),
         )
         lines = [f"longshore {__version__} worker", *(f"  {n:7} {v}" for n, v in rows)]
         tell("\n".join(lines))
+
+    def _schedules(self, hello: Hello) -> Iterator[tuple[str, str]]:
+        if hello.schedules:
+            quiet = "" if self._options.scheduler else ", not fired by this worker"
+            names = _some([schedule.name for schedule in hello.schedules])
+            yield "fires", f"{_counted(len(hello.schedules), 'schedule')}: {names}{quiet}"
 
 
 def _counted(number: int, word: str) -> str:

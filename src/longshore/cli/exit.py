@@ -304,6 +304,12 @@ KINDS: Final = (
         errors.EnqueueError,
     ),
     Kind(
+        215,
+        "This does not say when a schedule comes.",
+        "`longshore schedules explain` tells what a cron text or an interval means.",
+        errors.InvalidSchedule,
+    ),
+    Kind(
         300,
         "The application could not be loaded.",
         "Name it with -A module:attribute.",
@@ -375,6 +381,12 @@ KINDS: Final = (
         "Import the name where the job is declared.",
         errors.UnresolvedAnnotation,
     ),
+    Kind(
+        515,
+        "Two schedules have one name.",
+        "Give one of them another name=.",
+        errors.DuplicateSchedule,
+    ),
     NEEDS_YES,
     NEEDS_ALL,
     IN_MEMORY,
@@ -406,6 +418,12 @@ KINDS: Final = (
     ),
     UNIQUE_HELD,
     Kind(
+        611,
+        "The schedule is declared in code, which would bring it back.",
+        "Take it out of the code, or pause it: `longshore schedules pause NAME`.",
+        errors.ScheduleInCode,
+    ),
+    Kind(
         700,
         "The job had not ended in time; it goes on.",
         "Wait longer with --timeout, or look later with `longshore jobs show ID`.",
@@ -426,6 +444,12 @@ KINDS: Final = (
     NO_QUEUE,
     NO_WORKER,
     NO_LIMIT,
+    Kind(
+        805,
+        "There is no schedule of this name.",
+        "`longshore schedules list` prints the schedules.",
+        errors.ScheduleNotFound,
+    ),
 )
 
 _BY_CLASS: Final = {kind.raised: kind for kind in KINDS if kind.raised is not None}

@@ -46,6 +46,10 @@ class JobInput(msgspec.Struct, frozen=True):
                 kwargs[name] = plain
         return JobInput(self.args, kwargs, self.texts)
 
+    def over(self, args: list[object], kwargs: dict[str, object]) -> JobInput:
+        """These laid over others: by name each for itself, by position all or none."""
+        return JobInput(self.args or args, {**kwargs, **self.kwargs}, self.texts)
+
 
 def read_input(words: Sequence[str], stdin: Callable[[], Readable], limit: int) -> JobInput:
     """The arguments that these words give.

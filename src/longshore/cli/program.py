@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "jobs": (f"{_HERE}.jobs", "List, show, retry, cancel and discard jobs."),
     "queues": (f"{_HERE}.queues", "List, show, pause, resume and clear queues."),
     "limits": (f"{_HERE}.limits", "List, show, set and reset limits on concurrency and rate."),
+    "schedules": (f"{_HERE}.schedules", "List, show, run, pause, explain and export schedules."),
     "status": (f"{_HERE}.status", "Queues, workers and states on one screen."),
     "check": (f"{_HERE}.check", "Check settings and declared jobs; no network."),
     "health": (f"{_HERE}.health", "Probe a worker; does not import the application."),

@@ -35,6 +35,15 @@ from longshore.core.model import (
     NewJob,
     Patch,
 )
+from longshore.core.schedules import (
+    Answer,
+    Declare,
+    Fired,
+    Firing,
+    ScheduleRecord,
+    SetSchedule,
+    TickRecord,
+)
 from longshore.core.schema import Difference, Migration, SchemaStatus
 
 T = TypeVar("T")
@@ -427,6 +436,22 @@ class Inspecting(Protocol):
         ...
 
 
+class Scheduling(Protocol):
+    """Schedules and their ticks; a tick is settled once: compared, enqueued, recorded in a write.
+
+    ``declare`` answers with names that another application has; ``schedules`` are by name, all or
+    those asked for; ``ticks`` are the last ones settled, the newest first.
+    """
+
+    def declare(self, request: Declare) -> Operation[tuple[str, ...]]: ...
+    def fire(self, firings: Sequence[Firing]) -> Operation[tuple[Fired, ...]]: ...
+    def set_schedule(self, request: SetSchedule) -> Operation[Answer]: ...
+    def schedules(
+        self, names: Sequence[str] | None = None
+    ) -> Operation[tuple[ScheduleRecord, ...]]: ...
+    def ticks(self, name: str, *, limit: int) -> Operation[tuple[TickRecord, ...]]: ...
+
+
 class Watch(Protocol):
     """Waits for a hint that work may have arrived or ended, or for a word from this process."""
 
@@ -441,7 +466,7 @@ class Watch(Protocol):
     def close(self) -> None: ...
 
 
-class Store(Producing, Consuming, Maintaining, Inspecting, Protocol):
+class Store(Producing, Consuming, Maintaining, Inspecting, Scheduling, Protocol):
     """A place where jobs live, with the drivers that run its operations."""
 
     #: ``memory``, ``sqlite``, ... and the address as people may read it (no password).

@@ -38,6 +38,7 @@ from longshore.worker.control import (
     Quiet,
     Refused,
     Stuck,
+    Ticked,
     ToChild,
     child_channel,
 )
@@ -68,11 +69,12 @@ def main(control: int, shared: int) -> None:
     try:
         app, where = load(options)
         engine, isolated = build(app, options, Beacon(shared))
+        hello = _hello(app, where, options)
     except LongshoreError as error:
         kind = kind_of(error)
         channel.send(Refused(int(kind.exit), f"longshore: {error} {kind.pointer}"))
         return
-    channel.send(_hello(app, where, options))
+    channel.send(hello)
     # Orders meant for workers may come first (there are parked jobs, be quiet): they are repeated.
     order = next((order for order in messages if isinstance(order, Go | Drain)), None)
     if not isinstance(order, Go):
@@ -167,6 +169,10 @@ def _listen(engine: Engine, messages: Iterator[ToChild], timeout: float, around:
                 engine.cancel(leases)
             case ParkedKinds(kinds=kinds):
                 engine.serve_parked(kinds)
+            case Ticked(events=events):
+                engine.look()
+                for event in events:
+                    around.publish(event)
             case _:
                 pass
     # The supervisor is gone and with it the beats: finish what fits into the lease.
@@ -196,6 +202,7 @@ def _hello(app: Host, where: str, options: WorkerOptions) -> Hello:
         lease=settings.lease,
         shutdown_timeout=settings.shutdown_timeout,
         kinds=app.registry.names(),
+        schedules=app.planned.schedules(),
         files=own_files(options.cwd) if options.reload else (),
     )
 

@@ -3,6 +3,7 @@
 from longshore.query.jobs import Changes, JobQuery
 from longshore.query.limits import Limits
 from longshore.query.queues import Queue, Queues
+from longshore.query.schedules import Schedules
 from longshore.query.where import AnyOf, Filters, Kind, Where
 
 __all__ = [
@@ -14,5 +15,6 @@ __all__ = [
     "Limits",
     "Queue",
     "Queues",
+    "Schedules",
     "Where",
 ]

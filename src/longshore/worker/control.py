@@ -11,7 +11,9 @@ from typing import Generic, TypeVar
 import msgspec
 
 from longshore.core.model import Claimed, Ending, Lease, Progress
+from longshore.core.schedules import Schedule
 from longshore.core.store import Retention
+from longshore.middleware import Event
 from longshore.worker.options import WorkerOptions
 
 
@@ -51,6 +53,12 @@ class ParkedKinds(msgspec.Struct, frozen=True, tag="parked"):
     kinds: tuple[str, ...]
 
 
+class Ticked(msgspec.Struct, frozen=True, tag="ticked"):
+    """Ticks of schedules were settled: tell the application, and look for their jobs."""
+
+    events: tuple[Event, ...]
+
+
 class Perform(msgspec.Struct, frozen=True, tag="perform"):
     """To a child of ``isolation="process"``: run this one job."""
 
@@ -72,7 +80,8 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
     lease: float
     shutdown_timeout: float
     kinds: tuple[str, ...]
-    files: tuple[str, ...]  # of the application, for reload
+    schedules: tuple[Schedule, ...] = ()
+    files: tuple[str, ...] = ()  # of the application, for reload
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
@@ -118,7 +127,7 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     settled: bool = False  # it is stored already, by the body's own transaction
 
 
-ToChild = Boot | Go | Drain | Quiet | Cancel | ParkedKinds | Perform
+ToChild = Boot | Go | Drain | Quiet | Cancel | ParkedKinds | Ticked | Perform
 FromChild = Hello | Refused | Stuck | Lost | Finished | Said | Done
 M = TypeVar("M")
 

@@ -12,6 +12,7 @@ import signal
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 
 import msgspec
@@ -32,6 +33,7 @@ from longshore.worker.options import WorkerOptions, lines_of, weights_of
 from longshore.worker.perform import Performer
 from longshore.worker.plan import Plan
 from longshore.worker.relay import started
+from longshore.worker.ticker import Ticker
 
 
 class Worker:
@@ -173,6 +175,8 @@ class Worker:
 
         heart = Heart(store, app.settings.lease, members, obey, self._told_of_rescue)
         heart.start()
+        ticker = Ticker(store, app.module, partial(self._ticked, engine))
+        ticker.start(app.planned.schedules())
         relay = started(store, None if app.outbox is None else app.outbox.store)
         log.info(
             "worker %s started inside this process: %d jobs, %d slots, queues %s; "
@@ -186,6 +190,7 @@ class Worker:
         try:
             yield process_id
         finally:
+            ticker.stop()
             heart.stop()
             if relay is not None:
                 relay.stop()
@@ -200,6 +205,12 @@ class Worker:
         around = self._app.around
         around.publish(Event(name="job.rescued", reason=f"{len(rescued.leases)} jobs"))
         tell_dead(self._app.client.store, rescued, around.publish)
+
+    def _ticked(self, engine: Engine, events: tuple[Event, ...]) -> None:
+        if any(event.name == "schedule.fired" for event in events):
+            engine.look()
+        for event in events:
+            self._app.around.publish(event)
 
 
 def _refuse_while_imported() -> None:

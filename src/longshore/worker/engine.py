@@ -135,6 +135,11 @@ class Engine:
             self._parked_kinds = known
             self._watch.wake()
 
+    def look(self) -> None:
+        """There are new jobs: claim now, whatever the store has told."""
+        self._more = True
+        self._watch.wake()
+
     @property
     def oldest_claim(self) -> int:
         """The oldest claim with unfinished jobs; what is older never arrived here."""

@@ -8,8 +8,15 @@ from types import ModuleType
 from typing import Protocol
 
 from longshore.client import Client
+from longshore.core.schedules import Schedule
 from longshore.errors import AppNotFound
 from longshore.handle import App
+
+
+class Plans(Protocol):
+    """The schedules in the code of an application."""
+
+    def schedules(self) -> tuple[Schedule, ...]: ...
 
 
 class Host(App, Protocol):
@@ -19,6 +26,8 @@ class Host(App, Protocol):
     def module(self) -> str: ...
     @property
     def outbox(self) -> Client | None: ...
+    @property
+    def planned(self) -> Plans: ...
 
 
 def spec_of(app: Host) -> str:

@@ -18,7 +18,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The options of one worker, as the command line or a program gives them.
 
     ``app`` is ``module:attribute`` or ``file.py:attribute``; ``None`` looks in the usual places
-    from ``cwd``. Durations in seconds; ``None`` takes the application's setting.
+    from ``cwd``. Durations in seconds; ``None`` takes the application's setting. Without
+    ``scheduler`` it fires no schedules.
     """
 
     app: str | None = None
@@ -32,6 +33,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     idle_timeout: float | None = None
     name: str | None = None
     reload: bool = False
+    scheduler: bool = True
     verbosity: int = 0
 
     def checked(self) -> WorkerOptions:

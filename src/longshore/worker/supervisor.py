@@ -25,6 +25,7 @@ import msgspec
 
 from longshore.core.store import Orders, ProcessBeat, Rescue, Store
 from longshore.errors import StoreError
+from longshore.middleware import Event
 from longshore.worker.control import (
     Cancel,
     Drain,
@@ -37,6 +38,7 @@ from longshore.worker.control import (
     Quiet,
     Refused,
     Stuck,
+    Ticked,
 )
 from longshore.worker.door import Ask, ChildReport, Door, Report
 from longshore.worker.family import Child, Stage
@@ -47,6 +49,7 @@ from longshore.worker.logs import tell
 from longshore.worker.options import WorkerOptions
 from longshore.worker.relay import Relay
 from longshore.worker.signals import Signals
+from longshore.worker.ticker import Ticker
 
 BOOT_LIMIT = 120.0
 GRACE = 2.0
@@ -71,6 +74,7 @@ class Supervisor:
         self._heart: Heart | None = None
         self._outbox: Store | None = None
         self._relay: Relay | None = None
+        self._ticker: Ticker | None = None
         self._errands = Errands()
         self._waits: dict[int, tuple[float, float]] = {}  # child number: respawn at, wait then
         self._stopping = False
@@ -139,7 +143,7 @@ class Supervisor:
             child.popen.wait()
             child.bury()
         self._errands.finish()
-        for part in (self._relay, self._heart):
+        for part in (self._relay, self._ticker, self._heart):
             if part is not None:
                 part.stop()
         for store in (self._outbox, self._store):
@@ -202,11 +206,16 @@ class Supervisor:
             self._store = self._connect(hello)
             self._heart = Heart(self._store, hello.lease, self._members, self._obey)
             self._heart.start()
+            if self._options.scheduler:
+                self._ticker = Ticker(self._store, hello.app, self._ticked)
+                self._ticker.start(hello.schedules)
             if hello.outbox is not None:
                 self._outbox = self._connect(msgspec.structs.replace(hello, store=hello.outbox))
                 self._relay = Relay(self._store, self._outbox)
                 self._relay.start()
             self._banner(hello, [each.pid for each in self._children])
+        elif self._ticker is not None and self._options.reload:
+            self._ticker.declare(hello.schedules)
         self._files = {file: _modified(file) for file in hello.files} or self._files
         process = child_process(hello, self._options, self._name, child.pid)
         store = self._store
@@ -351,6 +360,12 @@ class Supervisor:
                 child.channel.send(Cancel(mine))
             if orders.parked_kinds:
                 child.channel.send(ParkedKinds(tuple(sorted(orders.parked_kinds))))
+
+    def _ticked(self, events: tuple[Event, ...]) -> None:
+        """Every child may have a slot for the jobs; one of them tells the application."""
+        working = [child for child in list(self._children) if child.stage is Stage.WORKING]
+        for number, child in enumerate(working):
+            child.channel.send(Ticked(() if number else events))
 
     def _answer(self, ask: Ask) -> Report:
         """For a visitor at the door."""

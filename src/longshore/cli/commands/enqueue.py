@@ -88,7 +88,7 @@ def command(
     with application(ctx) as app:
         declaration = _resolve(app, job)
         arguments = read_input(words, _stdin, app.settings.max_payload)
-        payload = _payload(app, declaration, arguments)
+        payload = payload_of(app, declaration, arguments)
         base, given = Options.of(declaration), _call_options(**options)
         stored = read_options(declaration.kind, base, given, declaration.signature)
         new = new_job(declaration.kind, stored, payload)
@@ -135,7 +135,8 @@ _SAID_HERE: Final = {
 }
 
 
-def _payload(app: Longshore, declaration: Declaration, given: JobInput) -> bytes:
+def payload_of(app: Longshore, declaration: Declaration, given: JobInput) -> bytes:
+    """The arguments as they are stored; :class:`Failure` where a worker could not read them."""
     signature = declaration.signature
     fitted = given.fitted(signature.accepts)
     payload = encode_literal(

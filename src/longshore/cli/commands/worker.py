@@ -99,6 +99,7 @@ def _read_name(ctx: click.Context, param: click.Parameter, value: str | None) ->
     help="The worker's name in lists; unique on this machine.",
 )
 @option("--reload", variable="RELOAD", is_flag=True, help="Restart when a source file changes.")
+@option("--no-scheduler", variable="NO_SCHEDULER", is_flag=True, help="Fire no schedules.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -112,6 +113,7 @@ def command(
     idle_timeout: float | None,
     name: str | None,
     reload: bool,
+    no_scheduler: bool,
 ) -> int:
     """Run jobs until told to stop.
 
@@ -139,6 +141,7 @@ def command(
             idle_timeout=idle_timeout,
             name=name,
             reload=reload,
+            scheduler=not no_scheduler,
             verbosity=verbosity(ctx),
         )
     )

@@ -14,6 +14,15 @@ from typing import Any, TypeVar
 
 from longshore.core.limits import KindRecord, LimitRecord, SetKind, SetLimit
 from longshore.core.model import Ending, Inserted, JobRecord, Lease, NewJob, Patch
+from longshore.core.schedules import (
+    Answer,
+    Declare,
+    Fired,
+    Firing,
+    ScheduleRecord,
+    SetSchedule,
+    TickRecord,
+)
 from longshore.core.schema import Difference, Migration, SchemaStatus
 from longshore.core.store import (
     Beat,
@@ -40,6 +49,7 @@ from longshore.core.store import (
 from longshore.errors import ClientClosed
 from longshore.ids import new_id
 from longshore.stores.clock import Clock, SystemClock
+from longshore.stores.memory.schedules import Scheduling
 from longshore.stores.memory.state import State
 
 T = TypeVar("T")
@@ -72,6 +82,7 @@ class MemoryStore:
     ) -> None:
         self._lock = threading.Lock()
         self._state = State(retention or Retention(), clock or SystemClock())
+        self._schedules = Scheduling(self._state)
         self._watches: tuple[_MemoryWatch, ...] = ()
         self._on_statement = on_statement
         self._closed = False
@@ -280,6 +291,33 @@ class MemoryStore:
     def identity(self) -> Steps[str | None]:
         """Which store this is: no other one ever."""
         return (yield lambda: self._id)
+
+    # --- scheduling ---
+
+    @operation(writes=True)
+    def declare(self, request: Declare) -> Steps[tuple[str, ...]]:
+        """Store what code declares, retire what it does not."""
+        return (yield partial(self._schedules.declare, request))
+
+    @operation(writes=True)
+    def fire(self, firings: Sequence[Firing]) -> Steps[tuple[Fired, ...]]:
+        """Settle ticks."""
+        return (yield partial(self._schedules.fire, firings))
+
+    @operation(writes=True)
+    def set_schedule(self, request: SetSchedule) -> Steps[Answer]:
+        """Add, change, remove, pause, resume or reset a schedule."""
+        return (yield partial(self._schedules.set_schedule, request))
+
+    @operation(writes=False)
+    def schedules(self, names: Sequence[str] | None = None) -> Steps[tuple[ScheduleRecord, ...]]:
+        """Schedules by name, all or those asked for."""
+        return (yield partial(self._schedules.schedules, names))
+
+    @operation(writes=False)
+    def ticks(self, name: str, *, limit: int) -> Steps[tuple[TickRecord, ...]]:
+        """What became of the last ticks of a schedule, the newest first."""
+        return (yield partial(self._schedules.ticks, name, limit))
 
 
 class _MemoryWatch:

@@ -37,6 +37,7 @@ from longshore.stores.mysql.text import Rows
 from longshore.stores.mysql.verify import verify
 from longshore.stores.mysql.watch import MySQLWatch
 from longshore.stores.sql.joining import Joining
+from longshore.stores.sql.schedules import Scheduling
 from longshore.stores.sql.schema import looked_at, read
 from longshore.stores.sql.statements import REPEATED, UNDO, Row, Statement
 
@@ -101,7 +102,9 @@ def open_mysql(
     return MySQLStore(place, retention=retention, prefix=prefix, clock=clock)
 
 
-class MySQLStore(MySQLConsuming, MySQLProducing, MySQLMaintaining, MySQLInspecting, Joining):
+class MySQLStore(
+    MySQLConsuming, MySQLProducing, MySQLMaintaining, MySQLInspecting, Scheduling, Joining
+):
     """Jobs in a MariaDB or MySQL database; see :class:`longshore.core.store.Store`.
 
     Args:

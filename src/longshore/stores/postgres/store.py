@@ -40,6 +40,7 @@ from longshore.stores.postgres.operations import (
 from longshore.stores.postgres.pool import AsyncLink, Link, Pool
 from longshore.stores.postgres.problems import Patience, is_lost, is_unprepared
 from longshore.stores.sql.joining import Joining
+from longshore.stores.sql.schedules import Scheduling
 from longshore.stores.sql.schema import looked_at, read
 
 T = TypeVar("T")
@@ -78,7 +79,12 @@ def open_postgres(
 
 
 class PostgresOperations(
-    PostgresProducing, PostgresConsuming, PostgresMaintaining, PostgresInspecting, Joining
+    PostgresProducing,
+    PostgresConsuming,
+    PostgresMaintaining,
+    PostgresInspecting,
+    Scheduling,
+    Joining,
 ):
     """Every operation, whoever drives it."""
 

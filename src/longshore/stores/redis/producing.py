@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from msgspec import json, msgpack
 
-from longshore.core.limits import Hold, OnConflict, Rules
+from longshore.core.limits import Hold, OnConflict
 from longshore.core.model import (
     Inserted,
     JobState,
@@ -143,9 +143,9 @@ def _insertion(jobs: Sequence[NewJob]) -> list[Value]:
     args += body
     if len(plain) < len(jobs):
         args[others] = len(args) + AHEAD
-        ruled = [(job, job.rules) for job in jobs if job.rules is not None]
-        args.append(msgpack.encode([_ruled(job, rules) for job, rules in ruled]))
-        args += [job.payload for job, _ in ruled]
+        ruled = [job for job in jobs if job.rules is not None]
+        args.append(msgpack.encode([packed_job(job) for job in ruled]))
+        args += [job.payload for job in ruled]
     return args
 
 
@@ -192,10 +192,11 @@ def _ranges(jobs: Sequence[NewJob]) -> tuple[tuple[int, ...], list[Value]]:
     return sizes, args
 
 
-def _ruled(job: NewJob, rules: Rules) -> list[Any]:
-    """A job with rules as ``scripts/holding.lua`` reads it; what Lua would round is text."""
-    queue, kind = word(job.queue), word(job.kind)
-    state, flags, hold = TEXT[job.state], flags_of(rules), rules.hold
+def packed_job(job: NewJob) -> list[Any]:
+    """A job as ``scripts/holding.lua`` reads it; what Lua would round is text."""
+    queue, kind, rules = word(job.queue), word(job.kind), job.rules
+    state, flags = TEXT[job.state], "-" if rules is None else flags_of(rules)
+    hold = None if rules is None else rules.hold
     return [
         job.id,
         line_of(job, state, queue, kind, flags),
@@ -207,7 +208,7 @@ def _ruled(job: NewJob, rules: Rules) -> list[Any]:
         None if job.expires_at is None else str(job.expires_at),
         None if job.identity is None else word(job.identity),
         flags,
-        json.encode(rules).decode(),
+        None if rules is None else json.encode(rules).decode(),
         None if hold is None else hold.key,
         None if hold is None else hold.on_conflict.value,
         None if hold is None else hold.ttl,

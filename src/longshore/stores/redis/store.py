@@ -26,6 +26,7 @@ from longshore.stores.redis.links import Links
 from longshore.stores.redis.meeting import Meeting, Question, begun, loading, schema_of, welcome
 from longshore.stores.redis.operations import Consuming, Maintaining
 from longshore.stores.redis.producing import Producing
+from longshore.stores.redis.schedules import Scheduling
 from longshore.stores.redis.scripts import SCRIPTS, Call, Steps
 from longshore.stores.redis.watch import RedisWatch
 from longshore.stores.redis.wire import (
@@ -52,7 +53,12 @@ LOADS: Final = 3
 
 #: What may not be lost after it was acknowledged. The rest repeats itself: a job whose end is lost
 #: runs again, a lost claim or sign of life is made anew.
-REPLICATED: Final = frozenset({"insert", "cancel", "retry", "delete", "move", "set_queue"})
+REPLICATED: Final = frozenset(
+    {
+        *("insert", "cancel", "retry", "delete", "move", "set_queue"),
+        *("declare", "fire", "set_schedule"),
+    }
+)
 
 
 def open_redis(
@@ -129,7 +135,7 @@ _OPTIONS: Final = ("replicas", "wait", "evicting", "tls", "ca", "cert", "key")
 _DURABILITIES: Final = ("full", "normal", "replicated")
 
 
-class RedisStore(Producing, Consuming, Maintaining, Inspecting):
+class RedisStore(Producing, Consuming, Maintaining, Inspecting, Scheduling):
     """Jobs in Redis (6.2 or newer) or Valkey; see :class:`longshore.core.store.Store`.
 
     Args:

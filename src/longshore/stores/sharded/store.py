@@ -17,12 +17,13 @@ from longshore.stores.sharded.inspecting import Inspecting
 from longshore.stores.sharded.maintaining import Maintaining
 from longshore.stores.sharded.producing import Producing
 from longshore.stores.sharded.reach import Reach, log
+from longshore.stores.sharded.scheduling import Scheduling
 from longshore.stores.sharded.watch import ShardedWatch
 
 T = TypeVar("T")
 
 
-class ShardedStore(Producing, Consuming, Maintaining, Inspecting):
+class ShardedStore(Producing, Consuming, Maintaining, Inspecting, Scheduling):
     """Several stores as one; see :class:`longshore.core.store.Store`.
 
     An operation here yields visits to shards, which are operations there; each is a transaction of

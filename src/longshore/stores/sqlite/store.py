@@ -22,7 +22,8 @@ from longshore.errors import ConfigurationError
 from longshore.stores.clock import Clock
 from longshore.stores.sql.inspect import Inspecting
 from longshore.stores.sql.joining import Joining
-from longshore.stores.sql.operations import Consuming, Maintaining, Producing
+from longshore.stores.sql.operations import Consuming, Maintaining
+from longshore.stores.sql.schedules import Scheduling
 from longshore.stores.sql.schema import looked_at, read
 from longshore.stores.sql.statements import UNDO, Statement
 from longshore.stores.sqlite.core import SQLiteCore
@@ -34,7 +35,12 @@ T = TypeVar("T")
 
 #: Operations that often find nothing to write: they read first and take the write lock, starting
 #: anew, when they come to a statement that writes.
-READ_FIRST = frozenset({"claim", "beat", "elect", "promote", "rescue", "prune", "outbox_take"})
+READ_FIRST = frozenset(
+    {
+        *("claim", "beat", "elect", "promote", "rescue", "prune", "outbox_take"),
+        *("declare", "fire"),
+    }
+)
 
 #: How long others may hold the file, seconds; and the longest pause between two tries.
 PATIENCE = 5.0
@@ -73,7 +79,7 @@ def open_sqlite(
     )
 
 
-class SQLiteStore(SQLiteCore, Producing, Consuming, Maintaining, Inspecting, Joining):
+class SQLiteStore(SQLiteCore, Scheduling, Consuming, Maintaining, Inspecting, Joining):
     """Jobs in one SQLite file; see :class:`longshore.core.store.Store`.
 
     Args:

@@ -37,6 +37,7 @@ from longshore.testing.conformance.bench import (
     released,
     succeeded,
 )
+from longshore.testing.conformance.planned import PLANNED, PLANNED_AGAIN
 from longshore.testing.conformance.ruled import RULED, RULED_AGAIN
 
 
@@ -212,6 +213,7 @@ WRITES: Final[Mapping[str, Prepare]] = {
         )
     },
     **RULED,
+    **PLANNED,
 }
 
 
@@ -268,6 +270,7 @@ class FaultConformance:
 ANSWERED_AGAIN: Final = frozenset(
     {"register", "claim", "claim_parked", "finish", "exchange", "save", "beat", "elect"}
     | RULED_AGAIN
+    | PLANNED_AGAIN
 )
 
 
@@ -288,6 +291,7 @@ def view(bench: Bench, *, marks: bool = True) -> tuple[object, ...]:
     """All that can be observed of a store; without ``marks`` not who waits for which limit."""
     store = bench.store
     jobs, limits = bench.look(restarts=True), bench.do(store.limits())
+    schedules = bench.do(store.schedules())
     if not marks:
         unmarked = msgspec.structs.replace
         jobs = {job_id: unmarked(job, blocked_by=None) for job_id, job in jobs.items()}
@@ -300,6 +304,8 @@ def view(bench: Bench, *, marks: bool = True) -> tuple[object, ...]:
         sorted(map(repr, bench.do(store.count(Filter())))),
         limits,
         bench.do(store.kinds()),
+        schedules,
+        [bench.do(store.ticks(one.name, limit=100)) for one in schedules],
     )
 
 

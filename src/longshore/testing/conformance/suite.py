@@ -35,6 +35,11 @@ from longshore.testing.conformance.ordering import VerbConformance
 from longshore.testing.conformance.producing import ProducingConformance
 from longshore.testing.conformance.rating import RateConformance, RateSettingConformance
 from longshore.testing.conformance.replacing import ReplaceConformance
+from longshore.testing.conformance.scheduling import (
+    CatchUpConformance,
+    DeclareConformance,
+    TickConformance,
+)
 from longshore.testing.conformance.scripts import ScriptConformance
 from longshore.testing.conformance.slots import SlotConformance
 from longshore.testing.conformance.trace import TraceConformance
@@ -47,6 +52,9 @@ class StoreConformance(
     ScriptConformance,
     FaultConformance,
     LifeConformance,
+    CatchUpConformance,
+    TickConformance,
+    DeclareConformance,
     TurnConformance,
     RateSettingConformance,
     RateConformance,

@@ -1,0 +1,2 @@
+-- Those of these jobs that have not ended.
+select id from longshore_job where id in %(ids)s;

@@ -1,0 +1,2 @@
+-- Forget a schedule.
+delete from longshore_schedule where name = %(name)s;

@@ -1,0 +1,2 @@
+-- Those of these jobs that have not ended.
+select id::text from longshore_job where id = any(%(ids)s::uuid[]);

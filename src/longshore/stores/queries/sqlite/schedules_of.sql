@@ -1,0 +1,4 @@
+-- These schedules, as they are when nobody else changes them until we end.
+select name, revision, seen_at, watermark, last_job, last_at, fired, skipped, missed, firing, entry
+from longshore_schedule
+where name in (select value from json_each(:names)) order by name;

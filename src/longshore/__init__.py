@@ -6,7 +6,7 @@ The public names and nothing else; see the reference for each.
 from longshore.app import Longshore
 from longshore.context import CONTEXT, JobContext, current
 from longshore.core.backoff import constant, exponential, polynomial
-from longshore.core.model import JobRecord, JobState, Progress, Run
+from longshore.core.model import JobRecord, JobState, LogLine, Progress, Run
 from longshore.core.outcome import Discard, Retry, Snooze, discard_on, retry_on
 from longshore.core.restraints import Concurrency, Rate, Unique
 from longshore.core.waiting import Waiting
@@ -48,6 +48,7 @@ from longshore.errors import (
     ResultTimeout,
     ResultUnavailable,
     SchemaMismatch,
+    StepRefused,
     StoreBusy,
     StoreElsewhere,
     StoreError,
@@ -104,6 +105,7 @@ __all__ = [
     "JobRecord",
     "JobState",
     "LeaseLost",
+    "LogLine",
     "Longshore",
     "LongshoreError",
     "LongshoreWarning",
@@ -123,6 +125,7 @@ __all__ = [
     "Run",
     "SchemaMismatch",
     "Snooze",
+    "StepRefused",
     "StoreBusy",
     "StoreElsewhere",
     "StoreError",

@@ -52,7 +52,7 @@ LOADS: Final = 3
 
 #: What may not be lost after it was acknowledged. The rest repeats itself: a job whose end is lost
 #: runs again, a lost claim or sign of life is made anew.
-REPLICATED: Final = frozenset({"insert", "cancel", "retry", "delete", "move", "set_queue"})
+REPLICATED: Final = frozenset({"insert", "save", "cancel", "retry", "delete", "move", "set_queue"})
 
 
 def open_redis(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
+import pytest
 
 from longshore.core.limits import Hold, OnConflict, Rules
 from longshore.core.model import (
@@ -59,11 +61,13 @@ def lines(bench: Bench, job_id: str, after: int = 0, limit: int = LOG_LINES) -> 
     return list(bench.do(bench.store.logs(job_id, after=after, limit=limit)))
 
 
-def running(bench: Bench, count: int = 1, **fields: object) -> Sequence[Lease]:
-    """So many running jobs of one process."""
+def running(
+    bench: Bench, count: int = 1, wanted: int | None = None, **fields: Any
+) -> Sequence[Lease]:
+    """So many new jobs, running in one process."""
     bench.process(lease=HOUR)
     bench.add(count, **fields)
-    return bench.leases(wanted=count)
+    return bench.leases(wanted=wanted or count)
 
 
 class StepConformance:
@@ -214,7 +218,7 @@ class KeptNotesConformance:
         assert steps(bench, lease.job_id) == (step("b"),)
         assert lines(bench, lease.job_id) == [line(2)]
 
-    def _noted(self, bench: Bench, count: int, **fields: object) -> Sequence[Lease]:
+    def _noted(self, bench: Bench, count: int, **fields: Any) -> Sequence[Lease]:
         leases = running(bench, count, **fields)
         noted = [Patch(lease, steps=(step("a"),), lines=(line(1),)) for lease in leases]
         save(bench, *noted)
@@ -231,12 +235,17 @@ class ExpectConformance:
 
     def test_what_becomes_of_an_expected_job_stays_for_a_while(self, bench: Bench) -> None:
         bench.open(KEEP_NOTHING)
-        one, two, other = running(bench, 3, keep_result=0)
+        (ready,) = bench.add(keep_result=0)
+        assert bench.do(bench.store.expect([ready], MINUTE)) == {ready}
+        again, one, two, other = running(bench, 3, keep_result=0, wanted=4)
+        assert again.job_id == ready
         (waits,) = bench.add(keep_result=0, scheduled_at=bench.now + SECOND)
         wanted = [one.job_id, two.job_id, waits, "00000000-0000-7000-8000-00000000abcd"]
         live = bench.do(bench.store.expect(wanted, MINUTE))
         assert live == {one.job_id, two.job_id, waits}
+        bench.finish(succeeded(again, b"0"))
         bench.finish(succeeded(one, b"1"), died(two), succeeded(other, b"3"))
+        assert bench.job(ready).result == b"0"
         assert bench.job(one.job_id).result == b"1"
         assert bench.state(two.job_id) is JobState.DEAD
         assert not bench.exists(other.job_id)
@@ -244,7 +253,7 @@ class ExpectConformance:
         assert bench.state(waits) is JobState.CANCELLED
         bench.pass_time(MINUTE + 1)
         bench.do(bench.store.prune(100))
-        assert not any(map(bench.exists, (one.job_id, two.job_id, waits)))
+        assert not any(map(bench.exists, (ready, one.job_id, two.job_id, waits)))
 
     def test_who_is_expected_is_not_kept_for_less(self, bench: Bench) -> None:
         bench.open(KEEP_NOTHING)
@@ -260,16 +269,17 @@ class ExpectConformance:
         bench.do(bench.store.prune(100))
         assert (bench.exists(long.job_id), bench.exists(ever.job_id)) == (False, True)
 
-    def test_counts_are_exact_when_results_are_awaited(self, bench: Bench) -> None:
+    @pytest.mark.parametrize("others", [0, HOUR])
+    def test_counts_are_exact_when_results_are_awaited(self, bench: Bench, others: int) -> None:
         bench.open(KEEP_NOTHING)
-        leases = running(bench, 3, keep_result=0)
-        bench.do(bench.store.expect([leases[0].job_id], MINUTE))
+        bench.add(2, keep_result=others)
+        leases = running(bench, 1, wanted=3, keep_result=0)
+        bench.do(bench.store.expect([leases[-1].job_id], MINUTE))
         endings = [succeeded(lease) for lease in leases]
         bench.do(bench.store.exchange(endings, bench.request("p1")))
-        (queue,) = bench.do(bench.store.queues()) or (None,)
         counted = {one.state: one.jobs for one in bench.do(bench.store.count(EVERYTHING))}
-        assert counted == {JobState.SUCCEEDED: 1}
-        assert queue is None or queue.running == 0
+        assert counted == {JobState.SUCCEEDED: 3 if others else 1}
+        assert bench.exists(leases[-1].job_id)
 
     def test_an_ended_job_is_not_expected(self, bench: Bench) -> None:
         (lease,) = running(bench)

@@ -28,7 +28,6 @@ from longshore.core.model import Progress
 from longshore.core.steps import MAX_STEP, MAX_STEPS
 from tests.worker_tools import NOW, drain_due, eventually
 
-
 T = TypeVar("T")
 
 

@@ -94,7 +94,8 @@ local function replace(job, new, payload)
   job.flags = flags == '' and '-' or flags
   job.rules = new[RULES] or false
   if not new[RULES] then del('rules', job.id) end
-  call('DEL', P .. 'steps:' .. job.id) -- what was done for other arguments
+  local steps = P .. 'steps:' .. job.id
+  each('HDEL', steps, call('HKEYS', steps)) -- what was done for other arguments
   describe(job, new, payload)
   place(job)
   write(job)

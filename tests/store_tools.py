@@ -8,6 +8,7 @@ import pytest
 from longshore.core.model import JobState, NewJob
 from longshore.core.store import ClaimRequest, Line, NewProcess, Store
 from longshore.ids import new_id
+from longshore.stores.sql.schema import read
 from longshore.testing.conformance import Bench, OpenStore
 
 EVERYTHING = (Line(("*",)),)
@@ -63,3 +64,8 @@ def register(store: Store, name: str = "p", lease: int = LEASE) -> None:
 def claim(store: Store, claim_id: int = 1, wanted: int = 10, **fields: object) -> list[str]:
     request = ClaimRequest("p", claim_id, wanted, **{"lines": EVERYTHING, **fields})
     return [claimed.id for claimed in store.run(store.claim(request)).jobs]
+
+
+def migrations(database: str = "sqlite") -> tuple[str, ...]:
+    """The names of all migrations of a database, in order; every database has the same."""
+    return tuple(read(database, "longshore_"))

@@ -18,8 +18,9 @@ from longshore import (
     Progress,
     current,
 )
-from longshore.context import RunState, reset_current, set_current
+from longshore.context import reset_current, set_current
 from longshore.core.model import Claimed, Lease
+from longshore.running import RunState
 
 CLAIMED = Claimed(
     id="id-1",

@@ -21,7 +21,7 @@ from longshore.stores.clock import ManualClock
 from longshore.testing.conformance.trace import RETENTION, Script, Stage
 from tests.places import mysql, new_name, place, postgres
 from tests.servers import Server, shared
-from tests.store_tools import EVERYTHING, job, register
+from tests.store_tools import EVERYTHING, job, migrations, register
 
 PAGE = Path(__file__).parent.parent / "docs" / "how-to" / "least-privilege.md"
 
@@ -118,7 +118,7 @@ def _forget(roles: Roles, connection: Any, kind: str) -> None:
 def migrated(roles: Roles) -> None:
     """What the owner does, then who gives the others their rights."""
     owner = roles.open("owner")
-    assert owner.migrate() == ("001_jobs",)
+    assert owner.migrate() == migrations()
     assert owner.verify() == ()
     owner.close()
     roles.grant()

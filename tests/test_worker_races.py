@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from longshore import CONTEXT, Discard, Event, Job, JobContext, JobState, Longshore, StoreError
-from longshore.context import RunState
 from longshore.core.model import Lease
 from longshore.core.store import Rescue, Watch
+from longshore.running import RunState
 from longshore.worker.control import Cancel, Drain, Refused, child_channel, parent_channel
 from longshore.worker.precise import precise_loop
 from longshore.worker.supervisor import Errands

@@ -7,7 +7,7 @@ from longshore.app import Longshore
 from longshore.context import CONTEXT, JobContext, current
 from longshore.core.backoff import constant, exponential, polynomial
 from longshore.core.every import every
-from longshore.core.model import JobRecord, JobState, Progress, Run
+from longshore.core.model import JobRecord, JobState, LogLine, Progress, Run
 from longshore.core.outcome import Discard, Retry, Snooze, discard_on, retry_on
 from longshore.core.restraints import Concurrency, Rate, Unique
 from longshore.core.schedules import ScheduleRecord, TickRecord
@@ -54,6 +54,7 @@ from longshore.errors import (
     ScheduleInCode,
     ScheduleNotFound,
     SchemaMismatch,
+    StepRefused,
     StoreBusy,
     StoreElsewhere,
     StoreError,
@@ -112,6 +113,7 @@ __all__ = [
     "JobRecord",
     "JobState",
     "LeaseLost",
+    "LogLine",
     "Longshore",
     "LongshoreError",
     "LongshoreWarning",
@@ -134,6 +136,7 @@ __all__ = [
     "ScheduleRecord",
     "SchemaMismatch",
     "Snooze",
+    "StepRefused",
     "StoreBusy",
     "StoreElsewhere",
     "StoreError",

@@ -2,93 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
-from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, ParamSpec, TypeVar, overload
 
 import msgspec
 
-from longshore.core.model import Claimed, Ending, Lease, Progress
+from longshore.core.model import Progress
 from longshore.core.wording import shown, storable
-from longshore.errors import (
-    Cancelled,
-    Interrupted,
-    InvalidOption,
-    LongshoreError,
-    NotInAJob,
-    TransactionRefused,
+from longshore.errors import InvalidOption, NotInAJob, TransactionRefused
+from longshore.joblog import JobLog
+from longshore.running import JobTransaction, RunState
+from longshore.stepping import (
+    Loop,
+    afollow,
+    awaited,
+    checkpointed,
+    encoded,
+    follow,
+    notes_of,
+    step_values,
+    stepped,
 )
+
+P = ParamSpec("P")
+R = TypeVar("R")
+C = TypeVar("C")
+T = TypeVar("T")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HUGE = 1e300
-
-
-class JobTransaction(Protocol):
-    """A block that commits the work of a job together with its success: ``with`` or ``async with``.
-
-    Entering it gives a plain connection of the store's driver.
-    """
-
-    def succeed(self, result: Any) -> None: ...
-    def __enter__(self) -> Any: ...
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> None: ...
-    async def __aenter__(self) -> Any: ...
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> None: ...
-
-
-class Reports(Protocol):
-    """What a run tells its worker while its body runs."""
-
-    def __call__(self, lease: Lease, progress: Progress, /) -> None:
-        """How far it is."""
-        ...
-
-    def transaction(self, run: RunState, /) -> JobTransaction:
-        """A block for its work and its success."""
-        ...
-
-    def settled(self, run: RunState, ending: Ending, /) -> None:
-        """Its end is stored already."""
-        ...
-
-
-class RunState(msgspec.Struct, eq=False):
-    """What the worker knows of one run and the body may ask. Flags only ever go up.
-
-    ``verdict`` is the error that a stopped body is given: why it was timed out, cancelled or
-    interrupted; ``error`` what the body raised. Times are microseconds of the wall clock, 0 until
-    known.
-    """
-
-    claimed: Claimed
-    lease: Lease
-    claim_id: int
-    report: Reports
-    started_at: int = 0
-    ended_at: int = 0
-    cancelled: bool = False
-    stopping: bool = False
-    lost: bool = False
-    once: bool = False  # known when its worker stops: given back it would run a second time
-    verdict: LongshoreError | None = None
-    error: BaseException | None = None
-    transaction: JobTransaction | None = None  # the one that was entered
-    ending: Ending | None = None  # stored before the end of the body, by that transaction
-    place: int = -1  # in the beacon, from the start of the body until its end is stored
 
 
 class JobContext:
@@ -199,24 +143,108 @@ class JobContext:
         if self._run is not None:
             self._run.report(self._run.lease, said)
 
+    @property
+    def log(self) -> JobLog:
+        """The job's log: ``ctx.log.info("page %d", 3)``, which others read while it runs."""
+        return _DETACHED_LOG if self._run is None else notes_of(self._run).log
+
     def checkpoint(self) -> None:
         """A good place to stop: raises :class:`Cancelled` or :class:`Interrupted` if asked to.
 
-        Interrupted gives the job back uncounted; it runs again elsewhere from its beginning. A job
-        that runs at most once goes on for as long as its worker can wait.
+        Saves how far the loops of :meth:`iterate` around it are. Interrupted gives the job back
+        uncounted; it runs again elsewhere, from its beginning but for its steps and loops. A job
+        that runs at most once goes on for as long as its worker can wait. Raises
+        :class:`LeaseLost` when the job belongs to another process by now.
 
         >>> from longshore import CONTEXT
         >>> CONTEXT.checkpoint()
         """
-        run = self._run
-        if run is None:
-            return
-        if run.cancelled:
-            msg = f"job {run.claimed.id} ({run.claimed.kind}) was cancelled while it ran"
-            raise Cancelled(msg)
-        if run.stopping and not run.once:
-            msg = f"the worker is stopping; job {run.claimed.id} ({run.claimed.kind}) goes back"
-            raise Interrupted(msg)
+        if self._run is not None:
+            follow(self._run, checkpointed(self._run))
+
+    async def acheckpoint(self) -> None:
+        """The awaitable twin of :meth:`checkpoint`."""
+        if self._run is not None:
+            await afollow(self._run, checkpointed(self._run))
+
+    def step(self, name: str, call: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Do something once, however often the job runs: its value is saved before this returns.
+
+        A later run gets the saved value and does not call again. What it gets is what was stored,
+        decoded by the return annotation of ``call``, on the first run too. One that raises is not
+        saved; one whose process dies before it is saved is called again. A person's retry keeps
+        steps, a unique job that replaces this one does not.
+
+        Parameters: ``name``, unique in the job, at most 200 characters and 1 000 of them; ``call``
+        and its arguments; its value takes at most 1 MiB as JSON. Raises :class:`StepRefused` for
+        a name that cannot be used, :class:`UnstorableResult` for a value that cannot be stored,
+        :class:`LeaseLost` when the job belongs to another process by now.
+
+        >>> from longshore import CONTEXT
+        >>> CONTEXT.step("double", lambda number: 2 * number, 21)
+        42
+        """
+        if self._run is None:
+            values = step_values("no job", name, call)
+            detached: R = values.decode(encoded(values, call(*args, **kwargs)))
+            return detached
+        value: R = follow(self._run, stepped(self._run, name, call), lambda: call(*args, **kwargs))
+        return value
+
+    async def astep(
+        self, name: str, call: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """The awaitable twin of :meth:`step`, for coroutine functions.
+
+        Example: ``receipt = await ctx.astep("charge", charge_card, order_id)``
+        """
+        if self._run is None:
+            values = step_values("no job", name, call)
+            detached: R = values.decode(encoded(values, await awaited(call(*args, **kwargs))))
+            return detached
+        value: R = await afollow(
+            self._run, stepped(self._run, name, call), lambda: awaited(call(*args, **kwargs))
+        )
+        return value
+
+    @overload
+    def iterate(
+        self, name: str, source: Callable[[C], Iterable[tuple[C, T]]], /, start: C
+    ) -> Loop[T]: ...
+    @overload
+    def iterate(
+        self, name: str, source: Callable[[C], AsyncIterable[tuple[C, T]]], /, start: C
+    ) -> Loop[T]: ...
+    def iterate(
+        self,
+        name: str,
+        source: Callable[[C], Iterable[tuple[C, T]] | AsyncIterable[tuple[C, T]]],
+        /,
+        start: C,
+    ) -> Loop[T]:
+        """Go over many items so that a later run goes on where this one ended.
+
+        ``source`` is called with the cursor to begin behind, ``start`` at first, and yields pairs:
+        the cursor of an item and the item. An item counts as dealt with when the loop asks for the
+        next one; the cursor of the last such item is saved about every second, at every
+        :meth:`checkpoint`, when the body raises and at the end. So after a SIGKILL at most a second
+        of items comes again, and none is missed. Between items it stops as :meth:`checkpoint`
+        does. A loop that has come to its end yields nothing in later runs.
+
+        ``async for`` takes blocking and asynchronous sources, ``for`` blocking ones.
+
+        Parameters: ``name`` as for :meth:`step`; a cursor is a plain value, or what the parameter
+        of ``source`` is annotated with, or of the type of ``start``. Raises as :meth:`step` and
+        :meth:`checkpoint` do.
+
+        >>> from longshore import CONTEXT
+        >>> rows = ["a", "b", "c"]
+        >>> def rows_after(cursor: int):
+        ...     yield from enumerate(rows[cursor:], cursor + 1)
+        >>> list(CONTEXT.iterate("rows", rows_after, start=1))
+        ['b', 'c']
+        """
+        return Loop(self._run, name, source, start)
 
     def transaction(self) -> JobTransaction:
         """Commit what the job does in the block together with its success.
@@ -257,6 +285,8 @@ def _number(field: str, value: Any) -> float:
     msg = f"progress: {field}={shown(value)} is not a number"
     raise InvalidOption(msg)
 
+
+_DETACHED_LOG = JobLog("", 0, None)
 
 #: The default of a parameter that the worker fills with the running job's context.
 CONTEXT = JobContext()

@@ -52,6 +52,7 @@
   + Interrupted                   raised by ``ctx.checkpoint()`` when the worker drains
   + Cancelled                     raised by ``ctx.checkpoint()`` when a person cancelled the job
   + NotInAJob                     ``current()`` outside a running job
+  + StepRefused                   ``ctx.step()`` or ``ctx.iterate()`` cannot be used like this
   + TransactionRefused            ``ctx.transaction()`` where there can be none, or a second time
 * Signal (not errors: what a job raises to say how it wants to end)
   + Retry, Snooze, Discard          in ``longshore.core.outcome``
@@ -289,6 +290,10 @@ class Cancelled(LongshoreError):
 
 class NotInAJob(LongshoreError):
     """There is no running job here."""
+
+
+class StepRefused(LongshoreError):
+    """A step's name is used twice or not allowed, or its saved value cannot be read any more."""
 
 
 class TransactionRefused(LongshoreError):

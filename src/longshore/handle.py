@@ -10,7 +10,17 @@ import msgspec
 
 from longshore.client import Client, Plan, ask, pause
 from longshore.core.durations import Duration, seconds
-from longshore.core.model import ENDED, LIVE, JobRecord, JobState, NewJob, Progress, Run
+from longshore.core.model import (
+    ENDED,
+    LIVE,
+    LOG_LINES,
+    JobRecord,
+    JobState,
+    LogLine,
+    NewJob,
+    Progress,
+    Run,
+)
 from longshore.core.registry import Declaration, Registry
 from longshore.core.settings import Settings
 from longshore.core.store import Filter
@@ -159,6 +169,20 @@ class JobHandle(Generic[R_co]):
         """The awaitable twin of :meth:`result`."""
         return await self._app.client.afollow(self._result(timeout))
 
+    def logs(self, *, after: int = 0, limit: int = LOG_LINES) -> list[LogLine]:
+        """What the job has said so far by ``ctx.log``, also while it runs, the oldest line first.
+
+        Parameters: ``after``, the ``number`` of a line: only those behind it, to follow a log;
+        ``limit``, how many at most. The last 1 000 lines of a job are kept, for as long as it is.
+
+        Example: ``for line in handle.logs(): print(line.level, line.message)``
+        """
+        return self._app.client.follow(self._logs(after, limit))
+
+    async def alogs(self, *, after: int = 0, limit: int = LOG_LINES) -> list[LogLine]:
+        """The awaitable twin of :meth:`logs`."""
+        return await self._app.client.afollow(self._logs(after, limit))
+
     def cancel(self, reason: str | None = None) -> bool:
         """End the job; a running one is asked to and ends within a second or so.
 
@@ -277,6 +301,10 @@ class JobHandle(Generic[R_co]):
                         f"job {job.id} ({job.kind}) succeeded, but its result does not fit: {error}"
                     )
                     raise ResultUnavailable(msg) from error
+
+    def _logs(self, after: int, limit: int) -> Plan[list[LogLine]]:
+        store = self._app.client.store
+        return list((yield from ask(store.logs(self.id, after=after, limit=limit))))
 
     def _cancel(self, reason: str | None) -> Plan[bool]:
         answer = yield from ask(self._app.client.store.cancel([self.id], reason))

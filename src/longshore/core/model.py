@@ -201,11 +201,56 @@ class Ending(msgspec.Struct, frozen=True, gc=False):
     priority: int | None = None
 
 
+class Step(msgspec.Struct, frozen=True, gc=False):
+    """A durable part of a job: what it returned, or with ``cursor`` how far a loop has come.
+
+    ``value`` is JSON. ``run`` is the run that saved it and ``saved_at`` its clock. A step that is
+    saved again under its name replaces the one before.
+    """
+
+    name: str
+    value: bytes
+    saved_at: int
+    run: int
+    cursor: bool = False
+
+
+class LogLine(msgspec.Struct, frozen=True, gc=False):
+    """A line that a job wrote to its log.
+
+    ``number`` grows from line to line over all runs of the job: :data:`RUN_LINES` times the run,
+    and behind it the number of the line in that run, from 1. A line is stored once under it.
+    """
+
+    number: int
+    at: int
+    level: str
+    message: str
+
+    @property
+    def run(self) -> int:
+        """The run that wrote it."""
+        return self.number // RUN_LINES
+
+
+#: The numbers of the lines of one run lie between those of two others.
+RUN_LINES = 10_000_000
+
+#: So many lines of a job are kept, the last ones.
+LOG_LINES = 1000
+
+
 class Patch(msgspec.Struct, frozen=True, gc=False):
-    """What a running job says of itself between claim and end; fenced like an ending."""
+    """What a running job says of itself between claim and end; fenced like an ending.
+
+    Steps are stored by their names, lines of the log by their numbers; an empty field changes
+    nothing.
+    """
 
     lease: Lease
-    progress: Progress
+    progress: Progress | None = None
+    steps: tuple[Step, ...] = ()
+    lines: tuple[LogLine, ...] = ()
 
 
 class JobRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):

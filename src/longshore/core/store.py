@@ -26,14 +26,17 @@ import msgspec
 
 from longshore.core.limits import KindRecord, LimitRecord, SetKind, SetLimit
 from longshore.core.model import (
+    LOG_LINES,
     Claimed,
     Ending,
     Inserted,
     JobRecord,
     JobState,
     Lease,
+    LogLine,
     NewJob,
     Patch,
+    Step,
 )
 from longshore.core.schedules import (
     Answer,
@@ -352,7 +355,7 @@ class Consuming(Protocol):
         ...
 
     def save(self, patches: Sequence[Patch]) -> Operation[frozenset[Lease]]:
-        """Write progress of running jobs. Returns the leases that held."""
+        """Write progress, steps and log lines of running jobs. Returns the leases that held."""
         ...
 
     def beat(self, beat: Beat) -> Operation[Orders]:
@@ -392,6 +395,23 @@ class Inspecting(Protocol):
 
     def count(self, where: Filter) -> Operation[tuple[Counted, ...]]:
         """Exact counts by queue, kind and state (``ids`` is not looked at)."""
+        ...
+
+    def steps(self, ids: Sequence[str]) -> Operation[Mapping[str, tuple[Step, ...]]]:
+        """The saved steps of these jobs by name; jobs without any are left out."""
+        ...
+
+    def logs(
+        self, job_id: str, *, after: int = 0, limit: int = LOG_LINES
+    ) -> Operation[tuple[LogLine, ...]]:
+        """The first lines of a job's log behind the number ``after``."""
+        ...
+
+    def expect(self, ids: Sequence[str], keep: int) -> Operation[frozenset[str]]:
+        """Somebody waits for live jobs: keep each ``keep`` microseconds or longer after its end.
+
+        Returns those that are live.
+        """
         ...
 
     def cancel(self, ids: Sequence[str], reason: str | None) -> Operation[Changed]:

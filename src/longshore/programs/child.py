@@ -19,11 +19,11 @@ from collections.abc import Iterator
 from types import FrameType
 
 from longshore.cli.exit import IN_MEMORY, Failure, kind_of
-from longshore.context import RunState
 from longshore.core.model import Ending
 from longshore.errors import LongshoreError
 from longshore.middleware import Around, Event
 from longshore.programs.boot import load
+from longshore.running import RunState
 from longshore.worker.beacon import Beacon
 from longshore.worker.control import (
     Boot,

@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable, Iterator, Sequence
+from queue import SimpleQueue
 from types import FrameType
+from typing import ParamSpec, TypeVar
 
 from longshore.app import Longshore
-from longshore.context import RunState
-from longshore.core.model import Ending, Lease, Progress
-from longshore.errors import Interrupted, LongshoreError, StoreError
+from longshore.core.model import Ending, Lease, LogLine, Patch, Progress, Step
+from longshore.errors import Interrupted, LeaseLost, LongshoreError, StoreError
 from longshore.programs.boot import load
+from longshore.running import RunState
 from longshore.worker.control import (
+    Answer,
+    Ask,
     Boot,
     Channel,
     Done,
     Perform,
     Refused,
     Said,
+    Stop,
     ToChild,
     child_channel,
 )
 from longshore.worker.perform import Performer
 from longshore.worker.transaction import JobTransaction, keep_error
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def main(descriptor: int) -> None:
@@ -47,12 +55,12 @@ def main(descriptor: int) -> None:
     order = next(messages, None)
     if not isinstance(order, Perform):
         return
-    # The parent's end closing is the only order that may still come, and it means: end.
-    threading.Thread(target=_die_with_parent, args=(sock,), daemon=True).start()
     signal.signal(signal.SIGTERM, _stop)
     performer = Performer(app.registry.by_kind(), app.registry.digest(), app.around)
 
-    run = RunState(order.job, order.lease, 0, _Reports(channel, app, performer))
+    reports = _Reports(channel, app, performer)
+    run = RunState(order.job, order.lease, 0, reports)
+    threading.Thread(target=reports.listen, args=(messages, run), daemon=True).start()
     pid = os.getpid()
     declaration = performer.declaration(order.job.kind)
     if declaration is not None and declaration.coroutine:
@@ -66,6 +74,7 @@ def main(descriptor: int) -> None:
         os._exit(0 if run.error is None else 1)
     # The body is over; the parent ends this process as soon as it has heard how.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    reports.finished()
     settled = run.ending is not None
     if settled:
         with contextlib.suppress(StoreError):  # it is logged; the success stands
@@ -74,26 +83,94 @@ def main(descriptor: int) -> None:
 
 
 class _Reports:
-    """Progress goes to the parent; only a transaction opens a connection of its own."""
+    """All that a body says goes to the parent; only a transaction opens a connection of its own.
+
+    What is said inside its block belongs to it, and is saved over that connection.
+    """
 
     def __init__(self, channel: Channel[ToChild], app: Longshore, performer: Performer) -> None:
         self._channel = channel
         self._app = app
         self._performer = performer
+        self._answers: SimpleQueue[Answer] = SimpleQueue()
+        self._asking = threading.Lock()
+        self._block: JobTransaction | None = None
+        self._inside: list[Said] = []
+
+    def listen(self, messages: Iterator[ToChild], run: RunState) -> None:
+        """Hear what the parent has to say; without it there is nobody to run the job for."""
+        for message in messages:
+            match message:
+                case Answer():
+                    self._answers.put(message)
+                case Stop():
+                    run.stopping = True
+                case _:
+                    pass
+        os._exit(1)
 
     def __call__(self, _lease: Lease, progress: Progress) -> None:
-        self._channel.send(Said(progress))
+        self._say(Said(progress=progress))
+
+    def log(self, _lease: Lease, line: LogLine) -> None:
+        self._say(Said(line=line))
+
+    def leave(self, _lease: Lease, steps: Sequence[Step]) -> None:
+        self._say(Said(steps=tuple(steps)))
+
+    def steps(self, run: RunState) -> Sequence[Step]:
+        return self._asked(run, Ask()).steps
+
+    async def asteps(self, run: RunState) -> Sequence[Step]:
+        return await _in_thread(self.steps, run)
+
+    def keep(self, run: RunState, steps: Sequence[Step]) -> None:
+        self._asked(run, Ask(tuple(steps)))
+
+    async def akeep(self, run: RunState, steps: Sequence[Step]) -> None:
+        await _in_thread(self.keep, run, steps)
+
+    def unsaved(self, run: RunState) -> Patch | None:
+        said, self._inside = self._inside, []
+        progress = next((one.progress for one in reversed(said) if one.progress), None)
+        lines = tuple(one.line for one in said if one.line is not None)
+        return Patch(run.lease, progress, lines=lines) if said else None
 
     def transaction(self, run: RunState) -> JobTransaction:
-        return JobTransaction(run, self._app.store, self._performer.success)
+        self._block = JobTransaction(run, self._app.store, self._performer.success)
+        return self._block
 
     def settled(self, run: RunState, ending: Ending) -> None:
         run.ending = ending
 
+    def finished(self) -> None:
+        """The body is over: tell what was said in a block that was rolled back."""
+        said, self._inside = self._inside, []
+        for one in said:
+            self._channel.send(one)
 
-def _die_with_parent(sock: socket.socket) -> None:
-    select.select([sock], [], [])
-    os._exit(1)
+    def _say(self, said: Said) -> None:
+        if self._block is not None and self._block.is_open:
+            self._inside.append(said)
+        else:
+            self._channel.send(said)
+
+    def _asked(self, run: RunState, ask: Ask) -> Answer:
+        with self._asking:
+            self._channel.send(ask)
+            answer = self._answers.get()
+        if answer.lost:
+            run.lost = True
+            raise LeaseLost(answer.error or "the lease of this job is lost")
+        if answer.error is not None:
+            raise StoreError(answer.error)
+        return answer
+
+
+async def _in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    import asyncio  # noqa: PLC0415 - a coroutine has it loaded
+
+    return await asyncio.to_thread(call, *args, **kwargs)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

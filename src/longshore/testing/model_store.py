@@ -102,7 +102,7 @@ class ModelStore:
         for patch in patches:
             job = self._held(patch.lease)
             if job is not None:
-                job.progress = patch.progress
+                job.progress = patch.progress or job.progress
                 held.add(patch.lease)
         return frozenset(held)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from longshore.context import RunState
 from longshore.core.model import Ending
+from longshore.running import RunState
 
 #: The buffer holds at most this much work of one slot, in microseconds.
 AHEAD = 50_000

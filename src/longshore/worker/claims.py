@@ -6,9 +6,9 @@ store holds for this process from an older claim never arrived here and may go b
 
 from __future__ import annotations
 
-from longshore.context import Reports, RunState
 from longshore.core.model import Lease
 from longshore.core.store import Claim
+from longshore.running import Reports, RunState
 
 
 class Claims:

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from longshore.core.model import Claimed, Ending, Lease, Progress
+from longshore.core.model import Claimed, Ending, Lease, LogLine, Progress, Step
 from longshore.core.schedules import Schedule
 from longshore.core.store import Retention
 from longshore.middleware import Event
@@ -66,6 +66,18 @@ class Perform(msgspec.Struct, frozen=True, tag="perform"):
     lease: Lease
 
 
+class Stop(msgspec.Struct, frozen=True, tag="stop"):
+    """To an isolated job: the worker is stopping; end at a good place."""
+
+
+class Answer(msgspec.Struct, frozen=True, tag="answer"):
+    """To an isolated job: what it asked for; or why it was not done, ``lost``: the lease is."""
+
+    steps: tuple[Step, ...] = ()
+    lost: bool = False
+    error: str | None = None
+
+
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
     """From a child: the application is loaded. What the supervisor needs to know of it."""
 
@@ -113,9 +125,17 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
 
 
 class Said(msgspec.Struct, frozen=True, tag="said"):
-    """From an isolated job: its progress."""
+    """From an isolated job: its progress, a line of its log, steps to be saved with its end."""
 
-    progress: Progress
+    progress: Progress | None = None
+    line: LogLine | None = None
+    steps: tuple[Step, ...] = ()
+
+
+class Ask(msgspec.Struct, frozen=True, tag="ask"):
+    """From an isolated job, which waits for the answer: save steps, or read those saved."""
+
+    keep: tuple[Step, ...] | None = None
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):
@@ -127,8 +147,8 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     settled: bool = False  # it is stored already, by the body's own transaction
 
 
-ToChild = Boot | Go | Drain | Quiet | Cancel | ParkedKinds | Ticked | Perform
-FromChild = Hello | Refused | Stuck | Lost | Finished | Said | Done
+ToChild = Boot | Go | Drain | Quiet | Cancel | ParkedKinds | Ticked | Perform | Stop | Answer
+FromChild = Hello | Refused | Stuck | Lost | Finished | Said | Ask | Done
 M = TypeVar("M")
 
 _LARGEST = 64 * 1024 * 1024

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from itertools import count
 from queue import Empty, SimpleQueue
 
-from longshore.context import RunState
+from longshore.running import RunState
 from longshore.worker.journal import log
 
 #: From so many on, runs that have ended are swept out of the heap now and then.

@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Sequence
 from random import uniform
 
-from longshore.context import RunState
 from longshore.core.model import Ending, JobState, Lease
 from longshore.core.outcome import Attempt, interrupted, released
 from longshore.core.store import Claim, ClaimRequest, Store, Watch
 from longshore.errors import AttemptTimeout, Cancelled, Interrupted, LongshoreError, StoreError
+from longshore.running import RunState
 from longshore.worker.buffer import CLAIM, STALE, STALE_BEFORE_FREE_SLOTS
 from longshore.worker.claims import Claims, begun
 from longshore.worker.deadlines import Deadlines
@@ -26,7 +26,7 @@ from longshore.worker.order import Order
 from longshore.worker.perform import Performer
 from longshore.worker.plan import Beacon, Mode, Plan
 from longshore.worker.remaining import held_back
-from longshore.worker.reports import PROGRESS, Reports
+from longshore.worker.reports import Reports
 
 GATHER, FLUSH = 0.005, 500
 GRACE = 1.0
@@ -244,7 +244,7 @@ class Engine:
     def _talk(self, now: float, wanted: int) -> None:
         """Finish and claim in as few round trips as possible; a store's trouble is waited out."""
         try:
-            self._reports.save(now, force=bool(self._held))
+            self._reports.save(now, self._held)
             if self._parked_kinds:
                 kinds, self._parked_kinds = self._parked_kinds, ()
                 left = min(self._plan.left(self._claimed_jobs), CLAIM)
@@ -373,7 +373,7 @@ class Engine:
     # --- between exchanges --------------------------------------------------------------------
 
     def _tend(self, now: float) -> None:
-        self._reports.save(now, force=False)
+        self._reports.save(now)
         if self._beacon is not None:
             self._beacon.tend(self.oldest_claim, len(self._inflight), self.jobs_ended)
         if self._lanes.waiting:
@@ -409,8 +409,9 @@ class Engine:
             wait = 0 if self._more else max(0.0, self._next_look - now)
         if self._held or self._lanes.waiting:
             wait = min(wait or GATHER, GATHER)
-        if self._reports.waiting:
-            wait = min(wait, PROGRESS)
+        said = self._reports.due_in(now)
+        if said is not None:
+            wait = min(wait, said)
         if self.mode is Mode.DRAINING:
             wait = min(wait, 0.05)
         if self._plan.idle_timeout is not None:

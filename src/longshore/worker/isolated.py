@@ -14,12 +14,24 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 
-from longshore.context import RunState
-from longshore.core.model import Ending, JobState, Why
+from longshore.core.model import Ending, JobState, Step, Why
 from longshore.core.outcome import Attempt
-from longshore.errors import AppImportFailed
-from longshore.worker.control import Boot, Done, FromChild, Perform, Refused, Said, parent_channel
+from longshore.errors import AppImportFailed, LeaseLost, StoreError
+from longshore.running import RunState
+from longshore.worker.control import (
+    Answer,
+    Ask,
+    Boot,
+    Done,
+    FromChild,
+    Perform,
+    Refused,
+    Said,
+    Stop,
+    parent_channel,
+)
 from longshore.worker.options import WorkerOptions
 
 POLITE = 2.0
@@ -41,11 +53,17 @@ class IsolatedJobs:
         try:
             child.channel.send(Perform(run.claimed, run.lease))
             self._warm()
+            stopping = False
             while True:
+                if run.stopping and not (stopping or run.once):
+                    stopping = True
+                    child.channel.send(Stop())
                 for message in child.next_messages():
                     match message:
-                        case Said(progress=progress):
-                            run.report(run.lease, progress)
+                        case Said():
+                            _said(run, message)
+                        case Ask(keep=steps):
+                            child.channel.send(_answered(run, steps))
                         case Done(ending=ending, started_at=started, ended_at=ended):
                             run.started_at, run.ended_at = started, ended
                             if message.settled:
@@ -119,6 +137,29 @@ class _Child:
             except subprocess.TimeoutExpired:
                 self._process.kill()
         self._process.wait()
+
+
+def _said(run: RunState, said: Said) -> None:
+    """Pass on what the child has said, as if its body ran here."""
+    if said.progress is not None:
+        run.report(run.lease, said.progress)
+    if said.line is not None:
+        run.report.log(run.lease, said.line)
+    if said.steps:
+        run.report.leave(run.lease, said.steps)
+
+
+def _answered(run: RunState, keep: Sequence[Step] | None) -> Answer:
+    """Do what the child has asked for."""
+    try:
+        if keep is None:
+            return Answer(tuple(run.report.steps(run)))
+        run.report.keep(run, keep)
+    except LeaseLost as error:
+        return Answer(lost=True, error=str(error))
+    except StoreError as error:
+        return Answer(error=str(error))
+    return Answer()
 
 
 def _died(run: RunState, code: int) -> Ending:

@@ -11,11 +11,11 @@ from typing import Final
 
 import msgspec
 
-from longshore.context import RunState
 from longshore.core.durations import describe
 from longshore.core.model import ENDED, Ending, JobState, Lease, Why
 from longshore.core.store import Rescued, Store
 from longshore.middleware import Around, Event, EventName
+from longshore.running import RunState
 from longshore.worker.perform import Performer
 
 log = logging.getLogger("longshore.worker")

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from longshore.context import RunState
 from longshore.core.model import Claimed
 from longshore.errors import LongshoreError
+from longshore.running import RunState
 from longshore.worker.buffer import Durations
 from longshore.worker.perform import Performer
 from longshore.worker.slots import AsyncLane, Done, ThreadLane

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from longshore.context import JobContext, RunState, reset_current, set_current
+from longshore.context import JobContext, reset_current, set_current
 from longshore.core.backoff import polynomial
 from longshore.core.model import Ending, JobRecord, JobState
 from longshore.core.outcome import Attempt, Policies, decide, interrupted, succeeded
@@ -19,6 +19,8 @@ from longshore.core.rules import Restraints
 from longshore.core.store import Store
 from longshore.errors import Interrupted, StoreError, UnknownJob, UnstorableResult
 from longshore.middleware import Around, Event
+from longshore.running import RunState
+from longshore.stepping import left_behind
 from longshore.worker.report import describe
 
 # A member of an enumeration is found slowly through its class.
@@ -148,6 +150,8 @@ class Performer:
         run.error = error
         if run.ending is not None:
             return run.ending
+        if run.notes is not None:
+            _leave(run)
         declaration = self._kinds.get(run.claimed.kind)
         attempt = Attempt(run.claimed, run.lease, run.started_at or run.ended_at, run.ended_at)
         if run.once and isinstance(error, Interrupted):
@@ -188,6 +192,14 @@ def _success(run: RunState, declaration: Declaration, value: Any) -> Ending:
         return succeeded(run.lease, declaration.signature.encode_result(value))
     except UnstorableResult as error:
         return succeeded(run.lease, None, f"its result could not be stored: {error}")
+
+
+def _leave(run: RunState) -> None:
+    """Have it saved how far loops were; who cannot be asked has no cursor to save."""
+    with suppress(Exception):
+        steps = left_behind(run)
+        if steps:
+            run.report.leave(run.lease, steps)
 
 
 def _with_context(

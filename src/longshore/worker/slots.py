@@ -19,9 +19,9 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
-from longshore.context import RunState
 from longshore.core.model import Ending
 from longshore.errors import LongshoreError
+from longshore.running import RunState
 from longshore.worker.journal import log
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ from typing import Any, Final, Protocol, TypeAlias, cast
 
 import msgspec
 
-from longshore.context import RunState
-from longshore.core.model import Ending, Lease
+from longshore.core.model import Ending, Lease, Patch
 from longshore.core.store import Operation, Store
 from longshore.errors import Interrupted, LeaseLost, TransactionRefused
 from longshore.joining.driving import adriven, driven, home_of, joined
 from longshore.joining.here import HERE, Place
 from longshore.joining.kinds import recognise
 from longshore.joining.through import Through
+from longshore.running import RunState
 from longshore.worker.report import describe
 
 log = logging.getLogger("longshore.worker")
@@ -54,6 +54,11 @@ class JobTransaction:
         self._through: Through | None = None
         self._place: Place | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it was entered and not left."""
+        return self._open
+
     def succeed(self, result: Any) -> None:
         """Say what the job's result is."""
         if not self._open:
@@ -62,6 +67,8 @@ class JobTransaction:
 
     def __enter__(self) -> Any:
         self._once()
+        # Before the block, which in SQLite keeps everybody else from writing.
+        self._run.report.keep(self._run, ())
         connect: Callable[[], Any] = self._way("connect")
         self._take(connect())
         begin = _BEGIN.get(self._way("database"))
@@ -86,6 +93,9 @@ class JobTransaction:
                 self._connection.rollback()
                 return
             ending = self._success(self._run, self._result)
+            patch = self._said()
+            if patch is not None:
+                driven(through, joined(self._store).save([patch]))
             held = driven(through, joined(self._store).finish([self._at_home(ending)]))
             if self._lease not in held:
                 self._connection.rollback()
@@ -98,6 +108,7 @@ class JobTransaction:
 
     async def __aenter__(self) -> Any:
         self._once()
+        await self._run.report.akeep(self._run, ())
         connect: Callable[[], Awaitable[Any]] = self._way("aconnect")
         self._take(await connect())
         return self._connection
@@ -114,6 +125,9 @@ class JobTransaction:
                 await self._connection.rollback()
                 return
             ending = self._success(self._run, self._result)
+            patch = self._said()
+            if patch is not None:
+                await adriven(through, joined(self._store).save([patch]))
             held = await adriven(through, joined(self._store).finish([self._at_home(ending)]))
             if self._lease not in held:
                 await self._connection.rollback()
@@ -156,6 +170,13 @@ class JobTransaction:
         HERE.set(tuple(place for place in HERE.get() if place is not self._place))
         assert self._through is not None  # noqa: S101 - it was entered
         return self._through
+
+    def _said(self) -> Patch | None:
+        """What the body has said inside the block: it belongs to the block."""
+        patch = self._run.report.unsaved(self._run)
+        if patch is None:
+            return None
+        return msgspec.structs.replace(patch, lease=self._lease)
 
     def _at_home(self, ending: Ending) -> Ending:
         if self._lease is self._run.lease:

@@ -75,6 +75,7 @@ class Holding(Limiting):
         self.withdraw(row)
         self.unname(row)
         row.new = replaced(row.new, job)
+        row.steps = None  # what was done for other arguments
         if row.new.identity is not None:
             self.named.setdefault(row.new.identity, {})[row.new.id] = row
         row.parked = row.parked_by = None

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import nlargest, nsmallest
 
-from longshore.core.model import ENDED, JobRecord, JobState
+import msgspec
+
+from longshore.core.model import ENDED, JobRecord, JobState, LogLine, Step
 from longshore.core.store import (
     Changed,
     Counted,
@@ -52,6 +54,30 @@ class Inspecting(Governing):
             for state, jobs in sorted(tally.items())
             if jobs and (not where.states or state in where.states)
         )
+
+    def steps(self, ids: Sequence[str]) -> Mapping[str, tuple[Step, ...]]:
+        found = {job_id: self.rows[job_id].steps for job_id in ids if job_id in self.rows}
+        return {
+            job_id: tuple(steps[name] for name in sorted(steps))
+            for job_id, steps in found.items()
+            if steps
+        }
+
+    def logs(self, job_id: str, after: int, limit: int) -> tuple[LogLine, ...]:
+        row = self.rows.get(job_id)
+        lines = {} if row is None or row.lines is None else row.lines
+        return tuple(line for number, line in lines.items() if number > after)[:limit]
+
+    def expect(self, ids: Sequence[str], keep: int) -> frozenset[str]:
+        live: set[str] = set()
+        for job_id in ids:
+            row = self.rows.get(job_id)
+            if row is not None and row.state not in ENDED:
+                live.add(job_id)
+                kept = row.new.keep_result
+                if kept is not None and kept < keep:
+                    row.new = msgspec.structs.replace(row.new, keep_result=keep)
+        return frozenset(live)
 
     def cancel(self, ids: Sequence[str], reason: str | None) -> Changed:
         now = self.clock.wall_us()

@@ -8,7 +8,16 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import json
 
-from longshore.core.model import JobRecord, JobState, NewJob, Progress, Run
+from longshore.core.model import (
+    LOG_LINES,
+    JobRecord,
+    JobState,
+    LogLine,
+    NewJob,
+    Progress,
+    Run,
+    Step,
+)
 
 #: How many jobs of one queue and kind are in each state.
 Tally: TypeAlias = dict[JobState, int]
@@ -49,6 +58,8 @@ class Row(msgspec.Struct, eq=False, gc=False):
     progress: Progress | None = None
     budgets: bytes | None = None
     runs: tuple[Run, ...] = ()
+    steps: dict[str, Step] | None = None
+    lines: dict[int, LogLine] | None = None
     place: int = 0  # serial number of its entry in a line; 0 when it waits in none
     held_until: int | None = None  # when the next insert may clear the key that it holds
     blocked_by: str | None = None  # the limit or kind behind which it waits, out of its line
@@ -74,6 +85,14 @@ class Row(msgspec.Struct, eq=False, gc=False):
         if len(runs) > FIRST_RUNS + LAST_RUNS:
             runs = runs[:FIRST_RUNS] + runs[-LAST_RUNS:]
         self.runs = runs
+
+    def note(self, steps: tuple[Step, ...], lines: tuple[LogLine, ...]) -> None:
+        """Keep steps by their names, and the last lines of the log."""
+        if steps:
+            self.steps = {**(self.steps or {}), **{step.name: step for step in steps}}
+        if lines:
+            all_lines = {**{line.number: line for line in lines}, **(self.lines or {})}
+            self.lines = {number: all_lines[number] for number in sorted(all_lines)[-LOG_LINES:]}
 
     def record(self) -> JobRecord:
         """The job as people read it."""

@@ -91,7 +91,9 @@ class State(Claiming):
         for patch in patches:
             row = self._held(patch.lease)
             if row is not None:
-                row.progress = patch.progress
+                if patch.progress is not None:
+                    row.progress = patch.progress
+                row.note(patch.steps, patch.lines)
                 held.append(patch.lease)
         return frozenset(held)
 

@@ -13,7 +13,17 @@ from functools import partial
 from typing import Any, TypeVar
 
 from longshore.core.limits import KindRecord, LimitRecord, SetKind, SetLimit
-from longshore.core.model import Ending, Inserted, JobRecord, Lease, NewJob, Patch
+from longshore.core.model import (
+    LOG_LINES,
+    Ending,
+    Inserted,
+    JobRecord,
+    Lease,
+    LogLine,
+    NewJob,
+    Patch,
+    Step,
+)
 from longshore.core.schedules import (
     Answer,
     Declare,
@@ -181,7 +191,7 @@ class MemoryStore:
 
     @operation(writes=True)
     def save(self, patches: Sequence[Patch]) -> Steps[frozenset[Lease]]:
-        """Write progress of running jobs."""
+        """Write progress, steps and log lines of running jobs."""
         return (yield partial(self._state.save, patches))
 
     @operation(writes=True)
@@ -229,6 +239,23 @@ class MemoryStore:
     def count(self, where: Filter) -> Steps[tuple[Counted, ...]]:
         """Exact counts by queue, kind and state."""
         return (yield partial(self._state.count, where))
+
+    @operation(writes=False)
+    def steps(self, ids: Sequence[str]) -> Steps[Mapping[str, tuple[Step, ...]]]:
+        """The saved steps of these jobs by name."""
+        return (yield partial(self._state.steps, ids))
+
+    @operation(writes=False)
+    def logs(
+        self, job_id: str, *, after: int = 0, limit: int = LOG_LINES
+    ) -> Steps[tuple[LogLine, ...]]:
+        """The first lines of a log behind a number."""
+        return (yield partial(self._state.logs, job_id, after, limit))
+
+    @operation(writes=True)
+    def expect(self, ids: Sequence[str], keep: int) -> Steps[frozenset[str]]:
+        """Keep live jobs for a while after their end; returns those that are live."""
+        return (yield partial(self._state.expect, ids, keep))
 
     @operation(writes=True)
     def cancel(self, ids: Sequence[str], reason: str | None) -> Steps[Changed]:

@@ -87,10 +87,12 @@ class MySQLConsuming(MySQLClaiming):
         for job in jobs:
             if self.kept_until("succeeded", job.keep_result, now) != now:
                 add(deltas, job.queue, job.kind, "succeeded", 1)
-        if deltas:
-            yield from self._silent(endings, now)
+        # How long a job is kept may have changed meanwhile, because somebody waits for it.
+        kept = sum(deltas.values())
+        if kept and (yield from self._kept(endings, now)) != kept:
+            return None
         lease = endings[0].lease
-        removed: int = yield self.sql["remove_alike"](
+        removed: int = yield self.sql["remove_alike" if kept else "remove_unkept"](
             ids=self.ids([job.id for job in jobs]), process_id=lease.process_id, run=lease.run
         )
         if removed < len(jobs):
@@ -98,18 +100,26 @@ class MySQLConsuming(MySQLClaiming):
         return frozenset(ending.lease for ending in endings)
 
     def _silent(self, endings: Sequence[Ending], now: int) -> Steps[None]:
+        yield from self._kept(endings, now)
+
+    def _kept(self, endings: Sequence[Ending], now: int) -> Steps[int]:
+        """Copy those that are kept; how many."""
         kept = self.kept["succeeded"]
+        written = 0
         by_result: dict[bytes | None, list[str]] = {}
         for ending in endings:
             by_result.setdefault(ending.result, []).append(ending.lease.job_id)
         if len(by_result) <= RUNS:
             for result, ids in by_result.items():
-                yield self.sql["end_plain"](ids=self.ids(ids), result=result, now=now, kept=kept)
+                written += yield self.sql["end_plain"](
+                    ids=self.ids(ids), result=result, now=now, kept=kept
+                )
         else:
             results = [(ending.lease.job_id, ending.result) for ending in endings]
             query = self.sql["end_results"]
             assert isinstance(query, RowsQuery)  # noqa: S101
-            yield query.many(results, now=now, kept=kept)
+            written = yield query.many(results, now=now, kept=kept)
+        return written
 
 
 def _plain(ending: Ending) -> bool:

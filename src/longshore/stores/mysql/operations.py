@@ -129,6 +129,7 @@ class MySQLMaintaining(MySQLCore, Maintaining):
         gone = [job_id for job_id, there in rows if not there]
         if gone:
             yield self.sql["identity_remove"](ids=self.ids(gone))
+        yield from self.notes_swept()
 
     def _folded(self, deltas: Deltas) -> Steps[None]:
         """Put the numbers of each queue, kind and state together, ours among them."""

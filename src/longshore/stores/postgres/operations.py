@@ -206,6 +206,7 @@ class PostgresMaintaining(PostgresGating, Maintaining):
         yield self.sql["fold"]()
         if (yield self.sql["starts_gone"](now=now)):
             yield self.sql["starts_forget"](now=now)
+        yield from self.notes_swept()
         return removed + gone
 
     def _kept_up(self, days: dict[int, int], now: int) -> Steps[tuple[int, bool]]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from msgspec import json, msgpack
 
 from longshore.core.limits import KindRecord, LimitRecord, SetKind, SetLimit, Setting, kind_key
-from longshore.core.model import JobRecord, JobState
+from longshore.core.model import LOG_LINES, JobRecord, JobState, LogLine, Step
 from longshore.core.store import (
     Changed,
     Counted,
@@ -22,7 +22,15 @@ from longshore.core.store import (
 )
 from longshore.stores.redis.producing import Core
 from longshore.stores.redis.scripts import SCRIPTS, Steps
-from longshore.stores.redis.words import STATES, TEXT, record, text, word
+from longshore.stores.redis.words import (
+    STATES,
+    TEXT,
+    line_of_log,
+    record,
+    step_of,
+    text,
+    word,
+)
 
 #: How many jobs one call of `find` looks at: more would hold up everybody else.
 BUDGET: Final = 2000
@@ -83,6 +91,33 @@ class Inspecting(Core):
             and (not where.queues or one.queue in where.queues)
             and (not where.kinds or one.kind in where.kinds)
         )
+
+    @operation(writes=False)
+    def steps(self, ids: Sequence[str]) -> Steps[Mapping[str, tuple[Step, ...]]]:
+        """The saved steps of these jobs by name."""
+        given = list(dict.fromkeys(ids))
+        found: list[list[bytes]] = (yield SCRIPTS["steps"](*given)) if given else []
+        return {
+            job_id: tuple(
+                sorted((step_of(*pair) for pair in _pairs(words)), key=lambda step: step.name)
+            )
+            for job_id, words in zip(given, found, strict=True)
+            if words
+        }
+
+    @operation(writes=False)
+    def logs(
+        self, job_id: str, *, after: int = 0, limit: int = LOG_LINES
+    ) -> Steps[tuple[LogLine, ...]]:
+        """The first lines of a log behind a number."""
+        lines: list[bytes] = yield SCRIPTS["logs"](job_id, after, limit)
+        return tuple(map(line_of_log, lines))
+
+    @operation(writes=True)
+    def expect(self, ids: Sequence[str], keep: int) -> Steps[frozenset[str]]:
+        """Keep live jobs for a while after their end; returns those that are live."""
+        live: list[bytes] = yield SCRIPTS["expect"](keep, *dict.fromkeys(ids))
+        return frozenset(map(bytes.decode, live))
 
     @operation(writes=True)
     def cancel(self, ids: Sequence[str], reason: str | None) -> Steps[Changed]:

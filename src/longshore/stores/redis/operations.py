@@ -30,7 +30,7 @@ from longshore.core.store import (
 from longshore.stores.lines import names
 from longshore.stores.redis.producing import Core
 from longshore.stores.redis.scripts import SCRIPTS, Steps, Value
-from longshore.stores.redis.words import TEXT, claimed, text, word
+from longshore.stores.redis.words import TEXT, claimed, step_words, text, word
 
 
 class Consuming(Core):
@@ -65,12 +65,17 @@ class Consuming(Core):
 
     @operation(writes=True)
     def save(self, patches: Sequence[Patch]) -> Steps[frozenset[Lease]]:
-        """Write progress of running jobs."""
+        """Write progress, steps and log lines of running jobs."""
         args: list[Value] = []
         for patch in patches:
-            lease = patch.lease
+            lease, said = patch.lease, patch.progress
             head = f"running {lease.run} {word(lease.process_id)} "
-            args += (lease.job_id, head, json.encode(patch.progress))
+            progress = "" if said is None else json.encode(said)
+            args += (lease.job_id, head, progress, len(patch.steps), len(patch.lines))
+            for step in patch.steps:
+                args += (step.name, step_words(step))
+            for line in patch.lines:
+                args += (line.number, json.encode(line))
         return _held([patch.lease for patch in patches], (yield SCRIPTS["save"](*args)))
 
     @operation(writes=True)

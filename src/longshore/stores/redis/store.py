@@ -55,7 +55,7 @@ LOADS: Final = 3
 #: runs again, a lost claim or sign of life is made anew.
 REPLICATED: Final = frozenset(
     {
-        *("insert", "cancel", "retry", "delete", "move", "set_queue"),
+        *("insert", "save", "cancel", "retry", "delete", "move", "set_queue"),
         *("declare", "fire", "set_schedule"),
     }
 )

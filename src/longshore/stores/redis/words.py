@@ -14,7 +14,16 @@ from typing import Any, Final
 from msgspec import json
 
 from longshore.core.limits import Rules
-from longshore.core.model import Claimed, JobRecord, JobState, NewJob, Progress, Run
+from longshore.core.model import (
+    Claimed,
+    JobRecord,
+    JobState,
+    LogLine,
+    NewJob,
+    Progress,
+    Run,
+    Step,
+)
 
 _PLAIN: Final = re.compile(r"[!-$&-~]+")
 _OTHER: Final = re.compile(rb"[^!-$&-~]")
@@ -179,6 +188,20 @@ def record(columns: Sequence[Any]) -> JobRecord:
         blocked_by=blocked_by and blocked_by.decode(),
     )
 
+
+def step_words(step: Step) -> bytes:
+    """A step but for its name: whether it is a loop, run, time, and its value as it is."""
+    return b"%d %d %d %b" % (step.cursor, step.run, step.saved_at, step.value)
+
+
+def step_of(name: bytes, words: bytes) -> Step:
+    """The step of this name."""
+    cursor, run, saved_at, value = words.split(b" ", 3)
+    return Step(name.decode(), value, int(saved_at), int(run), cursor == b"1")
+
+
+#: A line of a log.
+line_of_log: Final = json.Decoder(LogLine).decode
 
 _EXTRAS: Final = json.Decoder(tuple[tuple[str, ...], dict[str, Any] | None])
 _PROGRESS: Final = json.Decoder(Progress)

@@ -109,16 +109,22 @@ class Consuming(Core):
 
     @operation(writes=True)
     def save(self, patches: Sequence[Patch]) -> Steps[frozenset[Lease]]:
-        """Write progress of running jobs; what a shard cannot take is left out."""
+        """Write what running jobs say; what a shard cannot take is left out."""
         groups: dict[int, list[Patch]] = {}
         for patch in patches:
             for shard in self.where(patch.lease.job_id):
-                mine = Patch(self.lease_at(patch.lease), patch.progress)
+                mine = msgspec.structs.replace(patch, lease=self.lease_at(patch.lease))
                 groups.setdefault(shard, []).append(mine)
         replies = yield from self.tour_of(
             [Visit(shard, self.shards[shard].save(some)) for shard, some in groups.items()]
         )
-        return _plain(replies)
+        held = _plain(replies)
+        for some, reply in zip(groups.values(), replies, strict=True):
+            # A step that could not be asked about is neither saved nor refused.
+            unsure = [patch for patch in some if patch.steps and _based(patch.lease) not in held]
+            if unsure and failed(reply):
+                raise reply.error
+        return held
 
     @operation(writes=True)
     def beat(self, beat: Beat) -> Steps[Orders]:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from longshore.core.limits import KindRecord, LimitRecord, SetKind, SetLimit
-from longshore.core.model import JobRecord
+from longshore.core.model import LOG_LINES, JobRecord, LogLine, Step
 from longshore.core.store import (
     Changed,
     Counted,
@@ -83,6 +83,35 @@ class Inspecting(Core):
             for one in counted:
                 total[one.queue, one.kind, one.state] += one.jobs
         return tuple(Counted(*key, jobs) for key, jobs in sorted(total.items()))
+
+    @operation(writes=False)
+    def steps(self, ids: Sequence[str]) -> Steps[Mapping[str, tuple[Step, ...]]]:
+        """The saved steps of these jobs, from wherever they are."""
+        replies = yield from self._wherever(ids, lambda shard, mine: shard.steps(mine), frozenset)
+        found: dict[str, tuple[Step, ...]] = {}
+        for steps in replies:
+            found.update(steps)
+        return found
+
+    @operation(writes=False)
+    def logs(
+        self, job_id: str, *, after: int = 0, limit: int = LOG_LINES
+    ) -> Steps[tuple[LogLine, ...]]:
+        """The first lines of a log behind a number, from the shard that has the job."""
+        replies = yield from self._wherever(
+            [job_id],
+            lambda shard, mine: shard.logs(mine[0], after=after, limit=limit),
+            lambda lines: frozenset([job_id] if lines else ()),
+        )
+        return next(filter(None, replies), ())
+
+    @operation(writes=True)
+    def expect(self, ids: Sequence[str], keep: int) -> Steps[frozenset[str]]:
+        """Keep live jobs for a while after their end; returns those that are live."""
+        replies = yield from self._wherever(
+            ids, lambda shard, mine: shard.expect(mine, keep), frozenset
+        )
+        return frozenset[str]().union(*replies)
 
     @operation(writes=True)
     def cancel(self, ids: Sequence[str], reason: str | None) -> Steps[Changed]:
@@ -188,6 +217,24 @@ class Inspecting(Core):
         """Visit shards, each with its own ids."""
         visits = [Visit(shard, make(self.shards[shard], mine)) for shard, mine in groups.items()]
         return (yield visits) if visits else []
+
+    def _wherever(
+        self,
+        ids: Sequence[str],
+        make: Callable[[Store, list[str]], Operation[Any]],
+        told_of: Callable[[Any], frozenset[str]],
+    ) -> Steps[list[Any]]:
+        """Ask the shards that the ids name, which must answer, then for the rest the others."""
+        groups = self.by_shard(ids)
+        replies: list[Any] = all_answered((yield from self.visits(groups, make)), _INCOMPLETE)
+        left = set(ids).difference(*map(told_of, replies))
+        elsewhere: dict[int, list[str]] = {}
+        for shard in self.everywhere:
+            mine = sorted(left.difference(groups.get(shard, ())))
+            if mine:
+                elsewhere[shard] = mine
+        more = yield from self.visits(elsewhere, make)
+        return [*replies, *(reply for reply in more if not failed(reply))]
 
     def _verb(
         self, ids: Sequence[str], make: Callable[[Store, list[str]], Operation[Changed]]

@@ -14,6 +14,7 @@ from msgspec import json
 from longshore.core.limits import Hold, OnConflict
 from longshore.core.model import Inserted, NewJob
 from longshore.stores.sql.gates import Gating
+from longshore.stores.sql.notes import Noting
 from longshore.stores.sql.statements import Row, Steps
 from longshore.stores.sql.walk import rules_of
 
@@ -35,7 +36,7 @@ class Verdict(msgspec.Struct):
     answers: list[Inserted]
 
 
-class Holding(Gating):
+class Holding(Gating, Noting):
     """Keys at insert and at retry."""
 
     def judged(self, jobs: Sequence[NewJob], now: int) -> Steps[Verdict]:
@@ -65,6 +66,8 @@ class Holding(Gating):
                 [replacement(job_id, job, now) for job_id, job in verdict.replaced.items()]
             )
             yield from self.left(rows)
+            # What was done for other arguments.
+            yield self.sql["steps_forget"](ids=self.ids(list(verdict.replaced)))
 
     def retaken(self, jobs: Sequence[Row], now: int) -> Steps[list[str]]:
         """Let ended jobs with rules live again; returns those whose key is another's.

@@ -23,6 +23,7 @@ from longshore.stores.sql.core import TEXT, Deltas, add
 from longshore.stores.sql.govern import Governing
 from longshore.stores.sql.holds import Holding
 from longshore.stores.sql.leaving import Leaving
+from longshore.stores.sql.notes import Notes
 from longshore.stores.sql.statements import Row, Steps
 from longshore.stores.sql.walk import rules_of
 
@@ -33,7 +34,7 @@ FEW = 20
 ENDED_TEXT = frozenset(TEXT[state] for state in ENDED)
 
 
-class Inspecting(Governing, Holding, Leaving):
+class Inspecting(Notes, Governing, Holding, Leaving):
     """Records, counts, verbs, queues and processes."""
 
     #: What sorts before every id and behind every id.
@@ -184,8 +185,10 @@ class Inspecting(Governing, Holding, Leaving):
             yield from self.removed(live)
         if ended:
             yield self.sql["remove_ended"](ids=self.ids([row[0] for row in ended]))
+        gone = [row[0] for row in (*live, *ended)]
+        yield from self.notes_forgotten(gone)
         yield from self.counted(deltas)
-        return _changed(ids, [row[0] for row in (*live, *ended)])
+        return _changed(ids, gone)
 
     @operation(writes=True)
     def move(self, ids: Sequence[str], queue: str) -> Steps[Changed]:

@@ -22,6 +22,7 @@ from longshore.stores.sql.claim import Claiming
 from longshore.stores.sql.core import TEXT, Deltas, add
 from longshore.stores.sql.finish import Finishing
 from longshore.stores.sql.holds import Holding, hold_of, ruled_columns
+from longshore.stores.sql.notes import Noting
 from longshore.stores.sql.statements import REPEATED, UNDO, Row, Steps, as_json
 
 
@@ -109,7 +110,7 @@ class Producing(Holding):
         return written
 
 
-class Consuming(Finishing, Claiming):
+class Consuming(Finishing, Claiming, Noting):
     """Claims, endings and leases."""
 
     @operation(writes=True)
@@ -165,7 +166,7 @@ class Consuming(Finishing, Claiming):
 
     @operation(writes=True)
     def save(self, patches: Sequence[Patch]) -> Steps[frozenset[Lease]]:
-        """Write progress of running jobs."""
+        """Write progress, steps and log lines of running jobs."""
         rows: list[Row] = yield self.sql["leased"](
             ids=self.ids([patch.lease.job_id for patch in patches])
         )
@@ -177,10 +178,10 @@ class Consuming(Finishing, Claiming):
             for patch in patches
             if (patch.lease.job_id, patch.lease.process_id, patch.lease.run) in running
         ]
-        if held:
-            yield self.sql["save"].many(
-                [(patch.lease.job_id, json.encode(patch.progress)) for patch in held]
-            )
+        said = [(p.lease.job_id, json.encode(p.progress)) for p in held if p.progress is not None]
+        if said:
+            yield self.sql["save"].many(said)
+        yield from self.noted(held)
         return frozenset(patch.lease for patch in held)
 
     @operation(writes=True)
@@ -213,7 +214,7 @@ class Consuming(Finishing, Claiming):
         )
 
 
-class Maintaining(Claiming):
+class Maintaining(Claiming, Noting):
     """Bounded and idempotent; any process may call these at any time."""
 
     @operation(writes=True)
@@ -296,4 +297,5 @@ class Maintaining(Claiming):
             yield self.sql["prune_counts"]()
         if (yield self.sql["starts_gone"](now=now)):
             yield self.sql["starts_forget"](now=now)
+        yield from self.notes_swept()
         return len(rows)

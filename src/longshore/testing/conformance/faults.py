@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from longshore.core.model import Patch, Progress
+from longshore.core.model import RUN_LINES, LogLine, Patch, Progress, Step
 from longshore.core.store import (
     Beat,
     Claim,
@@ -120,7 +120,14 @@ def exchange(bench: Bench) -> Operation[Any]:
 def save(bench: Bench) -> Operation[Any]:
     bench.process()
     bench.add(2)
-    return bench.store.save([Patch(lease, Progress(1.0, 2.0)) for lease in bench.leases()])
+    one, two = bench.leases()
+    line = LogLine(RUN_LINES + 1, bench.now, "info", "said")
+    noted = Patch(one, Progress(1.0, 2.0), (Step("a", b"1", bench.now, 1),), (line,))
+    return bench.store.save([noted, Patch(two, Progress(1.0, 2.0))])
+
+
+def expect(bench: Bench) -> Operation[Any]:
+    return bench.store.expect(bench.add(2, keep_result=0), MINUTE)
 
 
 def beat(bench: Bench) -> Operation[Any]:
@@ -199,6 +206,7 @@ WRITES: Final[Mapping[str, Prepare]] = {
             finish,
             exchange,
             save,
+            expect,
             beat,
             elect,
             promote,
@@ -268,7 +276,10 @@ class FaultConformance:
 
 #: Operations whose repetition gives the same answer; the others say that nothing was left to do.
 ANSWERED_AGAIN: Final = frozenset(
-    {"register", "claim", "claim_parked", "finish", "exchange", "save", "beat", "elect"}
+    {
+        *("register", "claim", "claim_parked", "finish", "exchange", "save", "expect", "beat"),
+        "elect",
+    }
     | RULED_AGAIN
     | PLANNED_AGAIN
 )
@@ -306,6 +317,8 @@ def view(bench: Bench, *, marks: bool = True) -> tuple[object, ...]:
         bench.do(store.kinds()),
         schedules,
         [bench.do(store.ticks(one.name, limit=100)) for one in schedules],
+        bench.do(store.steps(list(jobs))),
+        [bench.do(store.logs(job_id)) for job_id in sorted(jobs)],
     )
 
 

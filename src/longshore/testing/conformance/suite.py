@@ -26,6 +26,12 @@ from longshore.testing.conformance.maintaining import (
     PromoteConformance,
     PruneConformance,
 )
+from longshore.testing.conformance.noting import (
+    ExpectConformance,
+    KeptNotesConformance,
+    LogConformance,
+    StepConformance,
+)
 from longshore.testing.conformance.once import (
     IdentityConformance,
     OnceConformance,
@@ -70,6 +76,10 @@ class StoreConformance(
     ReplaceConformance,
     HoldConformance,
     RulesConformance,
+    ExpectConformance,
+    KeptNotesConformance,
+    LogConformance,
+    StepConformance,
     VerbConformance,
     QueueConformance,
     FindConformance,

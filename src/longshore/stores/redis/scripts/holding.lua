@@ -94,6 +94,8 @@ local function replace(job, new, payload)
   job.flags = flags == '' and '-' or flags
   job.rules = new[RULES] or false
   if not new[RULES] then del('rules', job.id) end
+  local steps = P .. 'steps:' .. job.id
+  each('HDEL', steps, call('HKEYS', steps)) -- what was done for other arguments
   describe(job, new, payload)
   place(job)
   write(job)

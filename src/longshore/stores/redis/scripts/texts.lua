@@ -5,6 +5,24 @@ local TEXTS = {
   'parked_for', 'identity', 'rules', 'blocked_by',
 }
 
+-- What jobs leave beside their words: steps:ID, name -> words; log:ID, lines by number; and in
+-- `noted` which jobs have left any. Most have none.
+local function forget_notes(ids)
+  if call('EXISTS', P .. 'noted') == 0 then
+    return
+  end
+  for first = 1, #ids, CHUNK do
+    local last = math.min(first + CHUNK - 1, #ids)
+    for index, there in ipairs(call('SMISMEMBER', P .. 'noted', unpack(ids, first, last))) do
+      if there == 1 then
+        local id = ids[first + index - 1]
+        call('DEL', P .. 'steps:' .. id, P .. 'log:' .. id)
+        call('SREM', P .. 'noted', id)
+      end
+    end
+  end
+end
+
 -- Nothing of these jobs is kept.
 local function erase(ids)
   if #ids == 0 then
@@ -18,6 +36,7 @@ local function erase(ids)
     each('ZREM', P .. 'identities', entries)
   end
   if call('EXISTS', P .. 'expires') == 1 then each('ZREM', P .. 'expires', ids) end
+  forget_notes(ids)
   for _, hash in ipairs(TEXTS) do each('HDEL', P .. hash, ids) end
   each('ZREM', P .. 'ids', ids)
 end

@@ -1,0 +1,2 @@
+-- Forget that these jobs have left anything.
+delete from longshore_noted where job_id in (select value from json_each(:ids));

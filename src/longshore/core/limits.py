@@ -78,13 +78,27 @@ class Fair(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     step: int = TURN
 
 
+class After(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A job that must have succeeded first; ``takes``: what it returned is an argument."""
+
+    job_id: str
+    takes: bool = False
+
+
 class Rules(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """All of it for one job; stores keep it as one value beside the columns that they search."""
+    """All of it for one job; stores keep it as one value beside the columns that they search.
+
+    ``bundles``: the batches and the workflow it belongs to, the innermost first. ``after``: what it
+    waits for; with ``cascade`` it is cancelled when one of those dies or is cancelled.
+    """
 
     hold: Hold | None = None
     limits: tuple[Limit, ...] = ()
     fair: Fair | None = None
     at_most_once: bool = False
+    bundles: tuple[str, ...] = ()
+    after: tuple[After, ...] = ()
+    cascade: bool = False
 
 
 class Setting(msgspec.Struct, frozen=True, gc=False):

@@ -55,7 +55,8 @@ TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
     JobState.RETRYING: frozenset({JobState.AVAILABLE, JobState.CANCELLED}),
     # An ended job lives again only by a person's retry.
     JobState.SUCCEEDED: frozenset({JobState.AVAILABLE}),
-    JobState.CANCELLED: frozenset({JobState.AVAILABLE}),
+    # ... and waits again if it had not begun and what it depends on has not succeeded.
+    JobState.CANCELLED: frozenset({JobState.AVAILABLE, JobState.WAITING}),
     JobState.DEAD: frozenset({JobState.AVAILABLE}),
 }
 
@@ -131,6 +132,8 @@ class Inserted(msgspec.Struct, frozen=True, gc=False):
     ``held``: the job ``id``, another one, holds the unique key. With ``conflict`` the request was
     to be refused then, and nothing was written for any job of it; with ``replaced`` the holder has
     got the new arguments and time.
+    ``late``: with ``conflict``; what the jobs were to join has finished, or is unknown, or the run
+    that was to add them has lost its lease. Nothing was written for any job of the request.
     """
 
     id: str
@@ -138,6 +141,7 @@ class Inserted(msgspec.Struct, frozen=True, gc=False):
     conflict: bool = False
     held: bool = False
     replaced: bool = False
+    late: bool = False
 
 
 class Lease(msgspec.Struct, frozen=True, gc=False):

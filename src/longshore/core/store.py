@@ -24,6 +24,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
+from longshore.core.batches import Bundle, Together
 from longshore.core.limits import KindRecord, LimitRecord, SetKind, SetLimit
 from longshore.core.model import (
     LOG_LINES,
@@ -330,8 +331,13 @@ class Retention(msgspec.Struct, frozen=True, gc=False):
 class Producing(Protocol):
     """What an application needs to enqueue."""
 
-    def insert(self, jobs: Sequence[NewJob]) -> Operation[Sequence[Inserted]]:
-        """Store jobs, all or none, in one answer per job. Any conflict writes nothing."""
+    def insert(
+        self, jobs: Sequence[NewJob], together: Together | None = None
+    ) -> Operation[Sequence[Inserted]]:
+        """Store jobs, all or none, in one answer per job. Any conflict writes nothing.
+
+        ``together`` is given when jobs belong to bundles: it has those that are new.
+        """
         ...
 
 
@@ -445,6 +451,18 @@ class Inspecting(Protocol):
         self, keys: Sequence[str] | None = None, *, limit: int = 1000
     ) -> Operation[tuple[LimitRecord, ...]]:
         """Limit keys by key, all or those asked for, at most ``limit``."""
+        ...
+
+    def bundles(
+        self, ids: Sequence[str] | None = None, *, cursor: str | None = None, limit: int = 100
+    ) -> Operation[tuple[Bundle, ...]]:
+        """Batches and workflows, those asked for or all, the newest first, before ``cursor``."""
+        ...
+
+    def members(
+        self, bundle: str, *, live: bool = False, after: str = "", limit: int = 1000
+    ) -> Operation[tuple[str, ...]]:
+        """Ids of the members of a bundle, or of the live ones, in order and behind ``after``."""
         ...
 
     def processes(self) -> Operation[tuple[ProcessRecord, ...]]: ...

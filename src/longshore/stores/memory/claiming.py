@@ -240,6 +240,8 @@ class Claiming(Inspecting):
             if here and row.attempted_at is None and row.expires_at == at:
                 self.cancel_row(row, "expired", now)
                 expired += 1
+        if expired:
+            self.groups.follow(now)
         return expired
 
     def _due_in(self, now: int) -> int | None:

@@ -112,7 +112,11 @@ class _Plan:
         holder = row.new.id if row is not None else mine or ""
         if hold.on_conflict is OnConflict.RAISE:
             return Inserted(holder, held=True, conflict=True)
-        if hold.on_conflict is OnConflict.RETURN or (row is not None and row.state is RUNNING):
+        if hold.on_conflict is OnConflict.RETURN or (
+            row is not None and (row.state is RUNNING or is_bound(row.new))
+        ):
+            return Inserted(holder, duplicate=True, held=True)
+        if row is None and is_bound(self._fresh[holder]):
             return Inserted(holder, duplicate=True, held=True)
         if row is not None:
             self.replaced[holder] = (row, job)
@@ -123,6 +127,11 @@ class _Plan:
     def _is_over(self, row: Row) -> bool:
         until = row.held_until
         return until is not None and until <= self.now and row.new.id not in self.replaced
+
+
+def is_bound(job: NewJob) -> bool:
+    """Whether a job belongs to a batch or workflow: others count on what it is."""
+    return job.rules is not None and bool(job.rules.bundles)
 
 
 def replaced(old: NewJob, new: NewJob) -> NewJob:

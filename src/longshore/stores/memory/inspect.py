@@ -7,7 +7,16 @@ from heapq import nlargest, nsmallest
 
 import msgspec
 
-from longshore.core.model import ENDED, JobRecord, JobState, LogLine, Step
+from longshore.core.batches import Together
+from longshore.core.model import (
+    ENDED,
+    Inserted,
+    JobRecord,
+    JobState,
+    LogLine,
+    NewJob,
+    Step,
+)
 from longshore.core.store import (
     Changed,
     Counted,
@@ -15,8 +24,11 @@ from longshore.core.store import (
     Page,
     ProcessRecord,
     QueueRecord,
+    Retention,
     SetQueue,
 )
+from longshore.stores.clock import Clock
+from longshore.stores.memory.bundles import Bundles
 from longshore.stores.memory.govern import Governing
 from longshore.stores.memory.lanes import Entry
 from longshore.stores.memory.row import Row, Tally
@@ -25,6 +37,20 @@ from longshore.stores.memory.rows import AVAILABLE, RETRYING, RUNNING, SCHEDULED
 
 class Inspecting(Governing):
     """Records, counts, verbs, queues and processes."""
+
+    def __init__(self, retention: Retention, clock: Clock) -> None:
+        super().__init__(retention, clock)
+        #: Batches and workflows.
+        self.groups = Bundles(self, lambda job: self.insert([job]))
+        self.noted = self.groups.note
+
+    def insert_together(self, jobs: Sequence[NewJob], together: Together) -> Sequence[Inserted]:
+        if not self.groups.fits(jobs, together):
+            return [Inserted(job.id, conflict=True, late=True) for job in jobs]
+        answers = self.insert(jobs)
+        if not any(answer.conflict for answer in answers):
+            self.groups.add(jobs, together, answers, self.clock.wall_us())
+        return answers
 
     def get(self, ids: Sequence[str]) -> Mapping[str, JobRecord]:
         return {id_: self.rows[id_].record() for id_ in ids if id_ in self.rows}
@@ -95,6 +121,7 @@ class Inspecting(Governing):
             return True
 
         changed = self._each(ids, apply)
+        self.groups.follow(now)
         asked = frozenset(requested)
         return Changed(
             tuple(job_id for job_id in changed.changed if job_id not in asked),
@@ -107,6 +134,7 @@ class Inspecting(Governing):
         held: list[str] = []
 
         def apply(row: Row) -> bool:
+            state = AVAILABLE
             if row.state in ENDED:
                 if not self.retake(row, now):
                     held.append(row.new.id)
@@ -117,16 +145,18 @@ class Inspecting(Governing):
                 row.result = row.result_error = row.reason = None
                 if row.expires_at is not None and row.expires_at <= now:
                     row.expires_at = None  # a person wants it to run all the same
+                state = self.groups.again(row)
             elif row.state is SCHEDULED or row.state is RETRYING:
                 self.withdraw(row)
             else:
                 return False
             row.scheduled_at = now
-            self.step(row, AVAILABLE)
+            self.step(row, state)
             self.place(row)
             return True
 
         changed = self._each(ids, apply)
+        self.groups.follow(now)
         if not held:
             return changed
         others = frozenset(held)
@@ -135,7 +165,7 @@ class Inspecting(Governing):
 
     def delete(self, ids: Sequence[str]) -> Changed:
         def apply(row: Row) -> bool:
-            if row.state is RUNNING:
+            if row.state is RUNNING or self.groups.is_bound(row):
                 return False
             self.withdraw(row)
             self.forget(row)

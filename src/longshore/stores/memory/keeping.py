@@ -33,6 +33,10 @@ class Keeping:
         self._latest[duration] = until
         return self._lines.setdefault(duration, deque()).append
 
+    def keep(self, row: Row) -> None:
+        """Take in a row for longer than it was to stay."""
+        self._sort(row)
+
     def leave(self, row: Row) -> None:
         """An ended row goes on; it may end again, and be in here twice."""
         if row.kept_until is None or row.finalized_at is None:

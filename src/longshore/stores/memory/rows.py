@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from heapq import heappush
 from typing import TypeAlias
 
@@ -64,6 +64,8 @@ class Rows:
         self.known: dict[str, Process] = {}
         self.leader: tuple[str, int] | None = None
         self.serial = 0
+        #: Called with each row of a bundle that has ended, or lives again, and the ended state.
+        self.noted: Callable[[Row, JobState], None] = _unheard
         #: Something became available or due or has ended, or a queue goes on: watches hear of it.
         self.stirred = False
 
@@ -153,6 +155,9 @@ class Rows:
             row.cancel_requested = False
             row.parked = row.parked_by = row.budgets = None
         duration = self.kept_for(state, row.new.keep_result)
+        if row.new.rules is not None and row.new.rules.bundles:
+            duration = 1 if duration == 0 else duration  # until pruning has looked at them
+            self.noted(row, state)
         if duration == 0:
             self.forget(row)
             return
@@ -235,3 +240,7 @@ class Rows:
         """Whether a process has a lease now."""
         process = self.known.get(process_id)
         return process is not None and process.expires_at > self.clock.boot_us()
+
+
+def _unheard(row: Row, state: JobState) -> None:
+    """Nobody has bundles."""

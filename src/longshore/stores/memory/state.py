@@ -71,7 +71,7 @@ class State(Claiming):
             held.append(lease)
             if row.state is not RUNNING or row.finalized_at is not None:
                 continue  # a repetition, answered like the first time
-            if ending.to is SUCCEEDED and ending.entry is None and not row.cancel_requested:
+            if is_plain(row, ending):
                 # The way of most jobs: nothing to count and nothing to tell.
                 row.result, row.result_error = ending.result, ending.result_error
                 row.reason = ending.reason
@@ -81,6 +81,7 @@ class State(Claiming):
                 self._finish(row, ending, now)
         if plain:
             self._succeeded(plain, now)
+        self.groups.follow(now)
         return frozenset(held)
 
     def exchange(self, endings: Sequence[Ending], request: ClaimRequest) -> Exchanged:
@@ -111,6 +112,7 @@ class State(Claiming):
                     self._give_back(row, Why.RELEASED, now)
                 elif row.cancel_requested:
                     cancels.append(Lease(row.new.id, child.id, row.run))
+        self.groups.follow(now)
         return Orders(
             lost=frozenset(child.id for child in beat.processes) - {child.id for child in live},
             cancels=tuple(cancels),
@@ -148,6 +150,7 @@ class State(Claiming):
             leases.append(Lease(row.new.id, row.claimed_by or "", row.run))
             interrupted.append(started)
             self._give_back(row, Why.INTERRUPTED if started else Why.RELEASED, now)
+        self.groups.follow(now)
         for process_id in gone:
             # A record goes after its rows, never before: without it nobody would look for them.
             if not self.running.get(process_id):
@@ -162,8 +165,11 @@ class State(Claiming):
         pruned = 0
         while pruned < limit and (row := self.keeping.over(now)) is not None:
             if self.rows.get(row.new.id) is row and row.state in ENDED:
+                if self.groups.put_off(row, now):
+                    continue
                 self.forget(row)
                 pruned += 1
+        self.groups.prune(now)
         self.forget_starts(limit, now)
         return pruned
 
@@ -278,6 +284,13 @@ class State(Claiming):
         ):
             return None
         return row
+
+
+def is_plain(row: Row, ending: Ending) -> bool:
+    """Whether it just succeeded, with nothing to count, nothing to tell and nobody waiting."""
+    if ending.to is not SUCCEEDED or ending.entry is not None or row.cancel_requested:
+        return False
+    return row.new.rules is None or not row.new.rules.bundles
 
 
 def is_once(row: Row) -> bool:

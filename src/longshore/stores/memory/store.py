@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+from longshore.core.batches import Bundle, Together
 from longshore.core.limits import KindRecord, LimitRecord, SetKind, SetLimit
 from longshore.core.model import (
     LOG_LINES,
@@ -163,8 +164,12 @@ class MemoryStore:
     # --- producing ---
 
     @operation(writes=True)
-    def insert(self, jobs: Sequence[NewJob]) -> Steps[Sequence[Inserted]]:
+    def insert(
+        self, jobs: Sequence[NewJob], together: Together | None = None
+    ) -> Steps[Sequence[Inserted]]:
         """Store jobs, all or none."""
+        if together is not None:
+            return (yield partial(self._state.insert_together, jobs, together))
         return (yield partial(self._state.insert, jobs))
 
     # --- consuming ---
@@ -308,6 +313,20 @@ class MemoryStore:
     ) -> Steps[tuple[LimitRecord, ...]]:
         """What is used of limits and who waits for them."""
         return (yield partial(self._state.limit_records, keys, limit))
+
+    @operation(writes=False)
+    def bundles(
+        self, ids: Sequence[str] | None = None, *, cursor: str | None = None, limit: int = 100
+    ) -> Steps[tuple[Bundle, ...]]:
+        """Batches and workflows, the newest first."""
+        return (yield partial(self._state.groups.bundles, ids, cursor, limit))
+
+    @operation(writes=False)
+    def members(
+        self, bundle: str, *, live: bool = False, after: str = "", limit: int = 1000
+    ) -> Steps[tuple[str, ...]]:
+        """Ids of members, in order."""
+        return (yield partial(self._state.groups.members, bundle, live, after, limit))
 
     @operation(writes=False)
     def processes(self) -> Steps[tuple[ProcessRecord, ...]]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
+from longshore.core.batches import End
 from longshore.core.model import ENDED, TRANSITIONS, Ending, JobState, Lease
 from longshore.stores.sql.core import TEXT, Deltas, add
 from longshore.stores.sql.leaving import INTERRUPTED, Leaving
 from longshore.stores.sql.statements import Row, Steps, with_run
-from longshore.stores.sql.walk import Column, rules_of
+from longshore.stores.sql.walk import Column, is_bundled, rules_of
 
 _SUCCEEDED = JobState.SUCCEEDED
 
@@ -64,6 +65,8 @@ class Finishing(Leaving):
         ruled: list[Row] = []
         if any(row[4] for row in groups):
             ruled = yield self.sql["ruled"](ids=self.ids(ids))
+            if any(is_bundled(column) for _, column in ruled):
+                return list(endings)  # others wait for these, or count them
         for queue, kind, keep_result, jobs, _ in groups:
             if self.kept_until("succeeded", keep_result, now) != now:
                 add(deltas, queue, kind, "succeeded", jobs)
@@ -169,6 +172,7 @@ class _Work:
         self.gone: list[str] = []  # all that ended
         self.requeued: list[Row] = []
         self.ruled: list[tuple[str, Column]] = []
+        self.ends: list[End] = []
 
     def add(self, ending: Ending, row: Row) -> None:
         """Sort one ending that holds; ``row`` as the query ``leased`` gives it."""
@@ -189,15 +193,17 @@ class _Work:
         elif ending.interrupted and rules is not None and rules.at_most_once:
             to, why = JobState.DEAD, INTERRUPTED
         if to in ENDED:
-            self._end(ending, TEXT[to], (queue, kind, keep_result, why, runs))
+            if rules is not None:
+                self.ends.append(End(ending.lease.job_id, rules, TEXT[to]))
+            until = self.core.kept_for(column, TEXT[to], keep_result, self.now)
+            self._end(ending, TEXT[to], (queue, kind, until, why, runs))
         else:
             self._requeue(ending, runs)
 
     def _end(self, ending: Ending, state: str, row: Row) -> None:
-        queue, kind, keep_result, why, runs = row
+        queue, kind, until, why, runs = row
         job_id = ending.lease.job_id
         self.gone.append(job_id)
-        until = self.core.kept_until(state, keep_result, self.now)
         if until == self.now:
             return
         add(self.deltas, queue, kind, state, 1)
@@ -232,3 +238,4 @@ class _Work:
         yield from self.core.ended(self.kept, self.gone)
         if self.ruled:
             yield from self.core.unruled(self.ruled, {row[0] for row in self.requeued})
+        yield from self.core.followed(self.ends, self.now, self.deltas)

@@ -13,6 +13,7 @@ from msgspec import json
 
 from longshore.core.limits import Hold, OnConflict
 from longshore.core.model import Inserted, NewJob
+from longshore.stores.sql.bundles import Bundling
 from longshore.stores.sql.gates import Gating
 from longshore.stores.sql.notes import Noting
 from longshore.stores.sql.statements import Row, Steps
@@ -25,6 +26,7 @@ class Held(msgspec.Struct):
     id: str
     state: str
     held_until: int | None
+    bound: bool = False  # it belongs to a batch or workflow
 
 
 class Verdict(msgspec.Struct):
@@ -36,7 +38,7 @@ class Verdict(msgspec.Struct):
     answers: list[Inserted]
 
 
-class Holding(Gating, Noting):
+class Holding(Bundling, Gating, Noting):
     """Keys at insert and at retry."""
 
     def judged(self, jobs: Sequence[NewJob], now: int) -> Steps[Verdict]:
@@ -53,7 +55,14 @@ class Holding(Gating, Noting):
         if not keys:
             return {}
         rows: list[Row] = yield self.sql["holders"](keys=self.listed(list(dict.fromkeys(keys))))
-        return {key: Held(job_id, state, until) for key, job_id, state, until in rows}
+        found = {key: Held(job_id, state, until) for key, job_id, state, until in rows}
+        if found:
+            # A member of a batch or workflow is not replaced: others count on what it is.
+            rows = yield self.sql["members_live"](ids=self.ids([h.id for h in found.values()]))
+            bound = {job_id for (job_id,) in rows}
+            for holder in found.values():
+                holder.bound = holder.id in bound
+        return found
 
     def settled(self, verdict: Verdict, now: int) -> Steps[None]:
         """Write what becomes of jobs that hold keys: of some the time is over, some change."""
@@ -161,7 +170,8 @@ def judge(
             verdict.new[job.id] = job
             verdict.answers.append(Inserted(job.id))
             if hold is not None:
-                holders[hold.key] = Held(job.id, job.state.value, None)
+                bound = job.rules is not None and bool(job.rules.bundles)
+                holders[hold.key] = Held(job.id, job.state.value, None, bound)
         else:
             verdict.answers.append(_met(job, hold, holder, verdict, there))
     if any(answer.conflict for answer in verdict.answers):
@@ -179,7 +189,7 @@ def _met(
     """What a job comes to whose key is held."""
     if hold.on_conflict is OnConflict.RAISE:
         return Inserted(holder.id, held=True, conflict=True)
-    if hold.on_conflict is OnConflict.RETURN or holder.state == "running":
+    if hold.on_conflict is OnConflict.RETURN or holder.state == "running" or holder.bound:
         return Inserted(holder.id, duplicate=True, held=True)
     mine = verdict.new.get(holder.id)
     if mine is None:

@@ -144,13 +144,16 @@ class Inspecting(Notes, Governing, Holding, Leaving):
         if timed:
             yield self.sql["hurry"](ids=self.ids([row[0] for row in timed]), now=now)
         held: list[str] = []
+        again: list[Row] = []
         if ended:
             ended, held = yield from self.revived(ended, given, now)
+            again = ended
         deltas: Deltas = {}
         for _, state, queue, kind, *_ in ended:
             add(deltas, queue, kind, state, -1)
         if ended:
             yield self.sql["remove_ended"](ids=self.ids([row[0] for row in ended]))
+        yield from self.reopened(again, now)
         yield from self.counted(deltas)
         if self.tells and (timed or ended):
             yield from self.told()
@@ -177,6 +180,10 @@ class Inspecting(Notes, Governing, Holding, Leaving):
         live: list[Row] = yield self.sql["standing"](ids=self.ids(list(dict.fromkeys(ids))))
         live = [row for row in live if row[1] != "running"]
         ended: list[Row] = yield self.sql["standing_ended"](ids=self.ids(list(dict.fromkeys(ids))))
+        both = [*((row[0], row[6]) for row in live), *((row[0], row[4]) for row in ended)]
+        bound = yield from self.unfinished(both)
+        live = [row for row in live if row[0] not in bound]
+        ended = [row for row in ended if row[0] not in bound]
         deltas: Deltas = {}
         for _, state, queue, kind, *_ in ended:
             add(deltas, queue, kind, state, -1)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from longshore.core.batches import DEPENDENCY, End
 from longshore.core.model import Run, Why
+from longshore.stores.sql.bundles import Bundling, counted
 from longshore.stores.sql.core import Deltas, add
 from longshore.stores.sql.gates import Gating
 from longshore.stores.sql.statements import Row, Steps, with_run
@@ -15,19 +17,51 @@ from longshore.stores.sql.walk import Column, rules_of
 INTERRUPTED: Final = "interrupted"
 
 
-class Leaving(Gating):
+class Leaving(Bundling, Gating):
     """Ending jobs that wait, and giving back those that run."""
 
     def cancelled(self, jobs: Sequence[Row], reason: str, now: int, deltas: Deltas) -> Steps[None]:
         """End jobs that wait; ``jobs`` as the queries ``expired`` and ``standing`` give them."""
+        yield from self._cancelled(jobs, [reason] * len(jobs), now, deltas)
+        ends = [End(job[0], rules, "cancelled") for job in jobs if (rules := rules_of(job[6]))]
+        yield from self.followed(ends, now, deltas)
+
+    def followed(self, ends: Sequence[End], now: int, deltas: Deltas) -> Steps[None]:
+        """What follows for batches and workflows when jobs have ended, in the same write."""
+        ends = [end for end in ends if end.rules.bundles]
+        if not ends:
+            return
+        tallies = yield from self.held_for(ends)
+        while ends:
+            counted(tallies, ends, 1)
+            over = yield from self.bundled(ends, now)
+            jobs = [row for row, _ in over]
+            whys = [f"{DEPENDENCY} {cause} has not succeeded" for _, cause in over]
+            yield from self._cancelled(jobs, whys, now, deltas)
+            ends = [End(job[0], rules, "cancelled") for job in jobs if (rules := rules_of(job[6]))]
+        yield from self.settled_bundles(tallies, now)
+
+    def _cancelled(
+        self, jobs: Sequence[Row], reasons: Sequence[str], now: int, deltas: Deltas
+    ) -> Steps[None]:
         kept: list[Row] = []
-        for job_id, _, queue, kind, keep_result, runs, *_ in jobs:
-            until = self.kept_until("cancelled", keep_result, now)
+        for job, reason in zip(jobs, reasons, strict=True):
+            job_id, _, queue, kind, keep_result, runs, column, *_ = job
+            until = self.kept_for(column, "cancelled", keep_result, now)
             if until != now:
                 kept.append((job_id, "cancelled", until, now, 0, reason, None, None, runs, 0))
                 add(deltas, queue, kind, "cancelled", 1)
         yield from self.ended(kept, [job[0] for job in jobs])
         yield from self.removed(jobs)
+
+    def kept_for(
+        self, column: Column, state: str, keep_result: int | None, now: int
+    ) -> int | None:
+        """As ``kept_until``; a member of a bundle stays until pruning has looked at that."""
+        until = self.kept_until(state, keep_result, now)
+        if until == now and (rules := rules_of(column)) is not None and rules.bundles:
+            return now + 1
+        return until
 
     def ended(self, kept: Sequence[Row], ids: Sequence[str]) -> Steps[None]:
         """Copy the jobs to keep to those that have ended, then take all of these out."""
@@ -59,6 +93,7 @@ class Leaving(Gating):
         kept: list[Row] = []
         gone: list[str] = []
         freed: list[tuple[str, Column]] = []
+        ends: list[End] = []
         for row, why in zip(rows, whys, strict=True):
             job_id, run, process, started, queue, kind, asked, keep_result, reason, runs, ruled = (
                 row
@@ -76,7 +111,9 @@ class Leaving(Gating):
             else:
                 continue
             gone.append(job_id)
-            until = self.kept_until(state, keep_result, now)
+            if rules is not None:
+                ends.append(End(job_id, rules, state))
+            until = self.kept_for(ruled, state, keep_result, now)
             if until != now:
                 kept.append((job_id, state, until, now, 0, why_ended, None, None, history, 0))
                 add(deltas, queue, kind, state, 1)
@@ -87,6 +124,7 @@ class Leaving(Gating):
             yield from self.freed(freed)
             ended = frozenset(gone)
             yield from self.let_go([one for one in freed if one[0] in ended])
+        yield from self.followed(ends, now, deltas)
 
 
 def _holds(column: Column) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from msgspec import json
 
+from longshore.core.batches import Together
 from longshore.core.model import Ending, Inserted, Lease, NewJob, Patch, Why
 from longshore.core.store import (
     Beat,
@@ -30,12 +31,31 @@ class Producing(Holding):
     """Storing jobs."""
 
     @operation(writes=True)
-    def insert(self, jobs: Sequence[NewJob]) -> Steps[Sequence[Inserted]]:
+    def insert(
+        self, jobs: Sequence[NewJob], together: Together | None = None
+    ) -> Steps[Sequence[Inserted]]:
         """Store jobs, all or none."""
+        if together is not None:
+            return (yield from self.stored_together(jobs, together))
         if not jobs:
             return []
         again: bool = self.remote and (yield REPEATED)
         return (yield from self.stored(jobs, again=again))
+
+    def stored_together(
+        self, jobs: Sequence[NewJob], together: Together
+    ) -> Steps[Sequence[Inserted]]:
+        """Store jobs with what they belong to, all or none."""
+        again: bool = self.remote and (yield REPEATED)
+        answers: Sequence[Inserted] = []
+        if jobs:
+            answers = yield from self.stored(jobs, again=again)
+        if any(answer.conflict for answer in answers):
+            return answers
+        if (yield from self.joined_together(jobs, together, answers)):
+            return answers
+        yield UNDO
+        return [Inserted(job.id, conflict=True, late=True) for job in jobs]
 
     def stored(self, jobs: Sequence[NewJob], *, again: bool) -> Steps[Sequence[Inserted]]:
         """Store jobs, all or none; ``again``: they may be there by an earlier try of this call."""
@@ -102,7 +122,8 @@ class Producing(Holding):
                 ruled = ruled_columns(job, now)
                 rich.append((*row, job.expires_at, job.timeout, tags, meta, *ruled))
         written = 0
-        whole = len(jobs) == 1 and jobs[0].fresh
+        rules = jobs[0].rules if len(jobs) == 1 else None
+        whole = len(jobs) == 1 and jobs[0].fresh and not (rules and rules.bundles)
         if plain:
             written += yield self.sql["insert_plain"].many(plain, whole=whole)
         if rich:
@@ -287,6 +308,7 @@ class Maintaining(Claiming, Noting):
     def prune(self, limit: int) -> Steps[int]:
         """Delete ended jobs past their retention, the oldest first."""
         now = yield from self.time()
+        yield from self.put_off(now, limit)
         rows: list[Row] = yield self.sql["prunable"](now=now, limit=limit)
         if rows:
             deltas: Deltas = {}
@@ -298,4 +320,5 @@ class Maintaining(Claiming, Noting):
         if (yield self.sql["starts_gone"](now=now)):
             yield self.sql["starts_forget"](now=now)
         yield from self.notes_swept()
+        yield from self.pruned_bundles(now, limit)
         return len(rows)

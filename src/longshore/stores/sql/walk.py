@@ -38,6 +38,12 @@ def rules_of(column: Column) -> Rules | None:
     return None if column is None else _RULES.decode(column)
 
 
+def is_bundled(column: Column) -> bool:
+    """Whether a job belongs to a batch or workflow, from the column of its rules."""
+    rules = rules_of(column)
+    return rules is not None and bool(rules.bundles)
+
+
 @lru_cache(READ)
 def limits_of(column: Column) -> Keyed:
     """The limits of a job by what is counted, from the column of its rules."""

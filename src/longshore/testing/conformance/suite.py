@@ -6,6 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from longshore.testing.conformance.batching import (
+    BatchConformance,
+    BatchKeepingConformance,
+    BatchOrderConformance,
+)
 from longshore.testing.conformance.bench import Bench, OpenStore
 from longshore.testing.conformance.claiming import ClaimConformance, OrderConformance
 from longshore.testing.conformance.faults import FaultConformance
@@ -50,6 +55,7 @@ from longshore.testing.conformance.scripts import ScriptConformance
 from longshore.testing.conformance.slots import SlotConformance
 from longshore.testing.conformance.trace import TraceConformance
 from longshore.testing.conformance.turning import TurnConformance
+from longshore.testing.conformance.workflows import WorkflowConformance
 
 
 class StoreConformance(
@@ -58,6 +64,10 @@ class StoreConformance(
     ScriptConformance,
     FaultConformance,
     LifeConformance,
+    WorkflowConformance,
+    BatchKeepingConformance,
+    BatchOrderConformance,
+    BatchConformance,
     CatchUpConformance,
     TickConformance,
     DeclareConformance,

@@ -1,6 +1,12 @@
--- Ended jobs past their retention, the oldest first.
+-- Ended jobs past their retention, the oldest first, but for members of what is unfinished.
 select rowid, queue, kind, state
-from longshore_ended indexed by longshore_ended_kept
+from longshore_ended as e indexed by longshore_ended_kept
 where kept_until is not null and kept_until <= :now
+  and (
+      rules is null or not exists (
+          select 1 from longshore_member as m join longshore_bundle as b on b.id = m.bundle_id
+          where m.job_id = e.id and b.finished_at is null
+      )
+  )
 order by kept_until
 limit :limit;

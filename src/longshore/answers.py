@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from longshore.core.model import Inserted, NewJob
 from longshore.core.registry import Declaration
-from longshore.errors import EnqueueError, IdConflict, PartlyEnqueued, UniqueHeld
+from longshore.errors import BatchFinished, EnqueueError, IdConflict, PartlyEnqueued, UniqueHeld
 from longshore.handle import App, JobHandle, JoinedHandle
 from longshore.middleware import Event
 
@@ -101,6 +101,14 @@ def _refuse_conflicts(made: Made, answers: Sequence[Inserted]) -> None:
 
 
 def _refusal(job: NewJob, answer: Inserted) -> EnqueueError:
+    if answer.late:
+        bundle = "" if job.rules is None else job.rules.bundles[0]
+        msg = (
+            f"job {job.id} ({job.kind}) came too late for {bundle}: that has finished or is not"
+            " stored, or the run that adds to it belongs to another process by now; nothing was"
+            " written. Add jobs from a member that runs, or make another batch"
+        )
+        return BatchFinished(msg)
     if answer.held:
         msg = (
             f"job {answer.id} holds the unique key of this job {job.kind}; nothing was written. "

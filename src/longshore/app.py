@@ -11,6 +11,8 @@ from longshore import config
 from longshore.answers import Answers
 from longshore.callers import caller
 from longshore.client import Client, Plan
+from longshore.composing import Composing, one_for_all, together_in
+from longshore.core.batches import Together
 from longshore.core.codec import encode_literal
 from longshore.core.durations import Duration
 from longshore.core.model import NewJob
@@ -66,7 +68,7 @@ class SettingOptions(TypedDict, total=False):
     shard_by: ShardBy
 
 
-class Longshore:
+class Longshore(Composing):
     """An application's jobs and the store they live in.
 
     Parameters: ``store``, a URL such as ``sqlite:///jobs.db``, ``memory://`` or ``env:NAME``;
@@ -193,6 +195,28 @@ class Longshore:
             job = self._place(self._placing, declaration, job)
         (answer,) = await self.client.arun(self.store.insert([job]))
         return self._answers.one(declaration, job, answer)
+
+    def enqueue_together(
+        self, made: Sequence[tuple[Declaration | None, NewJob]], together: Together
+    ) -> list[JobHandle[Any]]:
+        """Store jobs that belong together with what they belong to, all or none."""
+        jobs = [job for _, job in made]
+        through = joined(self._owners(), awaits=False) if HERE.get() else None
+        if through is not None:
+            answer = self._joins.insert(through, jobs, together)
+            return self._answers.joined(through, made, answer)
+        return self._answers.many(made, self.client.run(self.store.insert(jobs, together)))
+
+    async def aenqueue_together(
+        self, made: Sequence[tuple[Declaration | None, NewJob]], together: Together
+    ) -> list[JobHandle[Any]]:
+        """The awaitable twin of :meth:`enqueue_together`."""
+        jobs = [job for _, job in made]
+        through = joined(self._owners(), awaits=True) if HERE.get() else None
+        if through is not None:
+            answer = await self._joins.ainsert(through, jobs, together)
+            return self._answers.joined(through, made, answer)
+        return self._answers.many(made, await self.client.arun(self.store.insert(jobs, together)))
 
     # --- in the caller's transaction ----------------------------------------------------------
 
@@ -407,7 +431,7 @@ class Longshore:
             for item in bound:
                 made.append(self._record(item))
                 if item.options.through is not through:
-                    through = _one_for_all(through, item, first=len(made) == 1)
+                    through = one_for_all(through, item, first=len(made) == 1)
         except LongshoreError as error:
             error.args = (f"item {len(made)}: {error} (nothing of the batch was enqueued)",)
             raise
@@ -431,6 +455,19 @@ class Longshore:
         if placing is None:
             return made
         return [(declaration, self._place(placing, declaration, job)) for declaration, job in made]
+
+    @property
+    def placing(self) -> Placing | None:
+        """Says where jobs go, if there are shards."""
+        return self._placing
+
+    def placed_with(
+        self, declaration: Declaration | None, job: NewJob, shard_key: str | None
+    ) -> NewJob:
+        """A job of a batch or workflow: it lies where that lies."""
+        if self._placing is None:
+            return job
+        return together_in(self._placing, self._place, declaration, job, shard_key)
 
     def check_shard(self, bound: BoundJob[Any], job: NewJob) -> None:
         """Refuse a job of a schedule that would be in another shard than what it shares."""
@@ -464,17 +501,6 @@ class Longshore:
 
     def _owners(self) -> tuple[object, ...]:
         return self, self.store
-
-
-def _one_for_all(through: Through | None, item: BoundJob[Any], *, first: bool) -> Through | None:
-    own = item.options.through
-    if first or (own is not None and through is not None and own.given is through.given):
-        return own
-    msg = (
-        f"job {item.declaration.kind} was bound to another connection than those before it, so they"
-        " cannot be stored all or none; use one, or jobs.transaction(connection)"
-    )
-    raise EnqueueError(msg)
 
 
 def _supervise(options: WorkerOptions) -> int:

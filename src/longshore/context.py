@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 import msgspec
 
-from longshore.core.model import Progress
+from longshore.core.model import Lease, Progress
 from longshore.core.wording import shown, storable
 from longshore.errors import InvalidOption, NotInAJob, TransactionRefused
 from longshore.joblog import JobLog
@@ -30,6 +30,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 C = TypeVar("C")
 T = TypeVar("T")
+H = TypeVar("H")
+H_co = TypeVar("H_co", covariant=True)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HUGE = 1e300
@@ -110,6 +112,14 @@ class JobContext:
             return {}
         stored: Mapping[str, Any] = msgspec.json.decode(self._run.claimed.meta)
         return stored
+
+    @property
+    def batch(self) -> OwnBatch | None:
+        """The batch, or the workflow, that the job belongs to: ``current().batch.add(...)``."""
+        bundles = self.meta.get("batch")
+        if self._run is None or not bundles:
+            return None
+        return OwnBatch(self._run.lease, tuple(bundles))
 
     @property
     def cancelled(self) -> bool:
@@ -276,6 +286,50 @@ class JobContext:
             msg = "succeed() belongs inside the block of ctx.transaction(); elsewhere return"
             raise TransactionRefused(msg)
         transaction.succeed(result)
+
+
+class Joinable(Protocol[H_co]):
+    """What can be added to a batch: what ``bind`` of a job returns."""
+
+    def enqueue_into(self, bundles: tuple[str, ...], lease: Lease) -> H_co: ...
+    async def aenqueue_into(self, bundles: tuple[str, ...], lease: Lease) -> Any: ...
+
+
+class OwnBatch:
+    """The batch of the job that runs here. What it adds counts before it can end itself.
+
+    Its counts are read with ``jobs.batches.get(batch.id)``.
+    """
+
+    __slots__ = ("_lease", "bundles")
+
+    def __init__(self, lease: Lease, bundles: tuple[str, ...]) -> None:
+        self._lease = lease
+        #: Its id, and those of the batches that it lies in.
+        self.bundles = bundles
+
+    @property
+    def id(self) -> str:
+        """The id of the batch."""
+        return self.bundles[0]
+
+    def add(self, job: Joinable[H]) -> H:
+        """Store a job that belongs to it too; its handle.
+
+        Raises :class:`BatchFinished` when the running job belongs to another process by now, and
+        what ``enqueue`` raises: then nothing was written.
+
+        Example: ``current().batch.add(load.bind(part))``
+        """
+        return job.enqueue_into(self.bundles, self._lease)
+
+    async def aadd(self, job: Joinable[H]) -> H:
+        """The awaitable twin of :meth:`add`."""
+        handle: H = await job.aenqueue_into(self.bundles, self._lease)
+        return handle
+
+    def __repr__(self) -> str:
+        return f"<batch {self.id}>"
 
 
 def _number(field: str, value: Any) -> float:

@@ -17,6 +17,7 @@ from longshore.core.backoff import Backoff, WaitFunction, as_backoff
 from longshore.core.codec import Signature, check_callable
 from longshore.core.durations import LONGEST, Duration, microseconds
 from longshore.core.functions import code_of, is_coroutine_function, parameters_with
+from longshore.core.limits import Rules
 from longshore.core.model import JobState, NewJob
 from longshore.core.options import (
     check_max_attempts,
@@ -31,7 +32,13 @@ from longshore.core.restraints import Concurrency, Key, Rate, Unique
 from longshore.core.rules import Restraints, check_at_most_once, check_unique, restraints_of
 from longshore.core.settings import Settings
 from longshore.core.wording import did_you_mean, shown
-from longshore.errors import ArgsMismatch, ConflictingOptions, InvalidOption, NotAJobFunction
+from longshore.errors import (
+    ArgsMismatch,
+    ConflictingOptions,
+    EnqueueError,
+    InvalidOption,
+    NotAJobFunction,
+)
 from longshore.ids import is_id, new_id
 
 if TYPE_CHECKING:
@@ -134,8 +141,14 @@ class Options(msgspec.Struct, frozen=True):
         )
 
 
-def new_job(kind: str, options: Options, payload: bytes) -> NewJob:
-    """The record to insert; its clock starts now."""
+def new_job(kind: str, options: Options, payload: bytes, *, filled: bool = True) -> NewJob:
+    """The record to insert; its clock starts now. ``filled``: it may not take outputs."""
+    if filled and type(payload) is not bytes:
+        msg = (
+            f"job {kind}: it takes the output of another job, which is not there; nothing was"
+            " enqueued. Add it to the workflow of that job with flow.add(...)"
+        )
+        raise EnqueueError(msg)
     now = time.time_ns() // 1000
     state, due, expires_at = _AVAILABLE, now, None
     if options.delay or options.at is not None:
@@ -173,6 +186,26 @@ def new_job(kind: str, options: Options, payload: bytes) -> NewJob:
         identity,
         rules,
     )
+
+
+def member_job(
+    kind: str, options: Options, payload: bytes, bundles: tuple[str, ...]
+) -> NewJob:
+    """The record of a job that belongs to batches or a workflow, the innermost first.
+
+    It may take outputs of others, but no key of it may be made of these.
+    """
+    places = getattr(payload, "places", ())
+    restraints = options.restraints
+    if places and restraints is not None and restraints.reads(places):
+        msg = (
+            f"job {kind}: its identity or a limit is made of an argument that is the output of"
+            " another job, and must be known when it is stored. Take it from another argument."
+        )
+        raise InvalidOption(msg)
+    new = new_job(kind, options, payload, filled=False)
+    rules = msgspec.structs.replace(new.rules or Rules(), bundles=bundles)
+    return msgspec.structs.replace(new, rules=rules, meta={**(new.meta or {}), "batch": bundles})
 
 
 def read_options(

@@ -23,8 +23,11 @@
     - EnqueueUncertain              the store did not say whether it was written
     - PartlyEnqueued                some of many were written: over several shards or chunks
     - CrossShard                    what must stay in one shard would lie in two
+    - BatchFinished                 a job came too late for its batch
+    - CyclicWorkflow                jobs that wait for each other
     - StoreElsewhere                the caller's connection does not lead to the store
   + JobNotFound                   no job with this id (exit code 8)
+  + BatchNotFound                 no batch or workflow with this id (exit code 8)
   + ScheduleNotFound              no schedule with this name (exit code 8)
   + ScheduleInCode                it is declared in code: it cannot be removed at run time
   + ResultError                   ``handle.result()`` has no value to give
@@ -176,12 +179,24 @@ class CrossShard(EnqueueError):
     """What must stay in one shard would lie in two; nothing was written."""
 
 
+class BatchFinished(EnqueueError):
+    """Jobs came too late for their batch: it has finished, or is not stored. Nothing was written."""
+
+
+class CyclicWorkflow(EnqueueError):
+    """Jobs of a workflow wait for each other in a circle, which is named. Nothing was written."""
+
+
 class StoreElsewhere(EnqueueError):
     """The caller's connection leads to another database than the jobs are in."""
 
 
 class JobNotFound(LongshoreError):
     """No job has this id: it never existed here, or it was pruned."""
+
+
+class BatchNotFound(LongshoreError):
+    """No batch or workflow of this id is stored: it never was, or has been pruned."""
 
 
 class ScheduleNotFound(LongshoreError):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar, cast
 import msgspec
 
 from longshore.client import Client, Plan, ask, pause
+from longshore.core.batches import Output, Together, blocker
 from longshore.core.durations import Duration, seconds
 from longshore.core.model import (
     ENDED,
@@ -68,6 +69,15 @@ class App(Protocol):
     ) -> list[JobHandle[Any]]: ...
     async def aenqueue_through(
         self, through: Through, made: Sequence[tuple[Declaration | None, NewJob]]
+    ) -> list[JobHandle[Any]]: ...
+    def placed_with(
+        self, declaration: Declaration | None, job: NewJob, shard_key: str | None
+    ) -> NewJob: ...
+    def enqueue_together(
+        self, made: Sequence[tuple[Declaration | None, NewJob]], together: Together
+    ) -> list[JobHandle[Any]]: ...
+    async def aenqueue_together(
+        self, made: Sequence[tuple[Declaration | None, NewJob]], together: Together
     ) -> list[JobHandle[Any]]: ...
 
 
@@ -347,6 +357,15 @@ class JobHandle(Generic[R_co]):
     def _why_waiting(self) -> Plan[Waiting]:
         yield from self.refreshing()
         job, now, store = self.record, time.time_ns() // 1000, self._app.client.store
+        if job.state is JobState.WAITING and job.rules is not None:
+            records = yield from ask(store.get([one.job_id for one in job.rules.after]))
+            outputs = {
+                one.id: Output(one.state, lost=one.result_error is not None)
+                for one in records.values()
+            }
+            first = blocker(job.rules, outputs)
+            cause = None if first is None else records.get(first)
+            return explain(Facts(job=job, now=now, cause=cause))
         if not asks_store(job, now):
             return explain(Facts(job=job, now=now))
         keys = limit_keys(job)

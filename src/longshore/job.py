@@ -24,12 +24,21 @@ from typing import (
 from longshore.callers import warn
 from longshore.client import Plan, ask
 from longshore.context import CONTEXT, JobContext
-from longshore.core.model import LIVE, JobState
+from longshore.core.batches import Together
+from longshore.core.model import LIVE, JobState, Lease, NewJob
 from longshore.core.registry import Declaration
 from longshore.core.rules import Restraints
 from longshore.core.store import Filter
-from longshore.declare import CallOptions, JobOptions, Options, declare, new_job, read_options
-from longshore.errors import NotAJobFunction
+from longshore.declare import (
+    CallOptions,
+    JobOptions,
+    Options,
+    declare,
+    member_job,
+    new_job,
+    read_options,
+)
+from longshore.errors import EnqueueError, NotAJobFunction
 from longshore.handle import App, JobHandle
 
 #: Arguments of more bytes than this are stored, with a warning.
@@ -72,6 +81,27 @@ class BoundJob(Generic[R_co]):
         if options.through is not None:
             return (await self.app.aenqueue_through(options.through, [(declaration, new)]))[0]
         return await self.app.aenqueue_one(declaration, new)
+
+    def enqueue_into(self, bundles: tuple[str, ...], lease: Lease) -> JobHandle[R_co]:
+        """Store the job in the batches of a running one; see :class:`OwnBatch`."""
+        made = self._member(bundles)
+        return self.app.enqueue_together([made], Together(lease=lease))[0]
+
+    async def aenqueue_into(self, bundles: tuple[str, ...], lease: Lease) -> JobHandle[R_co]:
+        """Store the job there, awaiting."""
+        made = self._member(bundles)
+        return (await self.app.aenqueue_together([made], Together(lease=lease)))[0]
+
+    def _member(self, bundles: tuple[str, ...]) -> tuple[Declaration, NewJob]:
+        declaration = self.declaration
+        if self.options.through is not None:
+            msg = (
+                f"job {declaration.kind}: what is added to a batch goes to its store; leave out"
+                " using(connection=...)"
+            )
+            raise EnqueueError(msg)
+        new = member_job(declaration.kind, self.options, self.payload, bundles)
+        return declaration, self.app.placed_with(declaration, new, None)
 
     def __repr__(self) -> str:
         return f"<bound job {self.declaration.kind}>"

@@ -7,6 +7,7 @@ derive from that whether a bundle has finished; what is decided then stands here
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Final
@@ -39,7 +40,7 @@ class Sort(StrEnum):
 class NewBundle(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A bundle not yet stored. ``parents`` are the batches it lies in, the innermost first.
 
-    The callbacks are whole jobs; they belong to nothing.
+    The callbacks are whole jobs; they belong to nothing. ``shard_key`` says in which shard it is.
     """
 
     id: str
@@ -47,6 +48,7 @@ class NewBundle(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     sort: Sort
     created_at: int
     parents: tuple[str, ...] = ()
+    shard_key: str | None = None
     on_success: NewJob | None = None
     on_complete: NewJob | None = None
     on_death: NewJob | None = None
@@ -169,6 +171,19 @@ def marker(job_id: str) -> str:
         'longshore:output:0192'
     """
     return f"longshore:output:{job_id}"
+
+
+def marks(payload: bytes) -> list[str]:
+    """The jobs whose outputs stand in these arguments.
+
+    Example:
+        >>> marks(b'["longshore:output:01928374-5566-7788-9907-0123456789ab"]')
+        ['01928374-5566-7788-9907-0123456789ab']
+    """
+    return list(dict.fromkeys(found.decode() for found in _MARK.findall(payload)))
+
+
+_MARK: Final = re.compile(rb'"longshore:output:([0-9a-f-]{36})"')
 
 
 def blocker(rules: Rules, outputs: Mapping[str, Output]) -> str | None:

@@ -6,7 +6,7 @@ none costs nothing; the rules of one that has some are read from its payload whe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
 
 from longshore.core.codec import Signature
@@ -154,6 +154,22 @@ class Restraints:
                 f" {error} Nothing was enqueued."
             ) from None
         return identity, rules
+
+    def reads(self, places: Collection[str]) -> bool:
+        """Whether a key of a job is made of one of these arguments; ``*``: of one by position."""
+        if self._fixed is not None:
+            return False
+        names: set[str] = set()
+        sources: list[Source] = [limit.by for limit in self.limits if limit.by is not None]
+        sources += [] if self.fair is None else [self.fair]
+        sources += self.identity if isinstance(self.identity, tuple) else ()
+        for one in sources:
+            if one.arguments is None:
+                return True
+            names.update(one.arguments)
+        if isinstance(self.identity, Function) or (self.unique and self.identity is None):
+            return True
+        return bool(names) and ("*" in places or not names.isdisjoint(places))
 
     def identity_of(self, given: Mapping[str, Any]) -> str:
         """What identifies the jobs of these arguments, as :meth:`read` would say.

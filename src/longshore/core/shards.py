@@ -114,6 +114,10 @@ class Placing:
             return job
         return msgspec.structs.replace(job, id=with_shard(job.id, self.shard(job)))
 
+    def with_key(self, any_id: str, key: str) -> str:
+        """The id with the shard of a key in it."""
+        return with_shard(any_id, shard_of(key, self.shards))
+
     def check(self, job: NewJob, shared: Iterable[Shared]) -> None:
         """Refuse a job that would be in another shard than those that it shares something with.
 

@@ -18,9 +18,8 @@ Rules every store keeps, tested by ``longshore.testing.conformance``:
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
-from functools import wraps
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -39,6 +38,10 @@ from longshore.core.model import (
     Patch,
     Step,
 )
+from longshore.core.operation import Operation as Operation
+from longshore.core.operation import adrive as adrive
+from longshore.core.operation import drive as drive
+from longshore.core.operation import operation as operation
 from longshore.core.schedules import (
     Answer,
     Declare,
@@ -51,81 +54,6 @@ from longshore.core.schedules import (
 from longshore.core.schema import Difference, Migration, SchemaStatus
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
-P = ParamSpec("P")
-S = TypeVar("S")
-
-
-class Operation(Generic[T_co]):
-    """One whole queue operation, not yet driven.
-
-    ``start()`` gives a fresh generator each time, so a driver may begin again; ``writes`` tells
-    the driver to wrap it in one write transaction.
-    """
-
-    __slots__ = ("name", "start", "writes")
-
-    def __init__(
-        self, name: str, start: Callable[[], Generator[Any, Any, T_co]], *, writes: bool
-    ) -> None:
-        self.name = name
-        self.start = start
-        self.writes = writes
-
-
-def operation(
-    *, writes: bool
-) -> Callable[
-    [Callable[Concatenate[S, P], Generator[Any, Any, T]]], Callable[Concatenate[S, P], Operation[T]]
-]:
-    """Turn a generator method into a factory of operations."""
-
-    def wrap(
-        body: Callable[Concatenate[S, P], Generator[Any, Any, T]],
-    ) -> Callable[Concatenate[S, P], Operation[T]]:
-        name = body.__name__
-
-        @wraps(body)
-        def make(self: S, /, *args: P.args, **kwargs: P.kwargs) -> Operation[T]:
-            return Operation(name, lambda: body(self, *args, **kwargs), writes=writes)
-
-        return make
-
-    return wrap
-
-
-def drive(op: Operation[T], execute: Callable[[Any], Any]) -> T:
-    """Run an operation once with a blocking ``execute``; errors are thrown into its body."""
-    body = op.start()
-    try:
-        statement = next(body)
-        while True:
-            try:
-                reply = execute(statement)
-            except Exception as error:  # noqa: BLE001 - the operation may know what to do with it
-                statement = body.throw(error)
-            else:
-                statement = body.send(reply)
-    except StopIteration as done:
-        value: T = done.value
-        return value
-
-
-async def adrive(op: Operation[T], execute: Callable[[Any], Awaitable[Any]]) -> T:
-    """Run the same operation with an awaiting ``execute``."""
-    body = op.start()
-    try:
-        statement = next(body)
-        while True:
-            try:
-                reply = await execute(statement)
-            except Exception as error:  # noqa: BLE001 - the operation may know what to do with it
-                statement = body.throw(error)
-            else:
-                statement = body.send(reply)
-    except StopIteration as done:
-        value: T = done.value
-        return value
 
 
 # --- requests and answers -------------------------------------------------------------------

@@ -44,7 +44,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """Why a job does not run now; as text it is the sentence.
 
     ``key`` is the limit that is full, with ``used`` of ``of`` and, for a concurrency, some of the
-    jobs it is ``held_by``; ``opens_at``, ``resumes_at`` and ``due_at`` are microseconds since 1970
+    jobs it is ``held_by``, which is also the dependency that a job waits for; ``opens_at``, ``resumes_at`` and ``due_at`` are microseconds since 1970
     UTC; ``workers`` are the live processes that serve its queue and know its kind.
     """
 
@@ -72,6 +72,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     kinds: Sequence[KindRecord] = ()
     limits: Sequence[LimitRecord] = ()
     processes: Sequence[ProcessRecord] = ()
+    cause: JobRecord | None = None  # the first dependency that a waiting job waits for
 
 
 def asks_store(job: JobRecord, now: int) -> bool:
@@ -107,9 +108,7 @@ def _alone(facts: Facts) -> Waiting | None:
             reason=Reason.RUNNING, text=f"It runs, in process {job.claimed_by}, run {job.run}."
         )
     if job.state is JobState.WAITING:
-        return Waiting(
-            reason=Reason.DEPENDENCIES, text="It waits for other jobs that must end first."
-        )
+        return _dependency(facts)
     if job.state is not JobState.AVAILABLE and job.scheduled_at > facts.now:
         what = "tried again" if job.state is JobState.RETRYING else "due"
         return Waiting(
@@ -123,6 +122,23 @@ def _alone(facts: Facts) -> Waiting | None:
             text=f"It is parked: {job.parked}. It waits for a worker that knows how to run it.",
         )
     return None
+
+
+def _dependency(facts: Facts) -> Waiting:
+    """What a job of a workflow waits for, and whether that needs a person."""
+    cause = facts.cause
+    if cause is None:
+        text = "It waits for other jobs that must succeed first."
+        return Waiting(reason=Reason.DEPENDENCIES, text=text)
+    what = f"job {cause.id} ({cause.kind})"
+    if cause.state is JobState.SUCCEEDED:
+        text = f"It takes the result of {what}, which could not be stored: retry that one."
+    elif cause.state in ENDED:
+        why = f": {cause.error or cause.reason}" if cause.error or cause.reason else ""
+        text = f"It waits for {what}, which is {cause.state}{why}. Retry that one to go on."
+    else:
+        text = f"It waits for {what}, which is {cause.state}."
+    return Waiting(reason=Reason.DEPENDENCIES, text=text, held_by=(cause.id,))
 
 
 def _queue(facts: Facts) -> Waiting | None:

@@ -17,6 +17,7 @@ import msgspec
 
 from longshore.callers import warn
 from longshore.client import Client
+from longshore.core.batches import Together
 from longshore.core.limits import Hold, OnConflict
 from longshore.core.model import Inserted, JobRecord, NewJob
 from longshore.core.outbox import Outbox, encode
@@ -114,13 +115,15 @@ class Joins:
         self._ids: dict[Client, str] = {}
         self._shards: list[Client] | None = None
 
-    def insert(self, through: Through, jobs: Sequence[NewJob]) -> Answer:
+    def insert(
+        self, through: Through, jobs: Sequence[NewJob], together: Together | None = None
+    ) -> Answer:
         """Store jobs, all or none, as the caller's transaction goes."""
         if through.awaits:
             raise EnqueueError(
                 f"{through.noun} must be awaited; nothing was enqueued. Use `await ...aenqueue()`."
             )
-        plan = self._placed(through, jobs)
+        plan = self._placed(through, jobs, together)
         try:
             step = next(plan)
             while True:
@@ -134,9 +137,11 @@ class Joins:
             placed: Answer = done.value
             return placed
 
-    async def ainsert(self, through: Through, jobs: Sequence[NewJob]) -> Answer:
+    async def ainsert(
+        self, through: Through, jobs: Sequence[NewJob], together: Together | None = None
+    ) -> Answer:
         """The awaitable twin of :meth:`insert`."""
-        plan = self._placed(through, jobs)
+        plan = self._placed(through, jobs, together)
         try:
             step = next(plan)
             while True:
@@ -152,15 +157,26 @@ class Joins:
 
     # --- one body for both --------------------------------------------------------------------
 
-    def _placed(self, through: Through, jobs: Sequence[NewJob]) -> Steps[Answer]:
+    def _placed(
+        self, through: Through, jobs: Sequence[NewJob], together: Together | None
+    ) -> Steps[Answer]:
         host = self._host
         there, at_once = yield from self._store_there(through)
         if there in self._stores():
             self._refuse_crossing(through, there, jobs)
             if at_once:
-                inserted = yield Here(there, there.store.insert(jobs))
+                inserted = yield Here(there, there.store.insert(jobs, together))
                 return Answer(Fate.STORED, inserted)
+            if together is not None:
+                _refuse_holders(jobs)
+                op = joined(there.store).insert(jobs, together)
+                return Answer(Fate.JOINED, (yield There(op, 2)))
             return Answer(Fate.JOINED, (yield from _joined(joined(there.store), jobs)))
+        if together is not None:
+            raise StoreElsewhere(
+                f"{through.noun} does not lead to the store, and a batch or workflow is stored as a"
+                " whole, in one database; nothing was enqueued. Enqueue it after your commit."
+            )
         if there is not None:
             outbox = cast("Outbox", joined(there.store))
             store = yield from self._id(host.client)
@@ -312,6 +328,17 @@ def _written(store: Store, jobs: dict[int, NewJob]) -> Steps[dict[int, Inserted]
         inserted = yield There(store.insert([*rest.values()]), len(rest))
         answers.update(zip(rest, inserted, strict=True))
     return answers
+
+
+def _refuse_holders(jobs: Sequence[NewJob]) -> None:
+    """Only who may roll back can store many of which one may be there already."""
+    for job in jobs:
+        if not job.fresh or _hold(job) is not None:
+            raise EnqueueError(
+                f"job {job.kind} ({job.id}) has a unique key or an id of yours: in your transaction"
+                " a batch or workflow cannot be taken back when that is there already; nothing was"
+                " enqueued. Leave it out of the batch, or store the batch after your commit."
+            )
 
 
 def _hold(job: NewJob) -> Hold | None:

@@ -21,6 +21,7 @@ from longshore.core.codec.callables import (
 from longshore.core.codec.containers import Union
 from longshore.core.codec.lane import lane_for, reader_of
 from longshore.core.codec.nodes import Exact, Node
+from longshore.core.codec.outputs import Unfilled, as_output
 from longshore.core.codec.references import References
 from longshore.core.codec.refusals import (
     Mismatch,
@@ -82,6 +83,9 @@ class Plan:
         walk = Walk(limit)
         try:
             bound = self._bind(args, kwargs, stored=False)
+            outputs = [n for n, value in bound.named.items() if as_output(value) is not None]
+            if any(as_output(one) is not None for one in (*bound.positional, *bound.rest)):
+                outputs.append("*")
             named = {
                 name: self._dump(name, name, value, walk) for name, value in bound.named.items()
             }
@@ -96,7 +100,8 @@ class Plan:
                 self._dump(rest, first + index, value, walk)
                 for index, value in enumerate(bound.rest)
             ]
-            return write_payload(positional, named, limit)
+            payload = write_payload(positional, named, limit)
+            return Unfilled.of(payload, outputs) if outputs else payload
         except Mismatch as refusal:
             place = f"{refusal.where()} " if refusal.steps else ""
             raise ArgsMismatch(
@@ -316,6 +321,9 @@ class Plan:
         return [p.name for p in self._parameters if p.how == "extra"]
 
     def _dump(self, name: str, step: str | int, value: Any, walk: Walk) -> Any:
+        output = as_output(value)
+        if output is not None:
+            return output.mark
         try:
             return self._node_of(name).dump(value, walk)
         except Refusal as refusal:

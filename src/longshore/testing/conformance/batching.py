@@ -39,7 +39,7 @@ class BatchConformance:
         assert read(bench, new).finished_at == bench.now
 
     def test_the_callbacks_are_jobs_that_can_be_claimed(self, bench: Bench) -> None:
-        bench.process()
+        bench.process(lease=HOUR)
         new = batch(bench)
         job = member(bench, new)
         store(bench, [job], new)
@@ -57,10 +57,11 @@ class BatchConformance:
         new = batch(bench)
         jobs = [member(bench, new) for _ in range(3)]
         store(bench, jobs, new)
-        leases = [running(bench)[job.id] for job in jobs[:1]] or []
-        bench.finish(died(leases[0]))
+        leases = running(bench)
+        bench.finish(died(leases[jobs[0].id]))
         assert fired(bench) == ["on_death"]
-        bench.do(bench.store.cancel([jobs[1].id], None))
+        bench.finish(died(leases[jobs[1].id]))
+        assert fired(bench) == ["on_death"]
         assert read(bench, new).total == 3
 
     def test_two_deaths_of_one_report_are_told_once(self, bench: Bench) -> None:
@@ -330,10 +331,11 @@ class BatchKeepingConformance:
         new = batch(bench, on_success=None, on_complete=None, on_death=None)
         jobs = [member(bench, new, keep_result=0) for _ in range(2)]
         store(bench, jobs, new)
-        bench.finish(succeeded(running(bench)[jobs[0].id]))
+        leases = running(bench)
+        bench.finish(succeeded(leases[jobs[0].id]))
         bench.pass_time(SECOND)
         bench.do(bench.store.prune(10))
-        bench.do(bench.store.cancel([jobs[1].id], None))
+        bench.finish(cancelled(leases[jobs[1].id]))
         bench.pass_time(MINUTE)
         assert bench.do(bench.store.prune(10)) == 2
         bench.do(bench.store.prune(10))

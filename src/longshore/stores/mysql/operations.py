@@ -89,6 +89,7 @@ class MySQLMaintaining(MySQLCore, Maintaining):
     def prune(self, limit: int) -> Steps[int]:
         """Delete ended jobs past their retention, the oldest first; add up the counts."""
         now = yield from self.time()
+        yield from self.put_off(now, limit)
         rows: list[Row] = yield self.sql["prunable"](now=now, limit=limit)
         deltas: Deltas = {}
         if rows:
@@ -97,6 +98,7 @@ class MySQLMaintaining(MySQLCore, Maintaining):
             yield self.sql["prune"](rowids=self.listed([row[0] for row in rows]))
         yield from self._folded(deltas)
         yield from self._swept(now)
+        yield from self.pruned_bundles(now, limit)
         return len(rows)
 
     # --- helpers ---

@@ -19,7 +19,7 @@ from longshore.stores.postgres.finish import PostgresFinishing, alike
 from longshore.stores.sql.claim import ROUNDS, STEP, TAGS, Chosen, Claiming
 from longshore.stores.sql.core import Deltas
 from longshore.stores.sql.statements import Row, Steps
-from longshore.stores.sql.walk import READ, Restraints, Walk, limits_of
+from longshore.stores.sql.walk import READ, Restraints, Walk, is_bundled, limits_of
 from longshore.stores.sql.walking import Read, in_order
 
 #: After so many tries in a row that found the one statement not enough, so many go without it.
@@ -293,7 +293,7 @@ class PostgresClaiming(PostgresFinishing, Claiming):
 
 @lru_cache(READ)
 def _has_slot(rules: str) -> bool:
-    return any(limit.per is None for limit in limits_of(rules).values())
+    return is_bundled(rules) or any(limit.per is None for limit in limits_of(rules).values())
 
 
 def _restraints(look: Look) -> Restraints:

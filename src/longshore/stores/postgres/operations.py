@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final
 from msgspec import json
 
 from longshore.core.limits import OnConflict
+from longshore.core.batches import Together
 from longshore.core.model import LIVE, Inserted, JobRecord, NewJob
 from longshore.core.store import operation
 from longshore.stores.postgres.claim import PostgresClaiming
@@ -38,8 +39,12 @@ class PostgresProducing(PostgresGating, Producing):
     """Storing jobs."""
 
     @operation(writes=True)
-    def insert(self, jobs: Sequence[NewJob]) -> Steps[Sequence[Inserted]]:
+    def insert(
+        self, jobs: Sequence[NewJob], together: Together | None = None
+    ) -> Steps[Sequence[Inserted]]:
         """Store jobs, all or none."""
+        if together is not None:
+            return (yield from self.stored_together(jobs, together))
         if not jobs:
             return []
         again: bool = yield REPEATED
@@ -197,6 +202,7 @@ class PostgresMaintaining(PostgresGating, Maintaining):
         rows: list[Row] = yield self.sql["days"]()
         days: dict[int, int] = dict(rows)
         removed, may = yield from self._kept_up(days, now)
+        yield from self.put_off(now, limit)
         rows = yield self.sql["prune_rest"](now=now, limit=limit)
         gone: int = rows[0][0]
         small = [day for day, jobs in days.items() if jobs > 0 and (jobs <= BIG_DAY or not may)]
@@ -207,6 +213,7 @@ class PostgresMaintaining(PostgresGating, Maintaining):
         if (yield self.sql["starts_gone"](now=now)):
             yield self.sql["starts_forget"](now=now)
         yield from self.notes_swept()
+        yield from self.pruned_bundles(now, limit)
         return removed + gone
 
     def _kept_up(self, days: dict[int, int], now: int) -> Steps[tuple[int, bool]]:

@@ -70,7 +70,7 @@ class Bundling(Core):
         if together.bundles:
             yield self.sql["bundle_add"].many([_row(new) for new in together.bundles])
         members = [
-            (bundle, job.id) for job in stored for bundle in (job.rules or _NONE).bundles
+            (bundle, job.id, 1) for job in stored for bundle in (job.rules or _NONE).bundles
         ]
         edges = [
             (after.job_id, job.id, (job.rules or _NONE).bundles[0])
@@ -81,7 +81,7 @@ class Bundling(Core):
             yield self.sql["member_add"].many(sorted(members))
         if edges:
             yield self.sql["edge_add"].many(sorted(set(edges)))
-        filled_now = {bundle for bundle, _ in members}
+        filled_now = {bundle for bundle, _, _ in members}
         empty = [new.id for new in together.bundles if new.id not in filled_now]
         if empty:
             now = yield from self.time()

@@ -1,7 +1,13 @@
 -- Ended jobs past their retention, the oldest first.
-select id, queue, kind, state
-from longshore_ended
-where kept_until <= %(now)s
-order by kept_until
+select e.id, e.queue, e.kind, e.state
+from longshore_ended as e
+where e.kept_until <= %(now)s
+  and (
+      e.rules is null or not exists (
+          select 1 from longshore_member as m join longshore_bundle as b on b.id = m.bundle_id
+          where m.job_id = e.id and b.finished_at is null
+      )
+  )
+order by e.kept_until
 limit %(limit)s
 for update skip locked;

@@ -1,2 +1,2 @@
 -- Jobs belong to bundles.
-insert into longshore_member (bundle_id, job_id, live) values (?1, ?2, 1) on conflict do nothing;
+insert into longshore_member (bundle_id, job_id, live) values (?1, ?2, ?3) on conflict do nothing;

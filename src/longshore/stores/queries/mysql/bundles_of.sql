@@ -1,0 +1,6 @@
+-- These bundles, the newest first, and how many live members each has.
+select j.succeeded, j.cancelled, j.dead, j.told, j.finished_at, j.entry,
+       (select count(*) from longshore_member as m where m.bundle_id = j.id and m.live = 1)
+from longshore_bundle as j
+where j.id in %(ids)s
+order by j.id desc;

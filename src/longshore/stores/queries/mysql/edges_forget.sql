@@ -1,0 +1,2 @@
+-- Forget who waited for whom in a bundle.
+delete from longshore_edge where bundle_id = %(bundle)s limit %(limit)s;

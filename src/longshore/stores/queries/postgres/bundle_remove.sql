@@ -1,0 +1,4 @@
+-- Forget a bundle, once nothing of it is left.
+delete from longshore_bundle
+where id = %(bundle)s
+  and not exists (select from longshore_edge where bundle_id = %(bundle)s);

@@ -1,0 +1,2 @@
+-- These jobs have ended, or live again, in all they belong to.
+update longshore_member set live = %(live)s where job_id = any(%(ids)s::uuid[]);

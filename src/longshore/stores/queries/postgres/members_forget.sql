@@ -1,0 +1,5 @@
+-- Forget members of a bundle.
+delete from longshore_member
+where ctid = any(array(
+    select ctid from longshore_member where bundle_id = %(bundle)s limit %(limit)s
+));

@@ -14,8 +14,8 @@ from longshore.core.codec.outputs import Placeholder
 from longshore.core.limits import After, OnConflict, Rules
 from longshore.core.model import JobState, NewJob
 from longshore.core.registry import Declaration
-from longshore.core.workflow import cycle
 from longshore.core.wording import shown
+from longshore.core.workflow import cycle
 from longshore.declare import member_job
 from longshore.errors import ArgsMismatch, CyclicWorkflow, EnqueueError, InvalidOption
 from longshore.handle import JobHandle

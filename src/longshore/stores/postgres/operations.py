@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Final
 
 from msgspec import json
 
-from longshore.core.limits import OnConflict
 from longshore.core.batches import Together
+from longshore.core.limits import OnConflict
 from longshore.core.model import LIVE, Inserted, JobRecord, NewJob
 from longshore.core.store import operation
 from longshore.stores.postgres.claim import PostgresClaiming

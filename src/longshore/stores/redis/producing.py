@@ -13,10 +13,7 @@ from longshore.core.model import (
     JobState,
     NewJob,
 )
-from longshore.core.store import (
-    Retention,
-    operation,
-)
+from longshore.core.store import Retention
 from longshore.errors import EnqueueUncertain, PartlyEnqueued
 from longshore.stores.redis.faults import Then, meaning
 from longshore.stores.redis.scripts import SCRIPTS, Steps, Value
@@ -46,8 +43,7 @@ class Core:
 class Producing(Core):
     """Storing jobs."""
 
-    @operation(writes=True)
-    def insert(self, jobs: Sequence[NewJob]) -> Steps[Sequence[Inserted]]:
+    def stored(self, jobs: Sequence[NewJob]) -> Steps[Sequence[Inserted]]:
         """Store jobs, all or none; of more than :data:`MOST` in parts, having looked at all."""
         first: dict[str, NewJob] = {}
         for job in jobs:

@@ -20,12 +20,12 @@ from longshore.core.store_url import StoreURL
 from longshore.core.wording import did_you_mean
 from longshore.errors import ConfigurationError, InvalidOption, StoreUnavailable
 from longshore.stores.clock import Clock
+from longshore.stores.redis.bundles import Bundling
 from longshore.stores.redis.faults import Then, explained, meaning
 from longshore.stores.redis.inspect import Inspecting
 from longshore.stores.redis.links import Links
 from longshore.stores.redis.meeting import Meeting, Question, begun, loading, schema_of, welcome
 from longshore.stores.redis.operations import Consuming, Maintaining
-from longshore.stores.redis.producing import Producing
 from longshore.stores.redis.schedules import Scheduling
 from longshore.stores.redis.scripts import SCRIPTS, Call, Steps
 from longshore.stores.redis.watch import RedisWatch
@@ -135,7 +135,7 @@ _OPTIONS: Final = ("replicas", "wait", "evicting", "tls", "ca", "cert", "key")
 _DURABILITIES: Final = ("full", "normal", "replicated")
 
 
-class RedisStore(Producing, Consuming, Maintaining, Inspecting, Scheduling):
+class RedisStore(Bundling, Consuming, Maintaining, Inspecting, Scheduling):
     """Jobs in Redis (6.2 or newer) or Valkey; see :class:`longshore.core.store.Store`.
 
     Args:

@@ -72,6 +72,7 @@ def flags_of(rules: Rules) -> str:
     hold = rules.hold
     letters = (
         "f" * (rules.fair is not None),
+        "g" * bool(rules.bundles),
         "h" * (hold is not None and not hold.until_started),
         "l" * bool(rules.limits),
         "m" * rules.at_most_once,

@@ -101,9 +101,9 @@ local function replace(job, new, payload)
   write(job)
 end
 
--- Store these jobs, whose payloads are ARGV[first] on, unless one is refused. Answers whether they
+-- Store these jobs, whose payloads are ARGV[first] on, or where `places` says, unless one is refused. Answers whether they
 -- were, and in turns the number of a job that met a holder, that, and whether it was replaced.
-local function hold_all(ruled, first)
+local function hold_all(ruled, first, places)
   local met, refused, over = meeting(ruled)
   local told = {}
   if #refused > 0 then
@@ -114,7 +114,7 @@ local function hold_all(ruled, first)
   end
   restraint().let_go(over)
   for index, new in ipairs(ruled) do
-    local payload = ARGV[first + index - 1]
+    local payload = ARGV[places and places[index] or first + index - 1]
     if not met[index] then
       store(new, payload)
     else
@@ -123,7 +123,8 @@ local function hold_all(ruled, first)
       if new[HELD] == 'replace' then
         flush() -- it may be of this request
         local job = read_all({ met[index] })[1]
-        replaced = job.state ~= 'running'
+        -- What belongs to a batch or workflow is what others count on.
+        replaced = job.state ~= 'running' and not has(job, 'g')
         if replaced then replace(job, new, payload) end
       end
       for _, word in ipairs({ index - 1, met[index], replaced and 1 or 0 }) do

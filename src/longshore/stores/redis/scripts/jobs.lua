@@ -11,7 +11,8 @@
 -- one claim can have one and the same text. Flags: b has budgets, c asked to end, p parked, w has a
 -- reason; each text is in a hash of its own. And what its rules say, so that these need not be read
 -- to know that there is nothing to do: f takes turns, h holds a unique key until it has ended, s
--- until it has started, l has limits, r none of them but rates, m runs at most once.
+-- until it has started, l has limits, r none of them but rates, m runs at most once, g belongs to a
+-- batch or workflow.
 
 local NAMES = {
   'state', 'run', 'process', 'claim_id', 'claimed_at', 'attempted_at', 'finalized_at', 'flags',
@@ -22,6 +23,7 @@ local NAMES = {
 local puts, dels, adds, rems, members, deltas = {}, {}, {}, {}, {}, {}
 local stirred, ended = false, false -- somebody may want to know
 local erased, unheld, stopped, admits, turnless = {}, {}, {}, {}, {}
+local grouped, bundles = {}, nil -- members of bundles that have ended or live again; what follows
 
 local function listed(lists, key)
   local list = lists[key]
@@ -79,6 +81,12 @@ local function flush()
   if next(admits) and restraint().admit_all(admits) > 0 then stirred = true end
   for queue in pairs(turnless) do
     if call('EXISTS', P .. 'fair:' .. queue) == 0 then call('SREM', P .. 'fair', queue) end
+  end
+  if #grouped > 0 then
+    local gone, woken, over = erased, stirred, ended
+    erased, unheld, stopped, admits, turnless = {}, {}, {}, {}, {}
+    bundles().follow()
+    erased, stirred, ended = gone, woken, over
   end
   erase(erased)
   erased, unheld, stopped, admits, turnless = {}, {}, {}, {}, {}
@@ -268,6 +276,10 @@ local function finalize(job, state, why)
   ended = true
   if find(job.flags, '[hs]') then unheld[#unheld + 1] = job.id end
   local till = kept_until(state, job.keep_result)
+  if has(job, 'g') then
+    grouped[#grouped + 1] = { job.id, state }
+    till = till or string.format('%.0f', T + 1) -- until pruning has looked at what it belongs to
+  end
   if not till then
     forget(job)
     return false
@@ -352,3 +364,4 @@ local function promote(limit)
   flush()
   return #due
 end
+-- uses: bundling

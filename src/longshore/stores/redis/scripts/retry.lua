@@ -22,6 +22,7 @@ for _, job in ipairs(read_all(rest(4))) do
   if over and not takes_key(job) then
     held[#held + 1] = job.id
   elseif over or job.state == 'scheduled' or job.state == 'retrying' then
+    local state = over and has(job, 'g') and bundles().again(job) or 'available'
     withdraw(job)
     if over then
       job.failures, job.interruptions, job.finalized_at = '0', '0', '-'
@@ -32,7 +33,7 @@ for _, job in ipairs(read_all(rest(4))) do
       if job.expires_at ~= '-' and tonumber(job.expires_at) <= T then job.expires_at = '-' end
     end
     job.scheduled_at = NOW
-    step(job, 'available')
+    step(job, state)
     place(job)
     write(job)
     changed[#changed + 1] = job.id

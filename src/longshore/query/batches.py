@@ -242,7 +242,7 @@ class Batch(Bundled):
             self._app,
             name,
             {"on_success": on_success, "on_complete": on_complete, "on_death": on_death},
-            shard_key=self._shard_key,
+            shard_key=self._key(),
             parents=parents,
             outer=self if self._open else None,
         )

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from longshore.core.limits import OnConflict
 from longshore.core.model import Inserted, NewJob
-from longshore.core.store import operation
 from longshore.errors import PartlyEnqueued
 from longshore.stores.sharded.core import Core, Steps
 from longshore.stores.sharded.reach import all_answered, failed
@@ -17,8 +16,7 @@ _NOTHING = "Nothing was written."
 class Producing(Core):
     """Insertion: all or none in one shard, one shard after the other where there are more."""
 
-    @operation(writes=True)
-    def insert(self, jobs: Sequence[NewJob]) -> Steps[Sequence[Inserted]]:
+    def stored(self, jobs: Sequence[NewJob]) -> Steps[Sequence[Inserted]]:
         """Store jobs, each in its shard."""
         seen = yield from self._seen(jobs)
         answers: list[Inserted] = []

@@ -12,10 +12,9 @@ from longshore.core.schema import Difference, Migration, SchemaStatus
 from longshore.core.shards import Placing, ShardBy
 from longshore.core.store import Operation, Store, Watch, adrive, drive
 from longshore.errors import StoreError
-from longshore.stores.sharded.consuming import Consuming
+from longshore.stores.sharded.bundling import Bundling
 from longshore.stores.sharded.inspecting import Inspecting
 from longshore.stores.sharded.maintaining import Maintaining
-from longshore.stores.sharded.producing import Producing
 from longshore.stores.sharded.reach import Reach, log
 from longshore.stores.sharded.scheduling import Scheduling
 from longshore.stores.sharded.watch import ShardedWatch
@@ -23,7 +22,7 @@ from longshore.stores.sharded.watch import ShardedWatch
 T = TypeVar("T")
 
 
-class ShardedStore(Producing, Consuming, Maintaining, Inspecting, Scheduling):
+class ShardedStore(Bundling, Maintaining, Inspecting, Scheduling):
     """Several stores as one; see :class:`longshore.core.store.Store`.
 
     An operation here yields visits to shards, which are operations there; each is a transaction of

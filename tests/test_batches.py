@@ -58,9 +58,7 @@ class Desk:
         self.load, self.tell, self.add = load, tell, add
 
     def callbacks(self) -> dict[str, Any]:
-        return {
-            f"on_{what}": self.tell.bind(what) for what in ("success", "complete", "death")
-        }
+        return {f"on_{what}": self.tell.bind(what) for what in ("success", "complete", "death")}
 
 
 def test_a_batch_tells_when_all_is_done(jobs: Longshore) -> None:
@@ -91,9 +89,15 @@ def test_a_death_a_retry_and_the_end(jobs: Longshore) -> None:
 
 def test_an_exception_in_the_block_stores_nothing(jobs: Longshore) -> None:
     desk = Desk(jobs)
-    with pytest.raises(RuntimeError), jobs.batch("import") as batch:
-        batch.add(desk.load.bind(1))
-        raise RuntimeError
+    batch = jobs.batch("import")
+
+    def fill() -> None:
+        with batch:
+            batch.add(desk.load.bind(1))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fill()
     assert jobs.query.count() == 0
     with pytest.raises(BatchNotFound):
         jobs.batches.get(batch.id)
@@ -206,8 +210,7 @@ def test_why_a_job_of_a_workflow_waits(jobs: Longshore) -> None:
     assert str(why) == f"It waits for job {bad.id} (load), which is available."
     work(jobs)
     assert str(last.handle.why_waiting()) == (
-        f"It waits for job {bad.id} (load), which is dead: ValueError: -1."
-        " Retry that one to go on."
+        f"It waits for job {bad.id} (load), which is dead: ValueError: -1. Retry that one to go on."
     )
 
 
@@ -224,20 +227,23 @@ def test_on_dead_cancels_what_follows(jobs: Longshore) -> None:
 
 def test_a_circle_is_refused_by_name(jobs: Longshore) -> None:
     desk = Desk(jobs)
-    with (
-        pytest.raises(CyclicWorkflow, match=r"load \(.*\) waits for tell \(.*\) waits for load"),
-        jobs.workflow("order") as flow,
-    ):
-        first = flow.add(desk.load.bind(1))
-        second = flow.add(desk.tell.bind("b"), after=[first])
-        first.after(second)
+
+    def circle() -> None:
+        with jobs.workflow("order") as flow:
+            first = flow.add(desk.load.bind(1))
+            second = flow.add(desk.tell.bind("b"), after=[first])
+            first.after(second)
+
+    with pytest.raises(CyclicWorkflow, match=r"load \(.*\) waits for tell \(.*\) waits for load"):
+        circle()
     assert jobs.query.count() == 0
 
 
 def test_an_output_is_nothing_but_an_argument(jobs: Longshore) -> None:
     desk = Desk(jobs)
-    with pytest.raises(AttributeError, match="as an argument as it is"), jobs.workflow("o") as flow:
+    with jobs.workflow("o") as flow:
         output = flow.add(desk.load.bind(1)).output
+    with pytest.raises(AttributeError, match="as an argument as it is"):
         output.bit_length()
     with pytest.raises(EnqueueError, match=r"flow\.add"):
         desk.add.enqueue(output)

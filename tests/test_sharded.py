@@ -58,7 +58,16 @@ def sharded(open_one: OpenStore, shard_by: ShardBy = "kind") -> OpenStore:
 
 #: Chapters in which jobs of several kinds share keys and turns: an application whose jobs do that
 #: has them in one shard, or is refused. The other chapters have their kinds in several.
-TOGETHER = {"batching", "workflows", "holding", "replacing", "limiting", "slots", "rating", "turning"}
+TOGETHER = {
+    "batching",
+    "workflows",
+    "holding",
+    "replacing",
+    "limiting",
+    "slots",
+    "rating",
+    "turning",
+}
 
 
 class ShardsConformance(StoreConformance):

@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, Unpack
 
 from longshore import config
-from longshore.answers import Answers
+from longshore.answers import Answers, Made
 from longshore.callers import caller
 from longshore.client import Client, Plan
 from longshore.composing import Composing, one_for_all, together_in
@@ -103,7 +103,7 @@ class Longshore(Composing):
         self.client: Final = Client(partial(self._connect, self.settings.store))
         self._answers: Final = Answers(self)
         count, by = self.settings.shards, self.settings.shard_by
-        self._placing: Final = Placing(count, by) if count else None
+        self.placing: Final = Placing(count, by) if count else None
         outbox = self.settings.outbox
         #: Where jobs wait that join a transaction of another database than the store's.
         self.outbox: Final = None if outbox is None else Client(partial(self._connect, outbox))
@@ -180,8 +180,8 @@ class Longshore(Composing):
             through = joined(self._owners(), awaits=False)
             if through is not None:
                 return self.enqueue_through(through, [(declaration, job)])[0]
-        if self._placing is not None:
-            job = self._place(self._placing, declaration, job)
+        if self.placing is not None:
+            job = self._place(self.placing, declaration, job)
         (answer,) = self.client.run(self.store.insert([job]))
         return self._answers.one(declaration, job, answer)
 
@@ -191,32 +191,29 @@ class Longshore(Composing):
             through = joined(self._owners(), awaits=True)
             if through is not None:
                 return (await self.aenqueue_through(through, [(declaration, job)]))[0]
-        if self._placing is not None:
-            job = self._place(self._placing, declaration, job)
+        if self.placing is not None:
+            job = self._place(self.placing, declaration, job)
         (answer,) = await self.client.arun(self.store.insert([job]))
         return self._answers.one(declaration, job, answer)
 
-    def enqueue_together(
-        self, made: Sequence[tuple[Declaration | None, NewJob]], together: Together
-    ) -> list[JobHandle[Any]]:
+    def enqueue_together(self, made: Made, together: Together) -> list[JobHandle[Any]]:
         """Store jobs that belong together with what they belong to, all or none."""
         jobs = [job for _, job in made]
         through = joined(self._owners(), awaits=False) if HERE.get() else None
-        if through is not None:
-            answer = self._joins.insert(through, jobs, together)
-            return self._answers.joined(through, made, answer)
-        return self._answers.many(made, self.client.run(self.store.insert(jobs, together)))
+        if through is None:
+            return self._answers.many(made, self.client.run(self.store.insert(jobs, together)))
+        return self._answers.joined(through, made, self._joins.insert(through, jobs, together))
 
-    async def aenqueue_together(
-        self, made: Sequence[tuple[Declaration | None, NewJob]], together: Together
-    ) -> list[JobHandle[Any]]:
+    async def aenqueue_together(self, made: Made, together: Together) -> list[JobHandle[Any]]:
         """The awaitable twin of :meth:`enqueue_together`."""
         jobs = [job for _, job in made]
         through = joined(self._owners(), awaits=True) if HERE.get() else None
-        if through is not None:
-            answer = await self._joins.ainsert(through, jobs, together)
-            return self._answers.joined(through, made, answer)
-        return self._answers.many(made, await self.client.arun(self.store.insert(jobs, together)))
+        if through is None:
+            stored = await self.client.arun(self.store.insert(jobs, together))
+            return self._answers.many(made, stored)
+        return self._answers.joined(
+            through, made, await self._joins.ainsert(through, jobs, together)
+        )
 
     # --- in the caller's transaction ----------------------------------------------------------
 
@@ -451,31 +448,24 @@ class Longshore(Composing):
         self, made: Sequence[tuple[Declaration | None, NewJob]]
     ) -> Sequence[tuple[Declaration | None, NewJob]]:
         """The same jobs, each with its shard in its id where there are shards."""
-        placing = self._placing
+        placing = self.placing
         if placing is None:
             return made
         return [(declaration, self._place(placing, declaration, job)) for declaration, job in made]
-
-    @property
-    def placing(self) -> Placing | None:
-        """Says where jobs go, if there are shards."""
-        return self._placing
 
     def placed_with(
         self, declaration: Declaration | None, job: NewJob, shard_key: str | None
     ) -> NewJob:
         """A job of a batch or workflow: it lies where that lies."""
-        if self._placing is None:
-            return job
-        return together_in(self._placing, self._place, declaration, job, shard_key)
+        return together_in(self.placing, self._place, declaration, job, shard_key)
 
     def check_shard(self, bound: BoundJob[Any], job: NewJob) -> None:
         """Refuse a job of a schedule that would be in another shard than what it shares."""
         if bound.app is not self:
             msg = f"job {job.kind} was declared by another Longshore object; use that one"
             raise EnqueueError(msg)
-        if self._placing is not None:
-            self._place(self._placing, bound.declaration, job)
+        if self.placing is not None:
+            self._place(self.placing, bound.declaration, job)
 
     @staticmethod
     def _place(placing: Placing, declaration: Declaration | None, job: NewJob) -> NewJob:

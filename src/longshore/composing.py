@@ -111,7 +111,7 @@ def one_for_all(through: Through | None, item: BoundJob[Any], *, first: bool) ->
 
 
 def together_in(
-    placing: Placing,
+    placing: Placing | None,
     place: Callable[[Placing, Declaration | None, NewJob], NewJob],
     declaration: Declaration | None,
     job: NewJob,
@@ -122,6 +122,8 @@ def together_in(
     Raises:
         CrossShard: it has to be in another one, for a key that it shares, or as it was told.
     """
+    if placing is None:
+        return job
     bundle = job.rules.bundles[0] if job.rules is not None and job.rules.bundles else None
     if job.shard_key is not None and shard_key is not None and job.shard_key != shard_key:
         raise CrossShard(
@@ -139,8 +141,8 @@ def together_in(
     shares = job.rules is not None and (job.rules.hold is not None or job.rules.limits)
     if shares and own != home:
         raise CrossShard(
-            f"job {job.kind} ({job.id}) belongs to shard {own:02d} for its unique key or limits, and"
-            f" its batch to shard {home:02d}; nothing was enqueued. Give the batch a shard_key= with"
-            " which both are in one."
+            f"job {job.kind} ({job.id}) belongs to shard {own:02d} for its unique key or limits,"
+            f" its batch to shard {home:02d}; nothing was enqueued. Give the batch a shard_key= that"
+            " brings both into one."
         )
     return msgspec.structs.replace(job, id=with_shard(job.id, home))

@@ -17,7 +17,6 @@ from longshore.core.backoff import Backoff, WaitFunction, as_backoff
 from longshore.core.codec import Signature, check_callable
 from longshore.core.durations import LONGEST, Duration, microseconds
 from longshore.core.functions import code_of, is_coroutine_function, parameters_with
-from longshore.core.limits import Rules
 from longshore.core.model import JobState, NewJob
 from longshore.core.options import (
     check_max_attempts,
@@ -186,26 +185,6 @@ def new_job(kind: str, options: Options, payload: bytes, *, filled: bool = True)
         identity,
         rules,
     )
-
-
-def member_job(
-    kind: str, options: Options, payload: bytes, bundles: tuple[str, ...]
-) -> NewJob:
-    """The record of a job that belongs to batches or a workflow, the innermost first.
-
-    It may take outputs of others, but no key of it may be made of these.
-    """
-    places = getattr(payload, "places", ())
-    restraints = options.restraints
-    if places and restraints is not None and restraints.reads(places):
-        msg = (
-            f"job {kind}: its identity or a limit is made of an argument that is the output of"
-            " another job, and must be known when it is stored. Take it from another argument."
-        )
-        raise InvalidOption(msg)
-    new = new_job(kind, options, payload, filled=False)
-    rules = msgspec.structs.replace(new.rules or Rules(), bundles=bundles)
-    return msgspec.structs.replace(new, rules=rules, meta={**(new.meta or {}), "batch": bundles})
 
 
 def read_options(

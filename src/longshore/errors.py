@@ -180,7 +180,7 @@ class CrossShard(EnqueueError):
 
 
 class BatchFinished(EnqueueError):
-    """Jobs came too late for their batch: it has finished, or is not stored. Nothing was written."""
+    """Jobs came too late: their batch has finished, or is not stored; nothing was written."""
 
 
 class CyclicWorkflow(EnqueueError):

@@ -21,10 +21,13 @@ from typing import (
     overload,
 )
 
+import msgspec
+
 from longshore.callers import warn
 from longshore.client import Plan, ask
 from longshore.context import CONTEXT, JobContext
 from longshore.core.batches import Together
+from longshore.core.limits import Rules
 from longshore.core.model import LIVE, JobState, Lease, NewJob
 from longshore.core.registry import Declaration
 from longshore.core.rules import Restraints
@@ -34,11 +37,10 @@ from longshore.declare import (
     JobOptions,
     Options,
     declare,
-    member_job,
     new_job,
     read_options,
 )
-from longshore.errors import EnqueueError, NotAJobFunction
+from longshore.errors import EnqueueError, InvalidOption, NotAJobFunction
 from longshore.handle import App, JobHandle
 
 #: Arguments of more bytes than this are stored, with a warning.
@@ -223,6 +225,24 @@ class JobFunction(Generic[P, C, R]):
         for record in page.records:
             return JobHandle(self.app, record.id, declared, record=record)
         return None
+
+
+def member_job(kind: str, options: Options, payload: bytes, bundles: tuple[str, ...]) -> NewJob:
+    """The record of a job that belongs to batches or a workflow, the innermost first.
+
+    It may take outputs of others, but no key of it may be made of these.
+    """
+    places = getattr(payload, "places", ())
+    restraints = options.restraints
+    if places and restraints is not None and restraints.reads(places):
+        msg = (
+            f"job {kind}: its identity or a limit is made of an argument that is the output of"
+            " another job, and must be known when it is stored. Take it from another argument."
+        )
+        raise InvalidOption(msg)
+    new = new_job(kind, options, payload, filled=False)
+    rules = msgspec.structs.replace(new.rules or Rules(), bundles=bundles)
+    return msgspec.structs.replace(new, rules=rules, meta={**(new.meta or {}), "batch": bundles})
 
 
 class _Decorator(Protocol):

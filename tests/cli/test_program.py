@@ -313,6 +313,7 @@ def test_every_error_that_a_command_meets_has_a_row_of_its_own() -> None:
         errors.NotInAJob,
         errors.TransactionRefused,
         errors.UnstorableResult,
+        errors.CyclicWorkflow,
     }
     rows = {kind.raised for kind in KINDS}
     below = {errors.PayloadMismatch, errors.UnknownPayloadVersion}

@@ -424,6 +424,12 @@ KINDS: Final = (
         errors.ScheduleInCode,
     ),
     Kind(
+        612,
+        "Jobs came too late for their batch, which has finished; nothing was written.",
+        "Add jobs from a job of the batch that runs, or make another batch.",
+        errors.BatchFinished,
+    ),
+    Kind(
         700,
         "The job had not ended in time; it goes on.",
         "Wait longer with --timeout, or look later with `longshore jobs show ID`.",
@@ -449,6 +455,12 @@ KINDS: Final = (
         "There is no schedule of this name.",
         "`longshore schedules list` prints the schedules.",
         errors.ScheduleNotFound,
+    ),
+    Kind(
+        806,
+        "There is no batch or workflow of this id.",
+        "`longshore batches list` and `longshore workflows list` print those that are stored.",
+        errors.BatchNotFound,
     ),
 )
 

@@ -26,6 +26,8 @@ COMMANDS: Final = {
     "queues": (f"{_HERE}.queues", "List, show, pause, resume and clear queues."),
     "limits": (f"{_HERE}.limits", "List, show, set and reset limits on concurrency and rate."),
     "schedules": (f"{_HERE}.schedules", "List, show, run, pause, explain and export schedules."),
+    "batches": (f"{_HERE}.batches", "List, show and cancel batches."),
+    "workflows": (f"{_HERE}.workflows", "List, draw and cancel workflows and chains."),
     "status": (f"{_HERE}.status", "Queues, workers and states on one screen."),
     "check": (f"{_HERE}.check", "Check settings and declared jobs; no network."),
     "health": (f"{_HERE}.health", "Probe a worker; does not import the application."),

@@ -55,7 +55,7 @@ class NewBundle(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
 
 
 class Together(msgspec.Struct, frozen=True, gc=False):
-    """What is stored beside the jobs of an insert: new bundles, and the run of who adds to old ones.
+    """What is stored beside the jobs of an insert: new bundles, and who adds to old ones.
 
     With a ``lease`` the insert is fenced like every write of a run.
     """

@@ -38,10 +38,10 @@ from longshore.core.model import (
     Patch,
     Step,
 )
-from longshore.core.operation import Operation as Operation
-from longshore.core.operation import adrive as adrive
-from longshore.core.operation import drive as drive
-from longshore.core.operation import operation as operation
+from longshore.core.operation import Operation as Operation  # noqa: PLC0414
+from longshore.core.operation import adrive as adrive  # noqa: PLC0414
+from longshore.core.operation import drive as drive  # noqa: PLC0414
+from longshore.core.operation import operation as operation  # noqa: PLC0414
 from longshore.core.schedules import (
     Answer,
     Declare,

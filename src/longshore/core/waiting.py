@@ -44,8 +44,9 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """Why a job does not run now; as text it is the sentence.
 
     ``key`` is the limit that is full, with ``used`` of ``of`` and, for a concurrency, some of the
-    jobs it is ``held_by``, which is also the dependency that a job waits for; ``opens_at``, ``resumes_at`` and ``due_at`` are microseconds since 1970
-    UTC; ``workers`` are the live processes that serve its queue and know its kind.
+    jobs it is ``held_by``, which is also the dependency that a job waits for; ``opens_at``,
+    ``resumes_at`` and ``due_at`` are microseconds since 1970 UTC; ``workers`` are the live
+    processes that serve its queue and know its kind.
     """
 
     reason: Reason

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, Self, TypeAlias, TypeVar
 
 from longshore.client import Plan, ask
 from longshore.core.batches import Bundle, NewBundle, Sort, Together
@@ -11,14 +11,13 @@ from longshore.core.model import NewJob, Progress
 from longshore.core.registry import Declaration
 from longshore.core.shards import Placing
 from longshore.core.wording import shown
-from longshore.declare import member_job, new_job
+from longshore.declare import new_job
 from longshore.errors import ArgsMismatch, BatchFinished, BatchNotFound, EnqueueError, InvalidOption
 from longshore.handle import App, JobHandle
 from longshore.ids import new_id
-from longshore.job import BoundJob
+from longshore.job import BoundJob, member_job
 
 R = TypeVar("R")
-B = TypeVar("B", bound="Bundled")
 
 LONGEST_NAME: Final = 200
 #: So many members are cancelled, or read, at a time.
@@ -30,15 +29,6 @@ class Composer(App, Protocol):
 
     @property
     def placing(self) -> Placing | None: ...
-    def placed_with(
-        self, declaration: Declaration | None, job: NewJob, shard_key: str | None
-    ) -> NewJob: ...
-    def enqueue_together(
-        self, made: list[tuple[Declaration | None, NewJob]], together: Together
-    ) -> list[JobHandle[Any]]: ...
-    async def aenqueue_together(
-        self, made: list[tuple[Declaration | None, NewJob]], together: Together
-    ) -> list[JobHandle[Any]]: ...
 
 
 class Bundled:
@@ -109,12 +99,12 @@ class Bundled:
             raise BatchNotFound(f"{self} has not been read yet; call refresh() first")
         return self._read
 
-    def refresh(self: B) -> B:
+    def refresh(self) -> Self:
         """Read it anew; counts and members are of one moment. Raises :class:`BatchNotFound`."""
         self._app.client.follow(self._refreshing())
         return self
 
-    async def arefresh(self: B) -> B:
+    async def arefresh(self) -> Self:
         """The awaitable twin of :meth:`refresh`."""
         await self._app.client.afollow(self._refreshing())
         return self
@@ -165,7 +155,9 @@ class Bundled:
                 return handles
             records = yield from ask(store.get(ids))
             handles += [
-                JobHandle(self._app, one, None, record=records[one]) for one in ids if one in records
+                JobHandle(self._app, one, None, record=records[one])
+                for one in ids
+                if one in records
             ]
             after = ids[-1]
 
@@ -247,11 +239,11 @@ class Batch(Bundled):
             outer=self if self._open else None,
         )
 
-    def __enter__(self) -> Batch:
+    def __enter__(self) -> Self:
         self._enter()
         return self
 
-    async def __aenter__(self) -> Batch:
+    async def __aenter__(self) -> Self:
         self._enter()
         return self
 
@@ -315,6 +307,9 @@ class Batch(Bundled):
         return True
 
 
+_BatchList: TypeAlias = "list[Batch]"
+
+
 class Batches:
     """The batches of a store, by their ids.
 
@@ -336,7 +331,7 @@ class Batches:
         """The newest batches, at most ``limit``."""
         return self._app.client.follow(self._list(limit))
 
-    async def alist(self, *, limit: int = 100) -> list[Batch]:
+    async def alist(self, *, limit: int = 100) -> _BatchList:
         """The awaitable twin of :meth:`list`."""
         return await self._app.client.afollow(self._list(limit))
 
@@ -344,7 +339,7 @@ class Batches:
         found = yield from find(self._app, batch_id, (Sort.BATCH,), "batch")
         return Batch(self._app, found.new, found)
 
-    def _list(self, limit: int) -> Plan[list[Batch]]:
+    def _list(self, limit: int) -> Plan[_BatchList]:
         found = yield from newest(self._app, limit, (Sort.BATCH,))
         return [Batch(self._app, one.new, one) for one in found]
 

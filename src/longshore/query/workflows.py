@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Final, Generic, Literal, Protocol, Self, TypeAlias, TypeVar, cast
 
 import msgspec
 
@@ -16,10 +16,9 @@ from longshore.core.model import JobState, NewJob
 from longshore.core.registry import Declaration
 from longshore.core.wording import shown
 from longshore.core.workflow import cycle
-from longshore.declare import member_job
 from longshore.errors import ArgsMismatch, CyclicWorkflow, EnqueueError, InvalidOption
 from longshore.handle import JobHandle
-from longshore.job import BoundJob
+from longshore.job import BoundJob, member_job
 from longshore.query.batches import (
     Bundled,
     Composer,
@@ -158,17 +157,17 @@ class Workflow(Bundled):
 
     def check_own(self, node: object, kind: str) -> None:
         """Refuse a node of another workflow."""
-        if not isinstance(node, Node) or self._nodes.get(cast("Node[Any]", node).id) is not node:
+        if not isinstance(node, Node) or self._nodes.get(node.id) is not node:
             raise ArgsMismatch(
                 f"job {kind} cannot wait for {shown(node)}, which is no job of {self};"
                 " give what flow.add(...) of the same workflow returned."
             )
 
-    def __enter__(self) -> Workflow:
+    def __enter__(self) -> Self:
         self._enter()
         return self
 
-    async def __aenter__(self) -> Workflow:
+    async def __aenter__(self) -> Self:
         self._enter()
         return self
 
@@ -253,6 +252,9 @@ class Chain(Generic[R]):
         self._open = False
 
 
+_WorkflowList: TypeAlias = "list[Workflow]"
+
+
 class Workflows:
     """The workflows and chains of a store, by their ids."""
 
@@ -271,7 +273,7 @@ class Workflows:
         """The newest workflows and chains, at most ``limit``."""
         return self._app.client.follow(self._list(limit))
 
-    async def alist(self, *, limit: int = 100) -> list[Workflow]:
+    async def alist(self, *, limit: int = 100) -> _WorkflowList:
         """The awaitable twin of :meth:`list`."""
         return await self._app.client.afollow(self._list(limit))
 
@@ -279,7 +281,7 @@ class Workflows:
         found = yield from find(self._app, workflow_id, _SORTS, "workflow")
         return Workflow(self._app, found.new, found)
 
-    def _list(self, limit: int) -> Plan[list[Workflow]]:
+    def _list(self, limit: int) -> Plan[_WorkflowList]:
         found = yield from newest(self._app, limit, _SORTS)
         return [Workflow(self._app, one.new, one) for one in found]
 
@@ -305,8 +307,10 @@ def make_chain(
 
 def _on_dead(given: object, name: str) -> OnDead:
     if given in {"wait", "cancel"}:
-        return cast("OnDead", given)
-    raise InvalidOption(f"workflow {name}: on_dead={shown(given)} is unknown. Give 'wait' or 'cancel'.")
+        return given
+    raise InvalidOption(
+        f"workflow {name}: on_dead={shown(given)} is unknown. Give 'wait' or 'cancel'."
+    )
 
 
 def _stored(node: Node[Any]) -> NewJob:

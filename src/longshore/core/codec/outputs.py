@@ -30,9 +30,6 @@ class Placeholder:
     def __getitem__(self, key: object) -> NoReturn:
         self.__getattr__(f"item {key!r}")
 
-    def __bool__(self) -> NoReturn:
-        self.__getattr__("truth value")
-
     def __iter__(self) -> NoReturn:
         self.__getattr__("items")
 

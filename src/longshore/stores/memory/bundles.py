@@ -167,7 +167,9 @@ class Bundles:
         else:
             chosen = (one for one in self._groups if cursor is None or one < cursor)
         found = sorted(set(chosen), reverse=True)
-        return tuple(self._groups[one].read() for one in (found if ids is not None else found[:limit]))
+        return tuple(
+            self._groups[one].read() for one in (found if ids is not None else found[:limit])
+        )
 
     def members(self, bundle: str, live: bool, after: str, limit: int) -> tuple[str, ...]:  # noqa: FBT001
         group = self._groups.get(bundle)

@@ -48,9 +48,7 @@ class Bundling(Producing, Consuming):
         self, ids: Sequence[str] | None = None, *, cursor: str | None = None, limit: int = 100
     ) -> Steps[tuple[Bundle, ...]]:
         """Batches and workflows of all shards, the newest first."""
-        replies = yield from self.tour(
-            lambda shard: shard.bundles(ids, cursor=cursor, limit=limit)
-        )
+        replies = yield from self.tour(lambda shard: shard.bundles(ids, cursor=cursor, limit=limit))
         every = [one for some in all_answered(replies, _INCOMPLETE) for one in some]
         every.sort(key=lambda one: one.id, reverse=True)
         return tuple(every if ids is not None else every[:limit])

@@ -64,14 +64,10 @@ class Bundling(Core):
             rows = yield self.sql["bundles_shared"](ids=self.ids(there))
             if len(rows) < len(there):
                 return False
-        stored = [
-            job for job, answer in zip(jobs, answers, strict=True) if not answer.duplicate
-        ]
+        stored = [job for job, answer in zip(jobs, answers, strict=True) if not answer.duplicate]
         if together.bundles:
             yield self.sql["bundle_add"].many([_row(new) for new in together.bundles])
-        members = [
-            (bundle, job.id, 1) for job in stored for bundle in (job.rules or _NONE).bundles
-        ]
+        members = [(bundle, job.id, 1) for job in stored for bundle in (job.rules or _NONE).bundles]
         edges = [
             (after.job_id, job.id, (job.rules or _NONE).bundles[0])
             for job in stored

@@ -54,9 +54,7 @@ class Leaving(Bundling, Gating):
         yield from self.ended(kept, [job[0] for job in jobs])
         yield from self.removed(jobs)
 
-    def kept_for(
-        self, column: Column, state: str, keep_result: int | None, now: int
-    ) -> int | None:
+    def kept_for(self, column: Column, state: str, keep_result: int | None, now: int) -> int | None:
         """As ``kept_until``; a member of a bundle stays until pruning has looked at that."""
         until = self.kept_until(state, keep_result, now)
         if until == now and (rules := rules_of(column)) is not None and rules.bundles:

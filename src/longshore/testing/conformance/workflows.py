@@ -1,4 +1,4 @@
-"""Workflows: a job waits for others, takes what they return, and goes on when they have succeeded."""
+"""Workflows: a job waits for others, takes what they return, and goes on when all succeeded."""
 
 from __future__ import annotations
 

@@ -82,9 +82,9 @@ create index longshore_job_note on longshore_job (priority, run);"""
 def test_what_is_printed_for_a_person_makes_the_same_tables(base: Base) -> None:
     store = base.store()
     script = store.script()
-    assert [one.name for one in script] == ["001_jobs"]
+    assert [one.name for one in script] == ["001_jobs", "002_schedules"]
     base.run(*(one.sql for one in script))
-    assert store.schema().applied == ("001_jobs",)
+    assert store.schema().applied == ("001_jobs", "002_schedules")
     assert store.migrate() == ()
     assert store.verify() == ()
     register(store)

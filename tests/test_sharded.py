@@ -453,11 +453,13 @@ def test_a_closed_store_of_shards_says_so() -> None:
 def test_tables_of_all_shards_are_told_by_shard(tmp_path: Path) -> None:
     shards = [SQLiteStore(str(tmp_path / f"{number}.db")) for number in range(2)]
     store = ShardedStore(shards)
-    assert store.schema().pending == ("00/001_jobs", "01/001_jobs")
-    assert [one.name for one in store.script()] == ["00/001_jobs", "01/001_jobs"]
+    names = ("001_jobs", "002_schedules")
+    first, second = (tuple(f"{shard}/{name}" for name in names) for shard in ("00", "01"))
+    assert store.schema().pending == (*first, *second)
+    assert [one.name for one in store.script()] == [*first, *second]
     shards[0].migrate()
-    assert (store.schema().applied, store.schema().pending) == (("00/001_jobs",), ("01/001_jobs",))
-    assert store.migrate() == ("01/001_jobs",)
+    assert (store.schema().applied, store.schema().pending) == (first, second)
+    assert store.migrate() == second
     assert store.verify() == ()
     connection = shards[1]._pool.take()
     connection.execute("drop index longshore_job_due")

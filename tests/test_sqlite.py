@@ -138,10 +138,10 @@ def test_a_read_only_file_says_so(store: SQLiteStore, path: str) -> None:
 
 
 def test_a_new_file_gets_its_tables_and_migrating_again_does_nothing(store: SQLiteStore) -> None:
-    assert store.schema().pending == ("001_jobs",)
-    assert store.migrate() == ("001_jobs",)
+    assert store.schema().pending == ("001_jobs", "002_schedules")
+    assert store.migrate() == ("001_jobs", "002_schedules")
     assert store.migrate() == ()
-    assert store.schema() == store.schema().__class__(("001_jobs",), (), ())
+    assert store.schema() == store.schema().__class__(("001_jobs", "002_schedules"), (), ())
 
 
 def test_older_tables_are_refused_until_migrated(path: str) -> None:

@@ -30,9 +30,7 @@ LEASE = 3.0
 @contextmanager
 def ticking(kind: str, folder: Path) -> Iterator[Harbour]:
     with place(kind, folder) as made:
-        harbour = Harbour(
-            folder, LEASE, name="ticking", TICKING=str(SCHEDULES), **made.environment
-        )
+        harbour = Harbour(folder, LEASE, name="ticking", TICKING=str(SCHEDULES), **made.environment)
         harbour.jobs.migrate()
         try:
             yield harbour
@@ -58,7 +56,9 @@ def test_a_thousand_ticks_have_a_job_each(kind: str, tmp_path: Path) -> None:
         names = [f"s{number}" for number in range(SCHEDULES)]
 
         def settled() -> int:
-            return sum(one.fired + one.skipped + one.missed for one in harbour.jobs.schedules.list())
+            return sum(
+                one.fired + one.skipped + one.missed for one in harbour.jobs.schedules.list()
+            )
 
         eventually(lambda: settled() > SCHEDULES, 60, "the first ticks")
         while settled() < TICKS:

@@ -84,7 +84,9 @@ def come(when: str, tz: str, after: int, count: int) -> list[int]:
 def test_around_a_change_of_clocks(case: tuple[str, ...]) -> None:
     when, since, *comes = case
     expected = [seconds(f"2021-{text.replace(' ', 'T')}:00") for text in comes]
-    assert come(when, RIGA, seconds(f"2021-{since.replace(' ', 'T')}", RIGA), len(comes)) == expected
+    assert (
+        come(when, RIGA, seconds(f"2021-{since.replace(' ', 'T')}", RIGA), len(comes)) == expected
+    )
 
 
 @pytest.mark.parametrize("case", CALENDAR, ids=lambda case: case[0])
@@ -180,7 +182,9 @@ def test_an_alias_is_what_it_stands_for(alias: str) -> None:
 
 def test_an_interval_counts_from_midnight_each_day() -> None:
     start = seconds("2026-06-01T05:00:00", "Asia/Kolkata")
-    found = [wall(at, 19_800).strftime("%d %H:%M") for at in come("every 7h", "Asia/Kolkata", start, 5)]
+    found = [
+        wall(at, 19_800).strftime("%d %H:%M") for at in come("every 7h", "Asia/Kolkata", start, 5)
+    ]
     assert found == ["01 07:00", "01 14:00", "01 21:00", "02 00:00", "02 07:00"]
 
 

@@ -46,7 +46,7 @@ class TestMigrations:
         for done_but_not_noted in (0, 1):
             for table in tables:
                 ask(f"drop table if exists {table}")
-            (migration,) = store.script()
+            migration, _ = store.script()
             statements = split(migration.sql)
             # The version table, the row that says it has begun, three tables.
             for statement in statements[:5]:

@@ -67,11 +67,15 @@ def planned(record: ScheduleRecord, now: int, make_id: Callable[[], str]) -> Fir
     if not found:
         return None
     due, more = found[:MOST_TICKS], len(found) > MOST_TICKS
+    skipped = {at: why for at in due if (why := _skipped(record.entry, at)) is not None}
+    latest = None if more else next((at for at in reversed(due) if at not in skipped), None)
     settled: list[Due] = []
     jobs = 0
     for at in due:
-        latest = at == due[-1] and not more
-        outcome, why = _outcome(record, at, now, latest=latest)
+        outcome, why = Outcome.SKIPPED, skipped.get(at)
+        if why is None:
+            why = _too_late(schedule, now - at, latest=at == latest)
+            outcome = Outcome.FIRED if why is None else Outcome.MISSED
         job = None
         if outcome is Outcome.FIRED:
             if jobs == MOST_JOBS:
@@ -83,20 +87,17 @@ def planned(record: ScheduleRecord, now: int, make_id: Callable[[], str]) -> Fir
     return Firing(make_id(), record.name, record.revision, tuple(settled), skips)
 
 
-def _outcome(
-    record: ScheduleRecord, at: int, now: int, *, latest: bool
-) -> tuple[Outcome, str | None]:
-    entry, schedule = record.entry, record.schedule
+def _skipped(entry: Entry, at: int) -> str | None:
+    """Why a tick is not to be fired at all."""
     if entry.gap is not None and entry.gap[0] < at <= entry.gap[1]:
-        return Outcome.SKIPPED, entry.gap[2]
-    if entry.paused_at is not None and at > entry.paused_at:
-        return Outcome.SKIPPED, PAUSED
-    late = None if latest and now - at <= IN_TIME else _too_late(schedule, now - at, latest=latest)
-    return (Outcome.FIRED, None) if late is None else (Outcome.MISSED, late)
+        return entry.gap[2]
+    return None if entry.paused_at is None else PAUSED
 
 
 def _too_late(schedule: Schedule, age: int, *, latest: bool) -> str | None:
-    """Why a late tick is not caught up; ``None``: it is."""
+    """Why a late tick is not caught up; ``None``: it is, or it is in time."""
+    if latest and age <= IN_TIME:
+        return None
     if schedule.catch_up is CatchUp.NONE:
         return NOT_CAUGHT_UP
     if schedule.catch_up is CatchUp.ONE and not latest:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import msgspec
 import pytest
 
 from longshore.core.limits import Hold, OnConflict, Rules
 from longshore.core.model import JobState
-from longshore.core.schedules import KEPT_TICKS, Answer, CatchUp, Outcome
+from longshore.core.schedules import KEPT_TICKS, Answer, CatchUp, Firing, Outcome
 from longshore.core.store import Retention
 from longshore.core.ticks import EDITED, HELD, OVERLAP, PAUSED, RETIRED, planned
 from longshore.testing.conformance.bench import (
@@ -157,8 +159,8 @@ class DeclareConformance:
         assert order(bench, "pause", reason="holidays") is Answer.DONE
         assert (read(bench).paused, read(bench).entry.reason) == (True, "holidays")
         bench.pass_time(HOUR)
-        # The first was due before; nobody looked.
-        assert told(catch_up(bench)) == ["fired", "skipped"]
+        # The first was due before, but nothing is fired after a pause.
+        assert told(catch_up(bench)) == ["skipped", "skipped"]
         bench.pass_time(2 * HOUR)
         assert order(bench, "resume") is Answer.DONE
         bench.pass_time(HOUR)
@@ -167,6 +169,14 @@ class DeclareConformance:
             (Outcome.SKIPPED, PAUSED), (Outcome.SKIPPED, PAUSED), (Outcome.FIRED, None)
         ]  # fmt: skip
         assert not read(bench).paused
+
+    def test_what_was_due_before_a_pause_is_caught_up_after_it(self, bench: Bench) -> None:
+        hourly(bench, CatchUp.ONE)
+        bench.pass_time(2 * HOUR)
+        order(bench, "pause")
+        bench.pass_time(2 * HOUR)
+        order(bench, "resume")
+        assert told(catch_up(bench)) == ["missed", "fired", "skipped", "skipped"]
 
     def test_a_pause_outlives_an_edit_of_the_code(self, bench: Bench) -> None:
         declare(bench, schedule(bench))
@@ -352,6 +362,28 @@ class TickConformance:
         bench.look(replaced=[holder])
         assert [(tick.outcome, tick.job_id) for tick in fired.ticks] == [(Outcome.FIRED, holder)]
         assert bench.job(holder).payload == PAYLOAD
+
+    def test_of_three_workers_one_may_be_paused_at_its_worst_instant(self, bench: Bench) -> None:
+        """Each has planned what another has done by the time it wakes; a tick has one job."""
+        bench.watching = False
+        declare(bench, schedule(bench, when="* * * * *", catch_up=CatchUp.ALL))
+        chance = Random(7)
+        asleep: list[tuple[int, Firing]] = []
+        for minute in range(60):
+            bench.pass_time(MINUTE)
+            plans = [plan(bench) for _ in range(3)]
+            chance.shuffle(plans)
+            for number, firing in enumerate(plans):
+                if firing is not None and number and chance.random() < 0.5:
+                    asleep.append((minute + chance.randrange(1, 5), firing))
+                elif firing is not None:
+                    assert fire(bench, firing)[0].held is (number == 0)
+            for waking, firing in asleep:
+                assert waking > minute or not fire(bench, firing)[0].held
+            asleep = [one for one in asleep if one[0] > minute]
+        jobs = [job.meta["tick"] for job in bench.look().values()]
+        assert len(jobs) == len(set(jobs)) == 60
+        assert told(ticks(bench)) == ["fired"] * 60
 
     def test_the_last_thousand_ticks_are_kept(self, bench: Bench) -> None:
         declare(bench, schedule(bench, when="* * * * *", catch_up=CatchUp.NONE))

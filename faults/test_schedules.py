@@ -1,4 +1,4 @@
-"""Schedules in full size: three workers, one after the other stopped past its lease, 1 000 ticks."""
+"""Schedules in full size: three workers, one or another stopped past its lease, 1 000 ticks."""
 
 from __future__ import annotations
 

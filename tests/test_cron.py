@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -16,8 +16,8 @@ from longshore.core.zones import instant_of, offset_at, stretches, wall, zone
 from longshore.errors import InvalidSchedule
 
 RIGA = "Europe/Riga"
-#: The cases that cronsim publishes around the changes of clocks in Riga in 2021: a text, the time on
-#: the wall from which on it is asked, and what comes.
+#: The cases that cronsim publishes around the changes of clocks in Riga in 2021: a text, the time
+#: on the wall from which on it is asked, and what comes.
 RIGA_2021 = [
     ("0 * * * *", "03-28 01:30", "03-28 02:00+02", "03-28 04:00+03"),
     ("0 * * * *", "10-31 01:30", "10-31 02:00+03", "10-31 03:00+03", "10-31 03:00+02",
@@ -192,7 +192,7 @@ def test_days_count_from_a_monday() -> None:
     weekly = come("every 1 week at 04:30", "UTC", seconds("2026-06-03T00:00:00"), 2)
     assert [wall(at, 0).strftime("%a %H:%M") for at in weekly] == ["Mon 04:30"] * 2
     third = come("every 3 days", "UTC", seconds("2026-06-03T00:00:00"), 3)
-    assert {after - before for before, after in zip(third, third[1:], strict=False)} == {3 * 86_400}
+    assert {after - before for before, after in pairwise(third)} == {3 * 86_400}
     assert third == come("every 3 days", "UTC", third[0] - 1, 3)
 
 
@@ -264,7 +264,7 @@ def test_what_comes_all_the_time_comes_whenever_the_wall_shows_it(
 ) -> None:
     """Against the plain way: every minute of real time, with what the wall shows then."""
     start -= start % 60
-    cron = CronSim(when, datetime(2000, 1, 1))
+    cron = CronSim(when, datetime(2000, 1, 1, tzinfo=UTC))
 
     def shown() -> Iterator[int]:
         for at in range(start + 60, start + 2 * 86_400, 60):
@@ -278,7 +278,7 @@ def test_what_comes_all_the_time_comes_whenever_the_wall_shows_it(
                 yield at
 
     expected = list(shown())
-    assert [at for at in come(when, tz, start, len(expected) + 1)][: len(expected)] == expected
+    assert come(when, tz, start, len(expected) + 1)[: len(expected)] == expected
 
 
 @settings(max_examples=60, deadline=None)
@@ -301,7 +301,7 @@ def test_what_comes_at_a_time_of_the_day_comes_once_a_day(
             before = wall(at - 1, offset_at(place, at - 1))
             assert local - before > timedelta(seconds=1)
     days = [wall(at, offset_at(place, at)).date() for at in found]
-    assert all(later - day <= timedelta(days=2) for day, later in zip(days, days[1:], strict=False))
+    assert all(later - day <= timedelta(days=2) for day, later in pairwise(days))
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,9 +1,10 @@
-"""Schedules of an application: declared in code, added at run time, looked at, blocking and awaiting."""
+"""Schedules of an application: declared in code, added at run time, looked at."""
 
 import asyncio
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
@@ -224,9 +225,7 @@ def test_the_next_times_are_in_its_zone(jobs: Longshore) -> None:
     assert len(times) == 400
     assert str(times[0].tzinfo) == "Europe/Berlin"
     assert {(at.hour, at.minute) for at in times} == {(2, 30), (3, 0)}
-    assert all(
-        later - at > timedelta(hours=22) for at, later in zip(times, times[1:], strict=False)
-    )
+    assert all(later - at > timedelta(hours=22) for at, later in pairwise(times))
     with pytest.raises(InvalidOption):
         jobs.schedules.next("sync", 0)
 

@@ -1,4 +1,4 @@
-"""The thread that fires: in time, once, with whatever happens around it, and what workers make of it."""
+"""The thread that fires: in time, once, whatever happens around it; and workers that have it."""
 
 import logging
 import statistics

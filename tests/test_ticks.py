@@ -152,7 +152,7 @@ def test_one_gap_is_kept_of_two() -> None:
     one = record(
         entry={"gap": (START, START + 2 * MINUTE, "retired"), "paused_at": START + 3 * MINUTE}
     )
-    answer, change = ordered(SetSchedule(name="s", verb="resume"), one, START + 5 * MINUTE)
+    _, change = ordered(SetSchedule(name="s", verb="resume"), one, START + 5 * MINUTE)
     assert change is not None
     assert change.record.entry.gap == (START, START + 5 * MINUTE, "paused")
 

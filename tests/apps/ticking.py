@@ -1,11 +1,12 @@
-"""An application whose schedules come every second; the environment says how many, and the lease."""
+"""An application whose schedules come every second; the environment says how many."""
 
 import os
+from pathlib import Path
 
 from longshore import Event, Longshore
 
 LEASE = os.environ["HARBOUR_LEASE"]
-LEDGER = os.environ["HARBOUR_LEDGER"]
+LEDGER = Path(os.environ["HARBOUR_LEDGER"])
 COUNT = int(os.environ.get("TICKING", "1"))
 
 jobs = Longshore(lease=f"{LEASE}s")
@@ -22,5 +23,5 @@ for number in range(COUNT):
 
 @jobs.on("schedule.fired")
 def told(event: Event) -> None:
-    with open(LEDGER, "a") as ledger:
+    with LEDGER.open("a") as ledger:
         ledger.write(f"{os.getpid()} {event.schedule} {event.job_id}\n")

@@ -185,3 +185,10 @@ def test_what_is_settled_is_counted() -> None:
     assert (after.last_job, after.last_at, after.watermark, after.firing) == (
         "a", START + 2 * MINUTE, START + 3 * MINUTE, "f"
     )  # fmt: skip
+
+
+def test_an_older_gap_that_is_settled_takes_nothing_with_it() -> None:
+    entry = {"gap": (START - HOUR, START, "paused"), "paused_at": START + 2 * MINUTE}
+    _, change = ordered(SetSchedule(name="s", verb="resume"), record(entry=entry), START + HOUR)
+    assert change is not None
+    assert change.record.entry.gap == (START + 2 * MINUTE, START + HOUR, "paused")

@@ -160,7 +160,7 @@ def declared(request: Declare, there: Mapping[str, ScheduleRecord], now: int) ->
         coded = schedule if request.fresh or entry.coded is None else entry.coded
         after = msgspec.structs.replace(entry, app=request.app, coded=coded, retired_at=None)
         if entry.retired_at is not None:
-            after = _with_gap(after, entry.retired_at, now, RETIRED)
+            after = _with_gap(after, record, (entry.retired_at, now, RETIRED))
         if after != entry:
             changes.append(_changed(record, after, now))
         elif now - record.seen_at >= SEEN:
@@ -195,14 +195,14 @@ def ordered(
         case "add":
             after = msgspec.structs.replace(entry, edited=request.schedule)
             if record.retired and entry.retired_at is not None:
-                after = _with_gap(after, entry.retired_at, now, RETIRED)
+                after = _with_gap(after, record, (entry.retired_at, now, RETIRED))
         case "reset" if entry.coded is not None:
-            after = _resumed(msgspec.structs.replace(entry, edited=None), now)
+            after = _resumed(msgspec.structs.replace(entry, edited=None), record, now)
         case "pause":
             since = now if entry.paused_at is None else entry.paused_at
             after = msgspec.structs.replace(entry, paused_at=since, reason=request.reason)
         case "resume" | "reset":
-            after = _resumed(entry, now)
+            after = _resumed(entry, record, now)
         case "remove":
             if entry.coded is not None and entry.retired_at is None:
                 return Answer.IN_CODE, None
@@ -261,17 +261,21 @@ def _gone(record: ScheduleRecord, now: int) -> tuple[TickRecord, ...]:
     )
 
 
-def _resumed(entry: Entry, now: int) -> Entry:
+def _resumed(entry: Entry, record: ScheduleRecord, now: int) -> Entry:
     if entry.paused_at is None:
         return entry
     after = msgspec.structs.replace(entry, paused_at=None, reason=None)
-    return _with_gap(after, entry.paused_at, now, PAUSED)
+    return _with_gap(after, record, (entry.paused_at, now, PAUSED))
 
 
-def _with_gap(entry: Entry, start: int, end: int, why: str) -> Entry:
-    """An entry whose ticks in this time are skipped; one gap is kept, the older one in it."""
+def _with_gap(entry: Entry, record: ScheduleRecord, gap: tuple[int, int, str]) -> Entry:
+    """An entry whose ticks in this time are skipped.
+
+    One gap is kept. Where ticks of an older one are not settled yet, what lies between is in it.
+    """
     before = entry.gap
-    gap = (start if before is None else min(before[0], start), end, why)
+    if before is not None and before[1] > record.watermark:
+        gap = (min(before[0], gap[0]), gap[1], gap[2])
     return msgspec.structs.replace(entry, gap=gap)
 
 

@@ -299,15 +299,6 @@ class TickConformance:
         assert job.scheduled_at == tick.at + 45 * MINUTE
         assert job.expires_at == bench.now + 2 * HOUR
 
-    def test_the_jobs_of_ticks_wake_who_waits(self, bench: Bench) -> None:
-        hourly(bench, CatchUp.ONE)
-        watch = bench.store.watch()
-        watch.wait(0)
-        bench.pass_time(HOUR)
-        fire(bench, due(bench))
-        assert watch.wait(20)
-        watch.close()
-
     def test_a_tick_is_skipped_while_the_job_before_has_not_ended(self, bench: Bench) -> None:
         bench.process(lease=30 * HOUR)
         to_half_past(bench)

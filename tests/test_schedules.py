@@ -275,6 +275,12 @@ def test_over_shards_a_schedule_lives_where_its_jobs_go(tmp_path: Path) -> None:
     elsewhere = next(kind for kind in kinds if kind.enqueue().id[21:23] != handle.id[21:23])
     with pytest.raises(CrossShard, match="schedule s is in shard"):
         jobs.schedules.add("s", elsewhere.bind(), "@daily")
+    jobs.schedules.add("second", first.bind(), "* * * * * *")
+    with jobs.worker(threads=1).running():
+        while not jobs.schedules.ticks("second"):
+            pass
+    (tick, *_) = jobs.schedules.ticks("second")
+    assert (tick.job_id or "")[21:23] == handle.id[21:23]
     jobs.schedules.pause("s")
     assert jobs.schedules.get("s").paused
     jobs.schedules.remove("s")

@@ -273,8 +273,8 @@ def _with_gap(entry: Entry, record: ScheduleRecord, gap: tuple[int, int, str]) -
 
     One gap is kept. Where ticks of an older one are not settled yet, what lies between is in it.
     """
-    before = entry.gap
-    if before is not None and before[1] > record.watermark:
+    before, left = record.entry.gap, _after(record.schedule, record.watermark, 1)
+    if before is not None and left and left[0] <= before[1]:
         gap = (min(before[0], gap[0]), gap[1], gap[2])
     return msgspec.structs.replace(entry, gap=gap)
 

@@ -227,7 +227,8 @@ class Schedules:
                 " returns"
             )
             raise InvalidOption(msg)
-        return schedule_of(self._app, name, times, job)
+        bound: BoundJob[Any] = job
+        return schedule_of(self._app, name, times, bound)
 
     def _order(
         self,

@@ -153,6 +153,16 @@ class DeclareConformance:
         for verb in ("remove", "pause", "resume", "reset"):
             assert order(bench, verb, "t") is Answer.UNKNOWN
 
+    def test_what_is_removed_takes_nothing_of_others(self, bench: Bench) -> None:
+        to_half_past(bench)
+        for name in ("s", "t"):
+            order(bench, "add", name, schedule=schedule(bench, name))
+        bench.pass_time(HOUR)
+        kept = [catch_up(bench, name) for name in ("s", "t")]
+        order(bench, "remove", "t")
+        assert list(ticks(bench)) == kept[0]
+        assert ticks(bench, "t") == ()
+
     def test_ticks_of_a_pause_are_skipped_and_told(self, bench: Bench) -> None:
         hourly(bench, CatchUp.ALL)
         bench.pass_time(HOUR)
@@ -177,6 +187,17 @@ class DeclareConformance:
         bench.pass_time(2 * HOUR)
         order(bench, "resume")
         assert told(catch_up(bench)) == ["missed", "fired", "skipped", "skipped"]
+
+    def test_what_was_due_between_two_pauses_is_caught_up(self, bench: Bench) -> None:
+        hourly(bench, CatchUp.ALL)
+        for verb in ("pause", "resume"):
+            bench.pass_time(HOUR)
+            order(bench, verb)
+        catch_up(bench)
+        bench.pass_time(HOUR)
+        order(bench, "pause")
+        order(bench, "resume")
+        assert told(catch_up(bench)) == ["fired"]
 
     def test_a_pause_outlives_an_edit_of_the_code(self, bench: Bench) -> None:
         declare(bench, schedule(bench))
@@ -377,12 +398,14 @@ class TickConformance:
         assert told(ticks(bench)) == ["fired"] * 60
 
     def test_the_last_thousand_ticks_are_kept(self, bench: Bench) -> None:
-        declare(bench, schedule(bench, when="* * * * *", catch_up=CatchUp.NONE))
+        minutely = {"when": "* * * * *", "catch_up": CatchUp.NONE}
+        declare(bench, schedule(bench, **minutely), schedule(bench, "t", **minutely))
         bench.pass_time(1203 * MINUTE + 31 * SECOND)
         found = catch_up(bench)
         assert len(found) == 1203
+        assert len(catch_up(bench, "t")) == 1203
         kept = ticks(bench)
-        assert len(kept) == KEPT_TICKS
+        assert len(kept) == len(ticks(bench, "t")) == KEPT_TICKS
         assert kept == tuple(reversed(found[-KEPT_TICKS:]))
         assert ticks(bench, limit=3) == kept[:3]
         assert read(bench).missed + read(bench).fired == 1203

@@ -268,5 +268,33 @@ def test_times_of_a_timer(when: str, lines: list[str]) -> None:
     assert [round(at.timestamp()) for at in sorted(found)][:6] == expected
 
 
+def test_check_looks_at_schedules(run: Call, folder: Path) -> None:
+    said = run("check", "-o", "json")
+    assert said.code == 0
+    assert "2 jobs, 2 schedules, store" in said.err
+    assert said.json["schedules"][0] == {
+        "name": "nightly 50%",
+        "kind": "sync",
+        "when": "every 1 day at 04:30",
+        "tz": "UTC",
+    }
+    later = (
+        APP
+        + """
+def clean(number: "int | Nothing") -> None: ...
+
+jobs.schedule("@daily", args=(1,))(jobs.job(kind="clean")(clean))
+"""
+    )
+    (folder / "shop.py").write_text(later)
+    said = run("check", "-o", "json")
+    assert said.code == 5
+    assert "schedule clean: " in said.err
+    (folder / "shop.py").write_text(APP.replace("0 5 * * 1-5", "0 25 * * *"))
+    said = run("check")
+    assert said.number == 215
+    assert "the hour '25' cannot be read" in said.err
+
+
 def test_every_is_public() -> None:
     assert str(every("15m")) == "every 15 min"

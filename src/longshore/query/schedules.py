@@ -238,7 +238,7 @@ class Schedules:
         schedule: Schedule | None = None,
         reason: str | None = None,
     ) -> Plan[None]:
-        store, app = self._app.client.store, self._app.module
+        store, app = self._app.client.store, self._app.planned.app
         check_name(name)
         order = SetSchedule(name=name, verb=verb, app=app, schedule=schedule, reason=reason)
         if name in self._app.planned:
@@ -258,7 +258,7 @@ class Schedules:
         stored = yield from ask(self._app.client.store.schedules())
         found = {record.name: record for record in stored}
         for schedule in self._app.planned.schedules():
-            found.setdefault(schedule.name, _not_stored(self._app.module, schedule))
+            found.setdefault(schedule.name, _not_stored(self._app.planned.app, schedule))
         return tuple(found[name] for name in sorted(found))
 
     def _get(self, name: str) -> Plan[ScheduleRecord]:
@@ -270,7 +270,7 @@ class Schedules:
         if declared is None:
             yield from self._unknown(name)
         assert declared is not None  # noqa: S101 - the line before raises
-        return _not_stored(self._app.module, declared)
+        return _not_stored(self._app.planned.app, declared)
 
     def _unknown(self, name: str) -> Plan[None]:
         known = yield from self._list()

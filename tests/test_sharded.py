@@ -21,6 +21,7 @@ from longshore.core.store import (
     SetQueue,
     Store,
 )
+from longshore.core.ticks import planned
 from longshore.errors import (
     ClientClosed,
     EnqueueError,
@@ -464,6 +465,22 @@ def test_a_name_that_is_in_another_shard_is_refused() -> None:
     assert store.run(store.declare(moved)) == ("s",)
     (record,) = store.run(store.schedules())
     assert record.schedule.job.kind == "a"
+    store.close()
+
+
+def test_the_job_of_a_tick_is_in_the_shard_of_its_schedule() -> None:
+    clock = ManualClock()
+    store = ShardedStore([MemoryStore(clock=clock) for _ in range(3)])
+    names = [_scheduled(kind, kind) for kind in "abcdefgh"]
+    store.run(store.declare(Declare("app", tuple(names), fresh=True)))
+    clock.advance(3_600_000_000)
+    firings = [planned(record, clock.now(), new_id) for record in store.run(store.schedules())]
+    for fired in store.run(store.fire([one for one in firings if one is not None])):
+        (tick,) = fired.ticks
+        home = store.placing.shard(job(kind=fired.name))
+        assert named(tick.job_id or "", 3) == home
+        inside = store.shards[home]
+        assert tick.job_id in inside.run(inside.get([tick.job_id or ""]))
     store.close()
 
 

@@ -1,4 +1,7 @@
-"""Many who settle the same ticks at the same moment, each over a connection of his own."""
+"""Many who settle the same ticks at the same moment, each over a connection of his own.
+
+The tests of each store call these; ``stores`` is a fixture made by :func:`stores_on`.
+"""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -19,56 +22,58 @@ from tests.stores import opened
 
 MINUTE = 60_000_000
 ROUNDS = 25
+WORKERS = 4
 JOB = NewJob("", "app.job", "default", b"{}", JobState.AVAILABLE, 0, 0, 0)
-KINDS = ("sqlite", "postgres16", "postgres18", "pgbouncer", "mariadb", "redis", "valkey")
-
-Together = Callable[[Callable[[Store], Any]], list[Any]]
 
 
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
+class Crew:
+    """Four stores in one place, by one clock, and a thread for each."""
+
+    def __init__(self, stores: list[Store], clock: ManualClock, pool: ThreadPoolExecutor) -> None:
+        self.stores = stores
+        self.clock = clock
+        self._pool = pool
+        self._start = threading.Barrier(len(stores))
+
+    def together(self, what: Callable[[Store], Any]) -> list[Any]:
+        """Do something with each store at the same moment."""
+
+        def one(store: Store) -> Any:
+            self._start.wait(30)
+            return what(store)
+
+        return list(self._pool.map(one, self.stores))
 
 
-@pytest.fixture(params=each(*KINDS))
-def stores(
-    request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock
-) -> Iterator[list[Store]]:
-    with place(request.param, tmp_path) as where:
-        made = [opened(where, clock=clock) for _ in range(4)]
-        made[0].migrate()
-        yield made
-        for store in made:
-            store.close()
+def crews_on(*kinds: str) -> Any:
+    """A fixture: a crew on each of these kinds of store."""
 
+    @pytest.fixture(params=each(*kinds))
+    def crew(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Crew]:
+        clock = ManualClock()
+        with place(request.param, tmp_path) as where, ThreadPoolExecutor(WORKERS) as pool:
+            stores = [opened(where, clock=clock) for _ in range(WORKERS)]
+            stores[0].migrate()
+            yield Crew(stores, clock, pool)
+            for store in stores:
+                store.close()
 
-@pytest.fixture
-def together(stores: list[Store]) -> Iterator[Together]:
-    """Do something with each store at the same moment."""
-    start = threading.Barrier(len(stores))
-    with ThreadPoolExecutor(len(stores)) as pool:
-
-        def do(what: Callable[[Store], Any]) -> list[Any]:
-            def one(store: Store) -> Any:
-                start.wait(30)
-                return what(store)
-
-            return list(pool.map(one, stores))
-
-        yield do
+    return crew
 
 
 def schedule(name: str = "s", when: str = "* * * * *") -> Schedule:
     return Schedule(name=name, when=when, job=JOB)
 
 
-def test_many_fire_at_once_and_one_does(
-    stores: list[Store], clock: ManualClock, together: Together
-) -> None:
-    store = stores[0]
-    names = ("a", "b")
+def add(store: Store, name: str) -> None:
+    store.run(store.set_schedule(SetSchedule(name=name, verb="add", schedule=schedule(name))))
+
+
+def many_fire(crew: Crew) -> None:
+    """Each tick is fired by one of them, and has one job."""
+    store, clock, names = crew.stores[0], crew.clock, ("a", "b")
     for name in names:
-        store.run(store.set_schedule(SetSchedule(name=name, verb="add", schedule=schedule(name))))
+        add(store, name)
     for _ in range(ROUNDS):
         clock.advance(MINUTE)
         records = store.run(store.schedules())
@@ -78,7 +83,7 @@ def test_many_fire_at_once_and_one_does(
             fired = store.run(store.fire([plan for plan in plans if plan is not None]))
             return [one.held for one in fired]
 
-        answers = together(fire)
+        answers = crew.together(fire)
         assert [sum(held) for held in zip(*answers, strict=True)] == [1, 1]
     jobs = store.run(store.find(Filter(), limit=1000)).records
     ticks = {(job.meta["schedule"], job.meta["tick"]) for job in jobs}
@@ -89,24 +94,22 @@ def test_many_fire_at_once_and_one_does(
     assert [record.fired for record in store.run(store.schedules())] == [ROUNDS, ROUNDS]
 
 
-def test_many_declare_the_same_at_once(stores: list[Store], together: Together) -> None:
+def many_declare(crew: Crew) -> None:
+    """What all of them declare at the same moment is there once."""
     for number in range(ROUNDS):
         mine = (schedule("a"), schedule(f"b{number}"))
         request = Declare("app", mine, fresh=True)
-        assert together(lambda store, request=request: store.run(store.declare(request))) == [
-            (), (), (), ()
-        ]  # fmt: skip
-    found = stores[0].run(stores[0].schedules())
+        answers = crew.together(lambda store, request=request: store.run(store.declare(request)))
+        assert answers == [()] * WORKERS
+    found = crew.stores[0].run(crew.stores[0].schedules())
     assert [record.name for record in found] == sorted(["a", *(f"b{n}" for n in range(ROUNDS))])
     assert {record.revision for record in found} == {1}
 
 
-def test_a_pause_holds_for_who_fires_at_the_same_moment(
-    stores: list[Store], clock: ManualClock, together: Together
-) -> None:
-    """One of the two comes first; a tick that was due before the pause is caught up after it."""
-    store, others = stores[0], stores[1:]
-    store.run(store.set_schedule(SetSchedule(name="s", verb="add", schedule=schedule())))
+def one_pauses(crew: Crew) -> None:
+    """Who fires and who pauses: one comes first. What was due before is caught up afterwards."""
+    clock, (store, other, *_) = crew.clock, crew.stores
+    add(store, "s")
     for _ in range(ROUNDS):
         clock.advance(MINUTE)
         (record,) = store.run(store.schedules())
@@ -114,12 +117,11 @@ def test_a_pause_holds_for_who_fires_at_the_same_moment(
         assert plan is not None
 
         def act(one: Store, plan: Any = plan) -> bool:
-            if one is others[0]:
+            if one is other:
                 one.run(one.set_schedule(SetSchedule(name="s", verb="pause")))
-                return False
             return one is store and store.run(store.fire([plan]))[0].held
 
-        fired = any(together(act))
+        fired = any(crew.together(act))
         (record,) = store.run(store.schedules())
         assert record.paused
         assert (planned(record, clock.now(), new_id) is None) is fired

@@ -1,0 +1,17 @@
+"""Schedules on MariaDB: many who settle the same ticks at the same moment."""
+
+from tests.schedule_races import Crew, crews_on, many_declare, many_fire, one_pauses
+
+crew = crews_on("mariadb")
+
+
+def test_many_fire_at_once_and_one_does(crew: Crew) -> None:
+    many_fire(crew)
+
+
+def test_many_declare_the_same_at_once(crew: Crew) -> None:
+    many_declare(crew)
+
+
+def test_a_pause_holds_for_who_fires_at_the_same_moment(crew: Crew) -> None:
+    one_pauses(crew)

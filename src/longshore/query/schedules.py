@@ -220,15 +220,14 @@ class Schedules:
 
     # --- one body for each pair of twins ------------------------------------------------------
 
-    def _schedule(self, name: str, job: object, times: Times) -> Schedule:
-        if not isinstance(job, BoundJob):
+    def _schedule(self, name: str, job: BoundJob[Any], times: Times) -> Schedule:
+        if not _is_bound(job):
             msg = (
                 f"schedule {name}: {shown(job)} is not a bound job; give what bind() of a job"
                 " returns"
             )
             raise InvalidOption(msg)
-        bound: BoundJob[Any] = job
-        return schedule_of(self._app, name, times, bound)
+        return schedule_of(self._app, name, times, job)
 
     def _order(
         self,
@@ -295,6 +294,10 @@ class Schedules:
         template = record.schedule.job
         job = job_of(template, now, now, new_id(), record.name)
         return msgspec.structs.replace(job, meta=meta_of(template, record.name, None))
+
+
+def _is_bound(job: object) -> bool:
+    return isinstance(job, BoundJob)
 
 
 def shown_times(record: ScheduleRecord, count: int) -> tuple[datetime, ...]:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from longshore.core.model import JobState, NewJob
@@ -135,3 +136,31 @@ def one_pauses(crew: Crew) -> None:
     kept = store.run(store.ticks("s", limit=1000))
     assert [tick.outcome for tick in kept] == [Outcome.FIRED] * ROUNDS
     assert {job.id for job in jobs} == {tick.job_id for tick in kept}
+
+
+def one_edits(crew: Crew) -> None:
+    """An edit of the code beside a firing takes nothing of it back."""
+    clock, (store, other, *_) = crew.clock, crew.stores
+    store.run(store.declare(Declare("app", (schedule(),), fresh=True)))
+    for number in range(2 * ROUNDS):
+        clock.advance(MINUTE)
+        (record,) = store.run(store.schedules())
+        plan = planned(record, clock.now(), new_id)
+        edited = msgspec.structs.replace(
+            schedule(), job=msgspec.structs.replace(JOB, queue=f"queue-{number}")
+        )
+
+        def act(one: Store, plan: Any = plan, edited: Schedule = edited) -> None:
+            if one is other:
+                one.run(one.declare(Declare("app", (edited,), fresh=True)))
+            elif one is store and plan is not None:
+                one.run(one.fire([plan]))
+
+        crew.together(act)
+        (record,) = store.run(store.schedules())
+        assert record.schedule.job.queue == f"queue-{number}"
+        left = planned(record, clock.now(), new_id)
+        if left is not None:
+            assert store.run(store.fire([left]))[0].held
+    jobs = store.run(store.find(Filter(), limit=1000)).records
+    assert len(jobs) == len({job.meta["tick"] for job in jobs}) == 2 * ROUNDS

@@ -13,12 +13,14 @@ import pytest
 
 from longshore.core.limits import Limit, Rules
 from longshore.core.model import JobState
+from longshore.core.schedules import CatchUp
 from longshore.core.store import Filter, Retention
 from longshore.errors import LongshoreError, StoreBusy
 from longshore.stores.sqlite.store import SQLiteStore
 from longshore.testing.conformance import Bench, OpenStore, StoreConformance
 from longshore.testing.conformance.bench import HOUR, LEASE
 from longshore.testing.conformance.faults import WRITES
+from longshore.testing.conformance.planning import due, fire, hourly
 from longshore.testing.conformance.restraint import limited
 from tests.places import MYSQL, POSTGRES, REDIS
 from tests.store_tools import driven
@@ -39,6 +41,15 @@ class StoreOfOneMachine:
         bench.add()
         waiter.join(20)
         assert heard == [True]
+        watch.close()
+
+    def test_a_wait_ends_when_a_tick_has_fired(self, bench: Bench) -> None:
+        hourly(bench, CatchUp.ONE)
+        watch = bench.store.watch()
+        watch.wait(0)
+        bench.pass_time(HOUR)
+        fire(bench, due(bench))
+        assert watch.wait(20)
         watch.close()
 
     @pytest.mark.parametrize("jump", [HOUR, -HOUR])

@@ -12,8 +12,10 @@ import pytest
 
 from longshore import Longshore, cli
 from longshore.core.model import JobState
+from longshore.core.schedules import Declare, Schedule, SetSchedule
 from longshore.core.store import ClaimRequest, Filter, Retention, SetQueue, Store
 from longshore.core.store_url import Password, StoreURL, parse_url
+from longshore.core.ticks import planned
 from longshore.errors import LongshoreError, SchemaMismatch, StoreError, StoreUnwritable
 from longshore.ids import new_id
 from longshore.stores import connect
@@ -124,11 +126,29 @@ def migrated(roles: Roles) -> None:
     roles.grant()
 
 
+def fires(store: Store, clock: ManualClock) -> None:
+    """A schedule is declared, fired, paused and removed."""
+    first, second = (
+        Schedule(name=name, when="* * * * *", job=job(id="", scheduled_at=0)) for name in "st"
+    )
+    store.run(store.declare(Declare("app", (first,), fresh=True)))
+    store.run(store.set_schedule(SetSchedule(name="t", verb="add", schedule=second)))
+    clock.advance(60_000_000)
+    for record in store.run(store.schedules()):
+        firing = planned(record, clock.now(), new_id)
+        assert firing is not None
+        assert store.run(store.fire([firing]))[0].held
+        assert len(store.run(store.ticks(record.name, limit=9))) == 1
+    assert store.run(store.set_schedule(SetSchedule(name="s", verb="pause"))) == "done"
+    assert store.run(store.set_schedule(SetSchedule(name="t", verb="remove"))) == "done"
+
+
 def test_a_worker_does_all_it_does_with_its_rights(roles: Roles) -> None:
     migrated(roles)
     clock = ManualClock()
     worker = roles.open("worker", clock=clock, retention=RETENTION)
     Script(1, Stage(worker, clock, worker.run)).play()
+    fires(worker, clock)
     watch = worker.watch()
     watch.wait(0)
     watch.close()
@@ -289,6 +309,7 @@ def test_a_worker_does_all_it_does_with_its_rights_on_redis(acl: Roles) -> None:
     clock = ManualClock()
     worker = opened(acl, "worker", clock=clock, retention=RETENTION)
     Script(1, Stage(worker, clock, worker.run)).play()
+    fires(worker, clock)
     watch = worker.watch()
     assert not watch.wait(0)
     watch.close()

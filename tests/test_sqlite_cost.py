@@ -110,7 +110,7 @@ READ_ALONG = frozenset({"find_job_newest", "find_job_oldest", "find_ended_newest
     *("find_ended_oldest", "count_ended", "processes", "idle_processes", "prune_counts"),
     *("pauses", "ready_parked", "migrations", "migration_table_there"),
     # These are as long as people have made them.
-    *("restraints", "kinds", "settings"),
+    *("restraints", "kinds", "settings", "schedules"),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, cast
@@ -40,6 +41,8 @@ class Planning(App, Protocol):
 
     @property
     def module(self) -> str: ...
+    @property
+    def module_file(self) -> str | None: ...
     @property
     def planned(self) -> Planned: ...
     def check_shard(self, bound: BoundJob[Any], job: NewJob) -> None: ...
@@ -90,6 +93,14 @@ class Planned:
     def __init__(self, app: Planning) -> None:
         self._app = app
         self._all: dict[str, _Declared] = {}
+
+    @property
+    def app(self) -> str:
+        """Whose they are: the application's module, of a script the stem of its file."""
+        module, file = self._app.module, self._app.module_file
+        if module != "__main__" or not file:
+            return module
+        return os.path.splitext(os.path.basename(file))[0]  # noqa: PTH119, PTH122 - pathlib is slow
 
     def add(self, declared: _Declared) -> None:
         """Note one; raises :class:`DuplicateSchedule`, and what binding its arguments raises."""

@@ -298,6 +298,12 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return max(1, self.failures + (self.state is not JobState.DEAD))
 
     @property
+    def schedule(self) -> str | None:
+        """The name of the schedule that enqueued it."""
+        name = self.meta.get("schedule")
+        return name if isinstance(name, str) else None
+
+    @property
     def error_after_success(self) -> str | None:
         """What the body raised after its ``ctx.transaction()`` was committed."""
         return self.reason if self.state is JobState.SUCCEEDED else None

@@ -67,11 +67,15 @@ def planned(record: ScheduleRecord, now: int, make_id: Callable[[], str]) -> Fir
     if not found:
         return None
     due, more = found[:MOST_TICKS], len(found) > MOST_TICKS
+    skipped = {at: why for at in due if (why := _skipped(record.entry, at)) is not None}
+    latest = None if more else next((at for at in reversed(due) if at not in skipped), None)
     settled: list[Due] = []
     jobs = 0
     for at in due:
-        latest = at == due[-1] and not more
-        outcome, why = _outcome(record, at, now, latest=latest)
+        outcome, why = Outcome.SKIPPED, skipped.get(at)
+        if why is None:
+            why = _too_late(schedule, now - at, latest=at == latest)
+            outcome = Outcome.FIRED if why is None else Outcome.MISSED
         job = None
         if outcome is Outcome.FIRED:
             if jobs == MOST_JOBS:
@@ -83,20 +87,17 @@ def planned(record: ScheduleRecord, now: int, make_id: Callable[[], str]) -> Fir
     return Firing(make_id(), record.name, record.revision, tuple(settled), skips)
 
 
-def _outcome(
-    record: ScheduleRecord, at: int, now: int, *, latest: bool
-) -> tuple[Outcome, str | None]:
-    entry, schedule = record.entry, record.schedule
+def _skipped(entry: Entry, at: int) -> str | None:
+    """Why a tick is not to be fired at all."""
     if entry.gap is not None and entry.gap[0] < at <= entry.gap[1]:
-        return Outcome.SKIPPED, entry.gap[2]
-    if entry.paused_at is not None and at > entry.paused_at:
-        return Outcome.SKIPPED, PAUSED
-    late = None if latest and now - at <= IN_TIME else _too_late(schedule, now - at, latest=latest)
-    return (Outcome.FIRED, None) if late is None else (Outcome.MISSED, late)
+        return entry.gap[2]
+    return None if entry.paused_at is None else PAUSED
 
 
 def _too_late(schedule: Schedule, age: int, *, latest: bool) -> str | None:
-    """Why a late tick is not caught up; ``None``: it is."""
+    """Why a late tick is not caught up; ``None``: it is, or it is in time."""
+    if latest and age <= IN_TIME:
+        return None
     if schedule.catch_up is CatchUp.NONE:
         return NOT_CAUGHT_UP
     if schedule.catch_up is CatchUp.ONE and not latest:
@@ -159,7 +160,7 @@ def declared(request: Declare, there: Mapping[str, ScheduleRecord], now: int) ->
         coded = schedule if request.fresh or entry.coded is None else entry.coded
         after = msgspec.structs.replace(entry, app=request.app, coded=coded, retired_at=None)
         if entry.retired_at is not None:
-            after = _with_gap(after, entry.retired_at, now, RETIRED)
+            after = _with_gap(after, record, (entry.retired_at, now, RETIRED))
         if after != entry:
             changes.append(_changed(record, after, now))
         elif now - record.seen_at >= SEEN:
@@ -194,14 +195,14 @@ def ordered(
         case "add":
             after = msgspec.structs.replace(entry, edited=request.schedule)
             if record.retired and entry.retired_at is not None:
-                after = _with_gap(after, entry.retired_at, now, RETIRED)
+                after = _with_gap(after, record, (entry.retired_at, now, RETIRED))
         case "reset" if entry.coded is not None:
-            after = _resumed(msgspec.structs.replace(entry, edited=None), now)
+            after = _resumed(msgspec.structs.replace(entry, edited=None), record, now)
         case "pause":
             since = now if entry.paused_at is None else entry.paused_at
             after = msgspec.structs.replace(entry, paused_at=since, reason=request.reason)
         case "resume" | "reset":
-            after = _resumed(entry, now)
+            after = _resumed(entry, record, now)
         case "remove":
             if entry.coded is not None and entry.retired_at is None:
                 return Answer.IN_CODE, None
@@ -260,17 +261,21 @@ def _gone(record: ScheduleRecord, now: int) -> tuple[TickRecord, ...]:
     )
 
 
-def _resumed(entry: Entry, now: int) -> Entry:
+def _resumed(entry: Entry, record: ScheduleRecord, now: int) -> Entry:
     if entry.paused_at is None:
         return entry
     after = msgspec.structs.replace(entry, paused_at=None, reason=None)
-    return _with_gap(after, entry.paused_at, now, PAUSED)
+    return _with_gap(after, record, (entry.paused_at, now, PAUSED))
 
 
-def _with_gap(entry: Entry, start: int, end: int, why: str) -> Entry:
-    """An entry whose ticks in this time are skipped; one gap is kept, the older one in it."""
-    before = entry.gap
-    gap = (start if before is None else min(before[0], start), end, why)
+def _with_gap(entry: Entry, record: ScheduleRecord, gap: tuple[int, int, str]) -> Entry:
+    """An entry whose ticks in this time are skipped.
+
+    One gap is kept. Where ticks of an older one are not settled yet, what lies between is in it.
+    """
+    before, left = record.entry.gap, _after(record.schedule, record.watermark, 1)
+    if before is not None and left and left[0] <= before[1]:
+        gap = (min(before[0], gap[0]), gap[1], gap[2])
     return msgspec.structs.replace(entry, gap=gap)
 
 

@@ -220,8 +220,8 @@ class Schedules:
 
     # --- one body for each pair of twins ------------------------------------------------------
 
-    def _schedule(self, name: str, job: object, times: Times) -> Schedule:
-        if not isinstance(job, BoundJob):
+    def _schedule(self, name: str, job: BoundJob[Any], times: Times) -> Schedule:
+        if not _is_bound(job):
             msg = (
                 f"schedule {name}: {shown(job)} is not a bound job; give what bind() of a job"
                 " returns"
@@ -237,7 +237,7 @@ class Schedules:
         schedule: Schedule | None = None,
         reason: str | None = None,
     ) -> Plan[None]:
-        store, app = self._app.client.store, self._app.module
+        store, app = self._app.client.store, self._app.planned.app
         check_name(name)
         order = SetSchedule(name=name, verb=verb, app=app, schedule=schedule, reason=reason)
         if name in self._app.planned:
@@ -257,7 +257,7 @@ class Schedules:
         stored = yield from ask(self._app.client.store.schedules())
         found = {record.name: record for record in stored}
         for schedule in self._app.planned.schedules():
-            found.setdefault(schedule.name, _not_stored(self._app.module, schedule))
+            found.setdefault(schedule.name, _not_stored(self._app.planned.app, schedule))
         return tuple(found[name] for name in sorted(found))
 
     def _get(self, name: str) -> Plan[ScheduleRecord]:
@@ -269,7 +269,7 @@ class Schedules:
         if declared is None:
             yield from self._unknown(name)
         assert declared is not None  # noqa: S101 - the line before raises
-        return _not_stored(self._app.module, declared)
+        return _not_stored(self._app.planned.app, declared)
 
     def _unknown(self, name: str) -> Plan[None]:
         known = yield from self._list()
@@ -294,6 +294,10 @@ class Schedules:
         template = record.schedule.job
         job = job_of(template, now, now, new_id(), record.name)
         return msgspec.structs.replace(job, meta=meta_of(template, record.name, None))
+
+
+def _is_bound(job: object) -> bool:
+    return isinstance(job, BoundJob)
 
 
 def shown_times(record: ScheduleRecord, count: int) -> tuple[datetime, ...]:

@@ -175,7 +175,7 @@ class Worker:
 
         heart = Heart(store, app.settings.lease, members, obey, self._told_of_rescue)
         heart.start()
-        ticker = Ticker(store, app.module, partial(self._ticked, engine))
+        ticker = Ticker(store, app.planned.app, partial(self._ticked, engine))
         ticker.start(app.planned.schedules())
         relay = started(store, None if app.outbox is None else app.outbox.store)
         log.info(

@@ -16,6 +16,8 @@ from longshore.handle import App
 class Plans(Protocol):
     """The schedules in the code of an application."""
 
+    @property
+    def app(self) -> str: ...
     def schedules(self) -> tuple[Schedule, ...]: ...
 
 

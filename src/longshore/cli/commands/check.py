@@ -12,6 +12,7 @@ from longshore.cli.parts import Command
 from longshore.cli.session import application
 from longshore.cli.views import many
 from longshore.core.registry import Declaration
+from longshore.core.schedules import Schedule
 from longshore.errors import LongshoreError
 
 
@@ -25,34 +26,59 @@ def command(ctx: click.Context) -> None:
     out = out_of(ctx)
     with application(ctx, shared=False) as app:
         problems = list[tuple[Declaration, LongshoreError]]()
+        unfit = list[tuple[str, LongshoreError]]()
         for declaration in app.registry:
             try:
                 declaration.signature.resolve()
             except LongshoreError as error:
                 problems.append((declaration, error))
+        schedules: list[dict[str, str]] = []
+        for name in app.planned:
+            try:
+                schedules.append(_schedule(app.planned.find(name)))
+            except LongshoreError as error:
+                unfit.append((name, error))
         found = sorted((_view(declaration) for declaration in app.registry), key=_kind)
         out.rows(
             "kinds",
             found,
             _COLUMNS,
             extra={
-                "ok": not problems,
+                "ok": not (problems or unfit),
+                "schedules": schedules,
                 "store": str(app.settings.store),
                 "problems": [
                     {"kind": declaration.kind, "problem": str(error)}
                     for declaration, error in problems
-                ],
+                ]
+                + [{"schedule": name, "problem": str(error)} for name, error in unfit],
             },
             empty="this application declares no job",
         )
     for declaration, problem in problems:
         out.say(f"{declaration.where}: {problem}")
+    for name, problem in unfit:
+        out.say(f"schedule {name}: {problem}")
     if problems:
         kind = kind_of(problems[0][1])
         raise Failure(
             kind, f"{len(problems)} of {many(len(found), 'job')} cannot work as declared."
         )
-    out.say(f"{many(len(found), 'job')}, store {app.settings.store}: all right")
+    if unfit:
+        of = many(len(app.planned), "schedule")
+        raise Failure(kind_of(unfit[0][1]), f"{len(unfit)} of {of} cannot work as declared.")
+    planned = f", {many(len(schedules), 'schedule')}" if schedules else ""
+    out.say(f"{many(len(found), 'job')}{planned}, store {app.settings.store}: all right")
+
+
+def _schedule(schedule: Schedule | None) -> dict[str, str]:
+    assert schedule is not None  # noqa: S101 - its name was just read
+    return {
+        "name": schedule.name,
+        "kind": schedule.job.kind,
+        "when": schedule.when,
+        "tz": schedule.tz,
+    }
 
 
 def _kind(record: dict[str, Any]) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import msgspec
 import pytest
 
 from longshore.core.limits import Hold, OnConflict, Rules
 from longshore.core.model import JobState
-from longshore.core.schedules import KEPT_TICKS, Answer, CatchUp, Outcome
+from longshore.core.schedules import KEPT_TICKS, Answer, CatchUp, Firing, Outcome
 from longshore.core.store import Retention
 from longshore.core.ticks import EDITED, HELD, OVERLAP, PAUSED, RETIRED, planned
 from longshore.testing.conformance.bench import (
@@ -151,14 +153,24 @@ class DeclareConformance:
         for verb in ("remove", "pause", "resume", "reset"):
             assert order(bench, verb, "t") is Answer.UNKNOWN
 
+    def test_what_is_removed_takes_nothing_of_others(self, bench: Bench) -> None:
+        to_half_past(bench)
+        for name in ("s", "t"):
+            order(bench, "add", name, schedule=schedule(bench, name))
+        bench.pass_time(HOUR)
+        kept = [catch_up(bench, name) for name in ("s", "t")]
+        order(bench, "remove", "t")
+        assert list(ticks(bench)) == kept[0]
+        assert ticks(bench, "t") == ()
+
     def test_ticks_of_a_pause_are_skipped_and_told(self, bench: Bench) -> None:
         hourly(bench, CatchUp.ALL)
         bench.pass_time(HOUR)
         assert order(bench, "pause", reason="holidays") is Answer.DONE
         assert (read(bench).paused, read(bench).entry.reason) == (True, "holidays")
         bench.pass_time(HOUR)
-        # The first was due before; nobody looked.
-        assert told(catch_up(bench)) == ["fired", "skipped"]
+        # The first was due before, but nothing is fired after a pause.
+        assert told(catch_up(bench)) == ["skipped", "skipped"]
         bench.pass_time(2 * HOUR)
         assert order(bench, "resume") is Answer.DONE
         bench.pass_time(HOUR)
@@ -167,6 +179,25 @@ class DeclareConformance:
             (Outcome.SKIPPED, PAUSED), (Outcome.SKIPPED, PAUSED), (Outcome.FIRED, None)
         ]  # fmt: skip
         assert not read(bench).paused
+
+    def test_what_was_due_before_a_pause_is_caught_up_after_it(self, bench: Bench) -> None:
+        hourly(bench, CatchUp.ONE)
+        bench.pass_time(2 * HOUR)
+        order(bench, "pause")
+        bench.pass_time(2 * HOUR)
+        order(bench, "resume")
+        assert told(catch_up(bench)) == ["missed", "fired", "skipped", "skipped"]
+
+    def test_what_was_due_between_two_pauses_is_caught_up(self, bench: Bench) -> None:
+        hourly(bench, CatchUp.ALL)
+        for verb in ("pause", "resume"):
+            bench.pass_time(HOUR)
+            order(bench, verb)
+        catch_up(bench)
+        bench.pass_time(HOUR)
+        order(bench, "pause")
+        order(bench, "resume")
+        assert told(catch_up(bench)) == ["fired"]
 
     def test_a_pause_outlives_an_edit_of_the_code(self, bench: Bench) -> None:
         declare(bench, schedule(bench))
@@ -289,15 +320,6 @@ class TickConformance:
         assert job.scheduled_at == tick.at + 45 * MINUTE
         assert job.expires_at == bench.now + 2 * HOUR
 
-    def test_the_jobs_of_ticks_wake_who_waits(self, bench: Bench) -> None:
-        hourly(bench, CatchUp.ONE)
-        watch = bench.store.watch()
-        watch.wait(0)
-        bench.pass_time(HOUR)
-        fire(bench, due(bench))
-        assert watch.wait(20)
-        watch.close()
-
     def test_a_tick_is_skipped_while_the_job_before_has_not_ended(self, bench: Bench) -> None:
         bench.process(lease=30 * HOUR)
         to_half_past(bench)
@@ -353,13 +375,37 @@ class TickConformance:
         assert [(tick.outcome, tick.job_id) for tick in fired.ticks] == [(Outcome.FIRED, holder)]
         assert bench.job(holder).payload == PAYLOAD
 
+    def test_of_three_workers_one_may_be_paused_at_its_worst_instant(self, bench: Bench) -> None:
+        """Each has planned what another has done by the time it wakes; a tick has one job."""
+        bench.watching = False
+        declare(bench, schedule(bench, when="* * * * *", catch_up=CatchUp.ALL))
+        chance = Random(7)  # noqa: S311 - the same each time
+        asleep: list[tuple[int, Firing]] = []
+        for minute in range(60):
+            bench.pass_time(MINUTE)
+            plans = [plan(bench) for _ in range(3)]
+            chance.shuffle(plans)
+            for number, firing in enumerate(plans):
+                if firing is not None and number and chance.random() < 0.5:
+                    asleep.append((minute + chance.randrange(1, 5), firing))
+                elif firing is not None:
+                    assert fire(bench, firing)[0].held is (number == 0)
+            for waking, firing in asleep:
+                assert waking > minute or not fire(bench, firing)[0].held
+            asleep = [one for one in asleep if one[0] > minute]
+        jobs = [job.meta["tick"] for job in bench.look().values()]
+        assert len(jobs) == len(set(jobs)) == 60
+        assert told(ticks(bench)) == ["fired"] * 60
+
     def test_the_last_thousand_ticks_are_kept(self, bench: Bench) -> None:
-        declare(bench, schedule(bench, when="* * * * *", catch_up=CatchUp.NONE))
+        minutely = {"when": "* * * * *", "catch_up": CatchUp.NONE}
+        declare(bench, schedule(bench, **minutely), schedule(bench, "t", **minutely))
         bench.pass_time(1203 * MINUTE + 31 * SECOND)
         found = catch_up(bench)
         assert len(found) == 1203
+        assert len(catch_up(bench, "t")) == 1203
         kept = ticks(bench)
-        assert len(kept) == KEPT_TICKS
+        assert len(kept) == len(ticks(bench, "t")) == KEPT_TICKS
         assert kept == tuple(reversed(found[-KEPT_TICKS:]))
         assert ticks(bench, limit=3) == kept[:3]
         assert read(bench).missed + read(bench).fired == 1203

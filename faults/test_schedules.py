@@ -1,0 +1,109 @@
+"""Schedules in full size: three workers, one or another stopped past its lease, 1 000 ticks."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import statistics
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from longshore.core.schedules import Outcome
+from tests.harbour_tools import Harbour, eventually
+from tests.places import each, place
+
+pytestmark = [pytest.mark.timeout(900)]
+SERVERS = ("postgres18", "mariadb", "redis", "valkey")
+SCHEDULES = 25
+TICKS = 1000
+LEASE = 3.0
+
+
+@contextmanager
+def ticking(kind: str, folder: Path) -> Iterator[Harbour]:
+    with place(kind, folder) as made:
+        harbour = Harbour(folder, LEASE, name="ticking", TICKING=str(SCHEDULES), **made.environment)
+        harbour.jobs.migrate()
+        try:
+            yield harbour
+        finally:
+            harbour.stop()
+
+
+def stopped(harbour: Harbour, worker: subprocess.Popen[str], seconds: float) -> None:
+    """Stop a worker and its children for a time: the supervisor first, so that it sees nothing."""
+    family = harbour.family(worker)
+    for pid in family:
+        os.kill(pid, signal.SIGSTOP)
+    threading.Event().wait(seconds)
+    for pid in reversed(family):
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("kind", each("sqlite", *SERVERS))
+def test_a_thousand_ticks_have_a_job_each(kind: str, tmp_path: Path) -> None:
+    chance = random.Random(11)
+    with ticking(kind, tmp_path) as harbour:
+        workers = [harbour.worker() for _ in range(3)]
+        names = [f"s{number}" for number in range(SCHEDULES)]
+
+        def settled() -> int:
+            return sum(
+                one.fired + one.skipped + one.missed for one in harbour.jobs.schedules.list()
+            )
+
+        eventually(lambda: settled() > SCHEDULES, 60, "the first ticks")
+        while settled() < TICKS:
+            # At any instant of its work, some of them between the plan and its write.
+            threading.Event().wait(chance.uniform(0.0, 1.0))
+            stopped(harbour, chance.choice(workers), LEASE + chance.uniform(0.2, 1.0))
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.wait(60)
+        late: list[float] = []
+        for name in names:
+            ticks = harbour.jobs.schedules.ticks(name, 1000)
+            times = sorted(tick.at for tick in ticks)
+            assert times == list(range(times[0], times[-1] + 1, 1_000_000)), "a tick is missing"
+            assert {tick.outcome for tick in ticks} == {Outcome.FIRED}
+            late += [(tick.made_at - tick.at) / 1000 for tick in ticks]
+        jobs = Counter(
+            (job.record.meta["schedule"], job.record.meta["tick"]) for job in harbour.jobs.query
+        )
+        assert len(jobs) == settled()
+        assert set(jobs.values()) == {1}
+        print(
+            f"{kind}: {len(jobs)} ticks of {SCHEDULES} schedules, one job each; fired"
+            f" {statistics.median(late):.1f} ms late, at most {max(late):.0f} ms"
+        )
+
+
+@pytest.mark.parametrize("kind", each("sqlite", *SERVERS))
+def test_an_idle_worker_starts_a_job_a_tenth_of_a_second_after_its_tick(
+    kind: str, tmp_path: Path
+) -> None:
+    with ticking(kind, tmp_path) as harbour:
+        harbour.worker()
+        eventually(
+            lambda: sum(one.fired for one in harbour.jobs.schedules.list()) > 8 * SCHEDULES, 60
+        )
+        began = time.time_ns() // 1000 - 5_000_000
+        late = sorted(
+            (job.record.attempted_at - job.record.meta["tick"]) / 1000
+            for job in harbour.jobs.query
+            if job.record.attempted_at is not None and job.record.created_at > began
+        )
+        print(
+            f"{kind}: {len(late)} jobs claimed {statistics.median(late):.1f} ms after their ticks,"
+            f" 99 % within {late[int(len(late) * 0.99)]:.0f} ms, at most {late[-1]:.0f} ms"
+        )
+        assert statistics.median(late) <= 100

@@ -1,12 +1,13 @@
 """``jobs`` and ``queues``: reading, the query language, and verbs that ask first."""
 
 import json
+import threading
 import time
 
 import pytest
 
 from longshore import Longshore
-from longshore.core.model import JobState
+from longshore.core.model import RUN_LINES, JobState, LogLine, Patch
 from tests.cli.tools import Call, claim, end, push
 
 # --- jobs --------------------------------------------------------------------------------------
@@ -49,6 +50,53 @@ def test_show_cleans_what_a_terminal_would_obey(run: Call, shop: Longshore) -> N
     whole = run("jobs", "show", id_.upper(), "-o", "json").json["job"]
     assert whole["state"] == "dead"
     assert whole["runs"][0]["message"] == "no route: \x1b[31mred"
+
+
+def test_logs_in_every_form(run: Call, shop: Longshore) -> None:
+    (id_,) = push(shop)
+    (lease,) = claim(shop)
+    said = [LogLine(RUN_LINES + n, n * 1_000_000, "info", f"page {n}\nof \x1b3") for n in (1, 2, 3)]
+    shop.store.run(shop.store.save([Patch(lease, lines=tuple(said))]))
+    plain = run("jobs", "logs", id_, "--limit", "2").out.splitlines()
+    assert [line.split("\t") for line in plain] == [
+        ["1", "1970-01-01T00:00:02+00:00", "info", "page 2 of ?3"],
+        ["1", "1970-01-01T00:00:03+00:00", "info", "page 3 of ?3"],
+    ]
+    table = run("jobs", "logs", id_.upper(), "-o", "table").out.splitlines()
+    assert table[:2] == [
+        "1970-01-01T00:00:01+00:00 INFO    page 1",
+        f"{'':<34}of ?3",
+    ]
+    lines = run("jobs", "logs", id_, "-o", "json").json["lines"]
+    assert lines[2]["message"] == "page 3\nof \x1b3"
+    assert [line["run"] for line in lines] == [1, 1, 1]
+    assert run("jobs", "logs", "42").code == 2
+    assert run("jobs", "logs", "0198c5d2-7c52-7d3e-b0ab-2f5a3c1d9e10").code == 8
+    assert "use -o jsonl" in run("jobs", "logs", "-f", id_, "-o", "json").err
+
+
+def test_logs_are_followed_until_the_job_has_ended(run: Call, shop: Longshore) -> None:
+    (id_,) = push(shop)
+    (lease,) = claim(shop)
+
+    def say(number: int) -> None:
+        line = LogLine(RUN_LINES + number, number, "info", f"page {number}")
+        shop.store.run(shop.store.save([Patch(lease, lines=(line,))]))
+
+    def work() -> None:
+        for number in (2, 3):
+            threading.Event().wait(0.3)
+            say(number)
+        end(shop, lease, JobState.SUCCEEDED)
+
+    say(1)
+    working = threading.Thread(target=work)
+    working.start()
+    said = run("jobs", "logs", "--follow", id_, "-o", "jsonl")
+    working.join()
+    assert said.code == 0
+    told = [json.loads(line)["message"] for line in said.out.splitlines()]
+    assert told == ["page 1", "page 2", "page 3"]
 
 
 def test_b55_retry_by_id(run: Call, shop: Longshore) -> None:

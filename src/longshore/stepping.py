@@ -137,7 +137,10 @@ def encoded(values: Values, value: Any) -> bytes:
 
 async def awaited(value: Any) -> Any:
     """What a function of ``astep`` has given, be it awaitable or not."""
-    return await value if isinstance(value, Awaitable) else value
+    if isinstance(value, Awaitable):
+        awaitable: Awaitable[Any] = value
+        return await awaitable
+    return value
 
 
 # --- loops --------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -42,14 +42,14 @@ def write_lines(out: Out, lines: Sequence[LogLine]) -> None:
 
 def write_more(out: Out, handle: JobHandle[Any], after: int) -> None:
     """Write what the job still says, until it has ended or is gone."""
-    ended = False
+    ended, pause = False, threading.Event()
     while not ended:
         try:
             ended = handle.refresh().state in ENDED
         except JobNotFound:
             return
         if not ended:
-            time.sleep(_LOOK)
+            pause.wait(_LOOK)
         lines = handle.logs(after=after)
         if lines:
             write_lines(out, lines)

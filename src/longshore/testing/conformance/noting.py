@@ -169,6 +169,8 @@ class LogConformance:
         patch = Patch(lease, lines=(line(1), line(2)))
         assert save(bench, patch) == save(bench, patch) == {lease}
         assert lines(bench, lease.job_id) == [line(1), line(2)]
+        save(bench, Patch(lease, lines=(line(2), line(3))))
+        assert lines(bench, lease.job_id) == [line(1), line(2), line(3)]
 
     def test_the_last_lines_of_a_log_are_kept(self, bench: Bench) -> None:
         one, two = running(bench, 2)

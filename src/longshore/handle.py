@@ -44,7 +44,7 @@ R_co = TypeVar("R_co", covariant=True)
 
 _LOOK: Final = 1000  # live jobs that are read to find who holds a unique key
 _EXPECTED: Final = 60_000_000  # microseconds that a job stays after its end for who waits for it
-_CALM: Final = 0.05  # seconds that an ended job may go unnoticed in a busy store
+_CALM: Final = 0.02  # seconds that an ended job may go unnoticed in a busy store
 
 _HINTS: Final = {JobState.AVAILABLE: " Does a worker serve its queue? why_waiting() tells."}
 
@@ -265,8 +265,8 @@ class JobHandle(Generic[R_co]):
                     raise ResultTimeout(msg)
             if (yield from pause(left)):
                 # The hint may be of any job. In a busy store it comes all the time, so look again
-                # when a tenth more has passed than was waited, and not at each; else at once.
-                calm = looked + min(waited / 10, _CALM)
+                # when a twentieth more has passed than was waited, not at each; else at once.
+                calm = looked + min(waited / 20, _CALM)
                 while (rest := calm - time.monotonic()) > 0:
                     yield from pause(rest)
 

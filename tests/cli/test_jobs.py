@@ -1,13 +1,14 @@
 """``jobs`` and ``queues``: reading, the query language, and verbs that ask first."""
 
 import json
+import re
 import threading
 import time
 
 import pytest
 
 from longshore import Longshore
-from longshore.core.model import RUN_LINES, JobState, LogLine, Patch
+from longshore.core.model import RUN_LINES, JobState, LogLine, Patch, Step
 from tests.cli.tools import Call, claim, end, push
 
 # --- jobs --------------------------------------------------------------------------------------
@@ -50,6 +51,26 @@ def test_show_cleans_what_a_terminal_would_obey(run: Call, shop: Longshore) -> N
     whole = run("jobs", "show", id_.upper(), "-o", "json").json["job"]
     assert whole["state"] == "dead"
     assert whole["runs"][0]["message"] == "no route: \x1b[31mred"
+
+
+def test_show_tells_the_steps_that_are_saved(run: Call, shop: Longshore) -> None:
+    (id_,) = push(shop)
+    (lease,) = claim(shop)
+    now = time.time_ns() // 1000
+    loop = Step("rows", b'{"at":7,"done":false}', now + 1, 1, cursor=True)
+    saved = (Step("charge", b'"receipt"', now, 1), loop)
+    shop.store.run(shop.store.save([Patch(lease, steps=saved)]))
+    lines = run("jobs", "show", id_).out.splitlines()
+    said = [line for line in lines if line.startswith(("step", "loop"))]
+    assert [re.sub(r", [^)]*", "", line) for line in said] == [
+        'step\tcharge (run 1): "receipt"',
+        'loop\trows (run 1): {"at":7,"done":false}',
+    ]
+    steps = run("jobs", "show", id_, "-o", "json").json["job"]["steps"]
+    assert [(one["name"], one["loop"], one["value"]) for one in steps] == [
+        ("charge", False, "receipt"),
+        ("rows", True, {"at": 7, "done": False}),
+    ]
 
 
 def test_logs_in_every_form(run: Call, shop: Longshore) -> None:

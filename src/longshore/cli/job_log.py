@@ -1,4 +1,4 @@
-"""How the lines of a job's log are written, and followed until the job has ended."""
+"""What a job leaves while it runs, as it is written: its steps, and its log to its end."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ import click
 import msgspec
 
 from longshore.cli.output import Out, clean
-from longshore.cli.views import moment
-from longshore.core.model import ENDED, LogLine
+from longshore.cli.views import ago, moment
+from longshore.core.model import ENDED, LogLine, Step
 from longshore.errors import JobNotFound
 from longshore.handle import JobHandle
 
 #: How often a log that is followed is looked at, seconds: jobs save theirs as often.
 _LOOK: Final = 0.2
+#: How much of the value of a step a person is shown.
+_SHOWN: Final = 200
 
 
 def write_lines(out: Out, lines: Sequence[LogLine]) -> None:
@@ -54,6 +56,40 @@ def write_more(out: Out, handle: JobHandle[Any], after: int) -> None:
         if lines:
             write_lines(out, lines)
             after = lines[-1].number
+
+
+def steps(saved: Sequence[Step]) -> list[dict[str, object]]:
+    """Steps as JSON records, the earliest first."""
+    return [
+        {
+            "name": step.name,
+            "loop": step.cursor,
+            "run": step.run,
+            "saved_at": moment(step.saved_at),
+            "value": msgspec.Raw(step.value),
+        }
+        for step in _ordered(saved)
+    ]
+
+
+def shown_steps(saved: Sequence[Step]) -> list[tuple[str, str]]:
+    """Steps as people read them."""
+    return [
+        (
+            "loop" if step.cursor else "step",
+            f"{step.name} (run {step.run}, {ago(step.saved_at)}): {_short(step.value)}",
+        )
+        for step in _ordered(saved)
+    ]
+
+
+def _ordered(saved: Sequence[Step]) -> list[Step]:
+    return sorted(saved, key=lambda step: (step.saved_at, step.name))
+
+
+def _short(value: bytes) -> str:
+    text = value.decode()
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _record(line: LogLine) -> dict[str, object]:

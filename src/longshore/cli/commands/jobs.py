@@ -8,7 +8,7 @@ import click
 
 from longshore.cli.bulk import CANCEL, DISCARD, RETRY, Asked, Verb, perform
 from longshore.cli.exit import BAD_ID, USAGE, Failure
-from longshore.cli.job_log import write_lines, write_more
+from longshore.cli.job_log import shown_steps, steps, write_lines, write_more
 from longshore.cli.output import out_of
 from longshore.cli.parts import Group, Whole, option
 from longshore.cli.query_text import read_query
@@ -121,7 +121,7 @@ def list_(
 @click.argument("job_id", metavar="ID")
 @click.pass_context
 def show(ctx: click.Context, job_id: str) -> None:
-    """Show everything about one job, and what it waits for.
+    """Show everything about one job, its steps, and what it waits for.
 
     That is a time, a queue or kind that is paused, a limit and who holds it, a worker.
     """
@@ -132,7 +132,9 @@ def show(ctx: click.Context, job_id: str) -> None:
         waits = handle.why_waiting() if handle.state in WAITING else None
         told = "" if waits is None else str(waits)
         job = handle.record
-        out_of(ctx).fields({"job": {**whole(job), "waits": waiting(waits)}}, shown(job, told))
+        saved = app.store.run(app.store.steps([job.id])).get(job.id, ())
+        fields = {**whole(job), "waits": waiting(waits), "steps": steps(saved)}
+        out_of(ctx).fields({"job": fields}, [*shown(job, told), *shown_steps(saved)])
 
 
 @command.command(

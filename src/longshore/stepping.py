@@ -137,10 +137,7 @@ def encoded(values: Values, value: Any) -> bytes:
 
 async def awaited(value: Any) -> Any:
     """What a function of ``astep`` has given, be it awaitable or not."""
-    if isinstance(value, Awaitable):
-        awaitable: Awaitable[Any] = value
-        return await awaitable
-    return value
+    return await value if hasattr(value, "__await__") else value
 
 
 # --- loops --------------------------------------------------------------------------------------

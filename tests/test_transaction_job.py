@@ -11,12 +11,22 @@ from typing import Any
 
 import pytest
 
-from longshore import CONTEXT, JobContext, JobHandle, Longshore, current
+from longshore import (
+    CONTEXT,
+    JobContext,
+    JobDead,
+    JobHandle,
+    Longshore,
+    Progress,
+    constant,
+    current,
+)
 from longshore.core.model import JobState
 from longshore.errors import NotInAJob, ResultUnavailable, TransactionRefused
 from tests.places import each
 from tests.stores import empty_place
 from tests.transaction_tools import Table
+from tests.worker_tools import drain_due
 
 KINDS = each("sqlite", "postgres18", "mariadb")
 
@@ -265,7 +275,9 @@ def sql(connection, text):
 
 @jobs.job(kind="apart", isolation="process")
 def apart(how: str, ctx: JobContext = CONTEXT) -> str:
+    ctx.log.info("before")
     with ctx.transaction() as connection:
+        ctx.log.info("inside")
         sql(connection, "insert into work values (1)")
         if how == "killed inside" and not os.path.exists("died"):
             open("died", "w").close()
@@ -302,8 +314,77 @@ def test_a_job_in_a_process_of_its_own(
     assert record.result(timeout=5) == "done"
     assert worked(jobs) == [1]
     assert record.record.interruptions == (how == "killed inside")
+    said = [line.message for line in record.logs()]
+    assert said == ["before"] * (how == "killed inside") + ["before", "inside"]
     if how == "raises after":
         assert record.record.error_after_success == "ValueError: too late"
+
+
+def test_what_is_said_around_the_block_is_kept_and_inside_belongs_to_it(jobs: Longshore) -> None:
+    @jobs.job(kind="talk", max_attempts=2, backoff=constant("1ms", jitter=0))
+    def talk(ctx: JobContext = CONTEXT) -> None:
+        part = ctx.step("part", lambda: "done")
+        ctx.log.info("before, attempt %d", ctx.attempt)
+        with ctx.transaction() as connection:
+            sql(connection, f"insert into work values ({ctx.attempt})")
+            ctx.progress(1, 2, part)
+            ctx.log.info("inside, attempt %d", ctx.attempt)
+            if ctx.attempt == 1:
+                raise ValueError("not yet")
+        ctx.log.info("too late")
+
+    handle = talk.enqueue()
+    drain_due(jobs)
+    handle.refresh()
+    assert (handle.state, worked(jobs)) == (JobState.SUCCEEDED, [2])
+    assert handle.progress == Progress(1, 2, "done")
+    # The first block was rolled back; that it was there is worth knowing all the same.
+    assert [line.message for line in handle.logs()] == [
+        "before, attempt 1",
+        "inside, attempt 1",
+        "before, attempt 2",
+        "inside, attempt 2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("use", "message"),
+    [
+        (lambda ctx: ctx.step("a", int), "inside ctx.transaction"),
+        (lambda ctx: list(ctx.iterate("a", enumerate, start=())), "inside ctx.transaction"),
+    ],
+)
+def test_inside_the_block_there_are_no_steps(tmp_path: Path, use: Any, message: str) -> None:
+    jobs = Longshore(f"sqlite:///{tmp_path}/jobs.db")
+
+    @jobs.job(kind="step", max_attempts=1)
+    def step(ctx: JobContext = CONTEXT) -> None:
+        with ctx.transaction():
+            use(ctx)
+
+    handle = step.enqueue()
+    run(jobs)
+    with pytest.raises(JobDead, match=message):
+        handle.result(timeout=5)
+    jobs.close()
+
+
+def test_after_the_block_there_are_no_steps_either(tmp_path: Path) -> None:
+    jobs = Longshore(f"sqlite:///{tmp_path}/jobs.db")
+
+    @jobs.job(kind="step")
+    def step(ctx: JobContext = CONTEXT) -> None:
+        with ctx.transaction():
+            ctx.succeed()
+        ctx.step("late", int)
+
+    handle = step.enqueue()
+    run(jobs)
+    handle.result(timeout=5)
+    error = handle.record.error_after_success or ""
+    assert "StepRefused" in error
+    assert "has ended with its transaction" in error
+    jobs.close()
 
 
 class TestWithoutOne:

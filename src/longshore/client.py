@@ -69,6 +69,7 @@ class Client:
         self._lock = threading.RLock()
         self._inside: set[int] = set()
         self._hub: Hub | None = None
+        self._spare: Watch | None = None
 
     @property
     def store(self) -> Store:
@@ -99,7 +100,7 @@ class Client:
                     case Hint(timeout=timeout):
                         heard = watch is None or watch.wait(timeout)
                         if watch is None:
-                            watch = self.store.watch()
+                            watch = self._begin_to_watch()
                             # A store on a server hears nothing before it has asked to be told.
                             watch.wait(0)
                         step = plan.send(heard)
@@ -109,7 +110,7 @@ class Client:
         finally:
             plan.close()
             if watch is not None:
-                watch.close()
+                self._end_watch(watch)
 
     async def afollow(self, plan: Plan[T]) -> T:
         """Run the same plan, awaiting."""
@@ -138,6 +139,9 @@ class Client:
             self._closed = True
             store, self._store = self._store, None
             hub, self._hub = self._hub, None
+            spare, self._spare = self._spare, None
+        if spare is not None:
+            spare.close()
         if hub is not None:
             hub.close()
         if store is not None:
@@ -166,6 +170,19 @@ class Client:
             return self.store.run(op)
         finally:
             inside.discard(thread)
+
+    def _begin_to_watch(self) -> Watch:
+        with self._lock:
+            spare, self._spare = self._spare, None
+        return spare or self.store.watch()
+
+    def _end_watch(self, watch: Watch) -> None:
+        # A watch may be a connection, which takes longer to open than most jobs to run: one stays.
+        with self._lock:
+            if self._spare is None and not self._closed:
+                self._spare = watch
+                return
+        watch.close()
 
     def _subscribe(self) -> Subscription:
         from longshore.hints import Hub  # noqa: PLC0415 - only who awaits pays for it

@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 R_co = TypeVar("R_co", covariant=True)
 
 _LOOK: Final = 1000  # live jobs that are read to find who holds a unique key
-_CALM: Final = 0.05  # seconds that an ended job may go unnoticed in a busy store
+_EXPECTED: Final = 60_000_000  # microseconds that a job stays after its end for who waits for it
+_CALM: Final = 0.02  # seconds that an ended job may go unnoticed in a busy store
 
 _HINTS: Final = {JobState.AVAILABLE: " Does a worker serve its queue? why_waiting() tells."}
 
@@ -252,10 +253,16 @@ class JobHandle(Generic[R_co]):
     def _wait(self, timeout: Duration | None) -> Plan[JobHandle[R_co]]:
         limit = None if timeout is None else seconds(timeout, field="timeout")
         started = time.monotonic()
+        expected = False
         while True:
             yield from self.refreshing()
+            looked = time.monotonic()
             if self.state in ENDED:
                 return self
+            if not expected:
+                expected = True
+                if not (yield from self._expected()):
+                    continue  # it has ended just now
             waited = time.monotonic() - started
             left = self._app.settings.poll_interval
             if limit is not None:
@@ -268,10 +275,18 @@ class JobHandle(Generic[R_co]):
                     raise ResultTimeout(msg)
             if (yield from pause(left)):
                 # The hint may be of any job. In a busy store it comes all the time, so look again
-                # when a tenth more has passed than was waited, and not at each.
-                calm = time.monotonic() + min(waited / 10, _CALM)
+                # when a twentieth more has passed than was waited, not at each; else at once.
+                calm = looked + min(waited / 20, _CALM)
                 while (rest := calm - time.monotonic()) > 0:
                     yield from pause(rest)
+
+    def _expected(self) -> Plan[bool]:
+        """See to it that what becomes of the job stays until it was read; false if it has ended."""
+        kept = self.record.keep_result
+        if kept is None or kept >= _EXPECTED:
+            return True
+        live = yield from ask(self._app.client.store.expect([self.id], _EXPECTED))
+        return self.id in live
 
     def _result(self, timeout: Duration | None) -> Plan[R_co]:
         try:

@@ -19,7 +19,6 @@ from collections.abc import (
     Iterator,
     Sequence,
 )
-from inspect import isawaitable
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -138,7 +137,7 @@ def encoded(values: Values, value: Any) -> bytes:
 
 async def awaited(value: Any) -> Any:
     """What a function of ``astep`` has given, be it awaitable or not."""
-    return await value if isawaitable(value) else value
+    return await value if hasattr(value, "__await__") else value
 
 
 # --- loops --------------------------------------------------------------------------------------

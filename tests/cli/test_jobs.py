@@ -1,12 +1,14 @@
 """``jobs`` and ``queues``: reading, the query language, and verbs that ask first."""
 
 import json
+import re
+import threading
 import time
 
 import pytest
 
 from longshore import Longshore
-from longshore.core.model import JobState
+from longshore.core.model import RUN_LINES, JobState, LogLine, Patch, Step
 from tests.cli.tools import Call, claim, end, push
 
 # --- jobs --------------------------------------------------------------------------------------
@@ -49,6 +51,73 @@ def test_show_cleans_what_a_terminal_would_obey(run: Call, shop: Longshore) -> N
     whole = run("jobs", "show", id_.upper(), "-o", "json").json["job"]
     assert whole["state"] == "dead"
     assert whole["runs"][0]["message"] == "no route: \x1b[31mred"
+
+
+def test_show_tells_the_steps_that_are_saved(run: Call, shop: Longshore) -> None:
+    (id_,) = push(shop)
+    (lease,) = claim(shop)
+    now = time.time_ns() // 1000
+    loop = Step("rows", b'{"at":7,"done":false}', now + 1, 1, cursor=True)
+    saved = (Step("charge", b'"receipt"', now, 1), loop)
+    shop.store.run(shop.store.save([Patch(lease, steps=saved)]))
+    lines = run("jobs", "show", id_).out.splitlines()
+    said = [line for line in lines if line.startswith(("step", "loop"))]
+    assert [re.sub(r", [^)]*", "", line) for line in said] == [
+        'step\tcharge (run 1): "receipt"',
+        'loop\trows (run 1): {"at":7,"done":false}',
+    ]
+    steps = run("jobs", "show", id_, "-o", "json").json["job"]["steps"]
+    assert [(one["name"], one["loop"], one["value"]) for one in steps] == [
+        ("charge", False, "receipt"),
+        ("rows", True, {"at": 7, "done": False}),
+    ]
+
+
+def test_logs_in_every_form(run: Call, shop: Longshore) -> None:
+    (id_,) = push(shop)
+    (lease,) = claim(shop)
+    said = [LogLine(RUN_LINES + n, n * 1_000_000, "info", f"page {n}\nof \x1b3") for n in (1, 2, 3)]
+    shop.store.run(shop.store.save([Patch(lease, lines=tuple(said))]))
+    plain = run("jobs", "logs", id_, "--limit", "2").out.splitlines()
+    assert [line.split("\t") for line in plain] == [
+        ["1", "1970-01-01T00:00:02+00:00", "info", "page 2 of ?3"],
+        ["1", "1970-01-01T00:00:03+00:00", "info", "page 3 of ?3"],
+    ]
+    table = run("jobs", "logs", id_.upper(), "-o", "table").out.splitlines()
+    assert table[:2] == [
+        "1970-01-01T00:00:01+00:00 INFO    page 1",
+        f"{'':<34}of ?3",
+    ]
+    lines = run("jobs", "logs", id_, "-o", "json").json["lines"]
+    assert lines[2]["message"] == "page 3\nof \x1b3"
+    assert [line["run"] for line in lines] == [1, 1, 1]
+    assert run("jobs", "logs", "42").code == 2
+    assert run("jobs", "logs", "0198c5d2-7c52-7d3e-b0ab-2f5a3c1d9e10").code == 8
+    assert "use -o jsonl" in run("jobs", "logs", "-f", id_, "-o", "json").err
+
+
+def test_logs_are_followed_until_the_job_has_ended(run: Call, shop: Longshore) -> None:
+    (id_,) = push(shop)
+    (lease,) = claim(shop)
+
+    def say(number: int) -> None:
+        line = LogLine(RUN_LINES + number, number, "info", f"page {number}")
+        shop.store.run(shop.store.save([Patch(lease, lines=(line,))]))
+
+    def work() -> None:
+        for number in (2, 3):
+            threading.Event().wait(0.3)
+            say(number)
+        end(shop, lease, JobState.SUCCEEDED)
+
+    say(1)
+    working = threading.Thread(target=work)
+    working.start()
+    said = run("jobs", "logs", "--follow", id_, "-o", "jsonl")
+    working.join()
+    assert said.code == 0
+    told = [json.loads(line)["message"] for line in said.out.splitlines()]
+    assert told == ["page 1", "page 2", "page 3"]
 
 
 def test_b55_retry_by_id(run: Call, shop: Longshore) -> None:

@@ -94,6 +94,7 @@ class _Reports:
         self._performer = performer
         self._answers: SimpleQueue[Answer] = SimpleQueue()
         self._asking = threading.Lock()
+        self._number = 0
         self._block: JobTransaction | None = None
         self._inside: list[Said] = []
 
@@ -119,13 +120,13 @@ class _Reports:
         self._say(Said(steps=tuple(steps)))
 
     def steps(self, run: RunState) -> Sequence[Step]:
-        return self._asked(run, Ask()).steps
+        return self._asked(run, None).steps
 
     async def asteps(self, run: RunState) -> Sequence[Step]:
         return await _in_thread(self.steps, run)
 
     def keep(self, run: RunState, steps: Sequence[Step]) -> None:
-        self._asked(run, Ask(tuple(steps)))
+        self._asked(run, tuple(steps))
 
     async def akeep(self, run: RunState, steps: Sequence[Step]) -> None:
         await _in_thread(self.keep, run, steps)
@@ -155,10 +156,13 @@ class _Reports:
         else:
             self._channel.send(said)
 
-    def _asked(self, run: RunState, ask: Ask) -> Answer:
+    def _asked(self, run: RunState, keep: tuple[Step, ...] | None) -> Answer:
         with self._asking:
-            self._channel.send(ask)
+            self._number += 1
+            self._channel.send(Ask(self._number, keep))
             answer = self._answers.get()
+            while answer.number != self._number:  # who had asked was interrupted
+                answer = self._answers.get()
         if answer.lost:
             run.lost = True
             raise LeaseLost(answer.error or "the lease of this job is lost")

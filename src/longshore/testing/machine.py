@@ -33,7 +33,16 @@ from hypothesis.stateful import (
 )
 
 from longshore.core.limits import Fair, Rules, SetKind, SetLimit, Setting
-from longshore.core.model import Claimed, Ending, JobRecord, JobState, Lease, Patch, Progress
+from longshore.core.model import (
+    Claimed,
+    Ending,
+    JobRecord,
+    JobState,
+    Lease,
+    Patch,
+    Progress,
+    Step,
+)
 from longshore.core.store import (
     Beat,
     ClaimRequest,
@@ -212,7 +221,8 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(lease=leases, done=st.integers(0, 9))
     def save(self, lease: Lease, done: int) -> None:
-        patches = [Patch(lease, Progress(float(done)))]
+        step = Step(f"s{done % 3}", b"%d" % done, self.bench.now, lease.run)
+        patches = [Patch(lease, Progress(float(done)), (step,))]
         held = self.bench.do(self.bench.store.save(patches))
         agree(held, self.model.save(patches))
         if held:
@@ -444,6 +454,9 @@ class StoreMachine(RuleBasedStateMachine):
         agree(records.keys(), self.model.jobs.keys())
         for job_id, record in records.items():
             agree(compared(record), compared(self.model.jobs[job_id]))
+        steps = self.bench.do(self.bench.store.steps(list(records)))
+        noted = {job_id: dict(job.steps) for job_id, job in self.model.jobs.items() if job.steps}
+        agree({job_id: {one.name: one for one in some} for job_id, some in steps.items()}, noted)
         recount(self.bench, records, len(self.model.jobs))
         shown, in_use = limits(self.bench), self.model.in_use()
         # Who reads of the starts of jobs that are gone may read of their limits too, or not.

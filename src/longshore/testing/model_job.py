@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
 
 from longshore.core.limits import Rules
-from longshore.core.model import ENDED, Claimed, JobState, Lease, NewJob, Progress, Run, Why
+from longshore.core.model import (
+    ENDED,
+    Claimed,
+    JobState,
+    Lease,
+    NewJob,
+    Progress,
+    Run,
+    Step,
+    Why,
+)
 from longshore.core.store import Line, Retention
 
 NO_RULES: Final = Rules()
@@ -46,6 +56,7 @@ class ModelJob(msgspec.Struct):
     budgets: bytes | None = None
     progress: Progress | None = None
     runs: tuple[Run, ...] = ()
+    steps: Mapping[str, Step] = {}
     #: The last lease whose ending was taken; ``None`` once the run was taken from its process.
     told: Lease | None = None
 

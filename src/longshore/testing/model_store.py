@@ -103,6 +103,7 @@ class ModelStore:
             job = self._held(patch.lease)
             if job is not None:
                 job.progress = patch.progress or job.progress
+                job.steps = {**job.steps, **{step.name: step for step in patch.steps}}
                 held.add(patch.lease)
         return frozenset(held)
 
@@ -324,6 +325,7 @@ class ModelStore:
                 for name in ("payload", "state", "scheduled_at", "expires_at", *_RULED):
                     setattr(holder, name, getattr(new, name))
                 holder.parked = holder.parked_by = None
+                holder.steps = {}  # what was done for other arguments
                 holder.hold(self.now)
                 return Inserted(holder.new.id, duplicate=True, held=True, replaced=True)
             case _:

@@ -73,6 +73,7 @@ class Stop(msgspec.Struct, frozen=True, tag="stop"):
 class Answer(msgspec.Struct, frozen=True, tag="answer"):
     """To an isolated job: what it asked for; or why it was not done, ``lost``: the lease is."""
 
+    number: int
     steps: tuple[Step, ...] = ()
     lost: bool = False
     error: str | None = None
@@ -135,6 +136,7 @@ class Said(msgspec.Struct, frozen=True, tag="said"):
 class Ask(msgspec.Struct, frozen=True, tag="ask"):
     """From an isolated job, which waits for the answer: save steps, or read those saved."""
 
+    number: int
     keep: tuple[Step, ...] | None = None
 
 

@@ -14,9 +14,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
 
-from longshore.core.model import Ending, JobState, Step, Why
+from longshore.core.model import Ending, JobState, Why
 from longshore.core.outcome import Attempt
 from longshore.errors import AppImportFailed, LeaseLost, StoreError
 from longshore.running import RunState
@@ -62,8 +61,8 @@ class IsolatedJobs:
                     match message:
                         case Said():
                             _said(run, message)
-                        case Ask(keep=steps):
-                            child.channel.send(_answered(run, steps))
+                        case Ask():
+                            child.channel.send(_answered(run, message))
                         case Done(ending=ending, started_at=started, ended_at=ended):
                             run.started_at, run.ended_at = started, ended
                             if message.settled:
@@ -149,17 +148,17 @@ def _said(run: RunState, said: Said) -> None:
         run.report.leave(run.lease, said.steps)
 
 
-def _answered(run: RunState, keep: Sequence[Step] | None) -> Answer:
+def _answered(run: RunState, ask: Ask) -> Answer:
     """Do what the child has asked for."""
     try:
-        if keep is None:
-            return Answer(tuple(run.report.steps(run)))
-        run.report.keep(run, keep)
+        if ask.keep is None:
+            return Answer(ask.number, tuple(run.report.steps(run)))
+        run.report.keep(run, ask.keep)
     except LeaseLost as error:
-        return Answer(lost=True, error=str(error))
+        return Answer(ask.number, lost=True, error=str(error))
     except StoreError as error:
-        return Answer(error=str(error))
-    return Answer()
+        return Answer(ask.number, error=str(error))
+    return Answer(ask.number)
 
 
 def _died(run: RunState, code: int) -> Ending:

@@ -8,6 +8,7 @@ import click
 
 from longshore.cli.bulk import CANCEL, DISCARD, RETRY, Asked, Verb, perform
 from longshore.cli.exit import BAD_ID, USAGE, Failure
+from longshore.cli.job_log import shown_steps, steps, write_lines, write_more
 from longshore.cli.output import out_of
 from longshore.cli.parts import Group, Whole, option
 from longshore.cli.query_text import read_query
@@ -22,6 +23,7 @@ from longshore.cli.views import (
     waiting,
     whole,
 )
+from longshore.core.model import LOG_LINES
 from longshore.core.wording import did_you_mean
 from longshore.core.wording import shown as safely
 from longshore.ids import is_id
@@ -37,11 +39,12 @@ _IDS = "ids are UUIDs of 36 characters, and `longshore jobs list` prints them"
     examples=(
         "longshore jobs list state:dead queue:mail",
         "longshore jobs show 0198c5d2-7c52-7d3e-b0ab-2f5a3c1d9e10",
+        "longshore jobs logs -f 0198c5d2-7c52-7d3e-b0ab-2f5a3c1d9e10",
         "longshore jobs retry --query 'state:dead error:TimeoutError'",
     ),
 )
 def command() -> None:
-    """List, show, retry, cancel and discard jobs.
+    """List, show, follow, retry, cancel and discard jobs.
 
     A QUERY is name:value terms with spaces between, all of which must hold: id, state, queue,
     kind, error, tag, args.NAME, meta.NAME. A comma separates values, quotes keep them together:
@@ -118,7 +121,7 @@ def list_(
 @click.argument("job_id", metavar="ID")
 @click.pass_context
 def show(ctx: click.Context, job_id: str) -> None:
-    """Show everything about one job, and what it waits for.
+    """Show everything about one job, its steps, and what it waits for.
 
     That is a time, a queue or kind that is paused, a limit and who holds it, a worker.
     """
@@ -129,7 +132,50 @@ def show(ctx: click.Context, job_id: str) -> None:
         waits = handle.why_waiting() if handle.state in WAITING else None
         told = "" if waits is None else str(waits)
         job = handle.record
-        out_of(ctx).fields({"job": {**whole(job), "waits": waiting(waits)}}, shown(job, told))
+        saved = app.store.run(app.store.steps([job.id])).get(job.id, ())
+        fields = {**whole(job), "waits": waiting(waits), "steps": steps(saved)}
+        out_of(ctx).fields({"job": fields}, [*shown(job, told), *shown_steps(saved)])
+
+
+@command.command(
+    "logs",
+    examples=(
+        "longshore jobs logs 0198c5d2-7c52-7d3e-b0ab-2f5a3c1d9e10",
+        "longshore jobs logs --follow 0198c5d2-7c52-7d3e-b0ab-2f5a3c1d9e10 -o jsonl",
+    ),
+)
+@click.argument("job_id", metavar="ID")
+@option(
+    "--follow",
+    "-f",
+    variable="JOBS_FOLLOW",
+    is_flag=True,
+    help="Go on with what the job says until it has ended.",
+)
+@option(
+    "--limit",
+    variable="JOBS_LIMIT",
+    type=Whole(1, LOG_LINES),
+    default=LOG_LINES,
+    help="Only so many, the last ones.",
+)
+@click.pass_context
+def logs(ctx: click.Context, job_id: str, follow: bool, limit: int) -> None:  # noqa: FBT001 - click
+    """Show what a job has said by ctx.log, the oldest line first, also while it runs.
+
+    The last 1000 lines of a job are kept, for as long as the job is.
+    """
+    if not is_id(job_id.lower()):
+        raise Failure(BAD_ID, f"{safely(job_id)} is not a job's id: {_IDS}.")
+    out = out_of(ctx)
+    if follow and out.form == "json":
+        raise Failure(USAGE, "--follow has no end that a JSON document could have: use -o jsonl.")
+    with application(ctx) as app:
+        handle = app.get(job_id.lower())
+        lines = handle.logs()[-limit:]
+        write_lines(out, lines)
+        if follow:
+            write_more(out, handle, lines[-1].number if lines else 0)
 
 
 def _choosing(function: Any) -> Any:

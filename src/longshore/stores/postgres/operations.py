@@ -177,7 +177,12 @@ class PostgresInspecting(PostgresGating, Inspecting):
     def records(self, ids: Sequence[str]) -> Steps[Mapping[str, JobRecord]]:
         """Live and ended jobs in one statement."""
         wanted = self.ids(list(dict.fromkeys(ids)))
-        rows: list[Row] = yield Alone(self.sql["get"], {"ids": wanted})
+        one = len(wanted) == 1
+        rows: list[Row] = yield (
+            Alone(self.sql["get_one"], {"id": wanted[0]})
+            if one
+            else Alone(self.sql["get"], {"ids": wanted})
+        )
         return {row[0]: self.record(row) for row in rows}
 
     def record(self, row: Row) -> JobRecord:

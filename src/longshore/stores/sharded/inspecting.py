@@ -98,7 +98,7 @@ class Inspecting(Core):
         self, job_id: str, *, after: int = 0, limit: int = LOG_LINES
     ) -> Steps[tuple[LogLine, ...]]:
         """The first lines of a log behind a number, from the shard that has the job."""
-        replies = yield from self._wherever(
+        replies: list[tuple[LogLine, ...]] = yield from self._wherever(
             [job_id],
             lambda shard, mine: shard.logs(mine[0], after=after, limit=limit),
             lambda lines: frozenset([job_id] if lines else ()),

@@ -169,6 +169,8 @@ class LogConformance:
         patch = Patch(lease, lines=(line(1), line(2)))
         assert save(bench, patch) == save(bench, patch) == {lease}
         assert lines(bench, lease.job_id) == [line(1), line(2)]
+        save(bench, Patch(lease, lines=(line(2), line(3))))
+        assert lines(bench, lease.job_id) == [line(1), line(2), line(3)]
 
     def test_the_last_lines_of_a_log_are_kept(self, bench: Bench) -> None:
         one, two = running(bench, 2)
@@ -239,21 +241,26 @@ class ExpectConformance:
         assert bench.do(bench.store.expect([ready], MINUTE)) == {ready}
         again, one, two, other = running(bench, 3, keep_result=0, wanted=4)
         assert again.job_id == ready
-        (waits,) = bench.add(keep_result=0, scheduled_at=bench.now + SECOND)
-        wanted = [one.job_id, two.job_id, waits, "00000000-0000-7000-8000-00000000abcd"]
-        live = bench.do(bench.store.expect(wanted, MINUTE))
-        assert live == {one.job_id, two.job_id, waits}
+        # Of many kinds, which may be kept in different places.
+        kinds = [f"app.kind{number}" for number in range(8)]
+        waits = [
+            bench.add(keep_result=0, kind=kind, scheduled_at=bench.now + SECOND)[0]
+            for kind in kinds
+        ]
+        unknown = "00000000-0000-7000-8000-00000000abcd"
+        live = bench.do(bench.store.expect([one.job_id, two.job_id, *waits, unknown], MINUTE))
+        assert live == {one.job_id, two.job_id, *waits}
         bench.finish(succeeded(again, b"0"))
         bench.finish(succeeded(one, b"1"), died(two), succeeded(other, b"3"))
         assert bench.job(ready).result == b"0"
         assert bench.job(one.job_id).result == b"1"
         assert bench.state(two.job_id) is JobState.DEAD
         assert not bench.exists(other.job_id)
-        bench.do(bench.store.cancel([waits], "enough"))
-        assert bench.state(waits) is JobState.CANCELLED
+        bench.do(bench.store.cancel(waits, "enough"))
+        assert set(bench.states(waits)) == {JobState.CANCELLED}
         bench.pass_time(MINUTE + 1)
         bench.do(bench.store.prune(100))
-        assert not any(map(bench.exists, (ready, one.job_id, two.job_id, waits)))
+        assert not any(map(bench.exists, (ready, one.job_id, two.job_id, *waits)))
 
     def test_who_is_expected_is_not_kept_for_less(self, bench: Bench) -> None:
         bench.open(KEEP_NOTHING)

@@ -43,6 +43,10 @@ class PostgresGating(PostgresCore, Gating):
         rows: list[Row] = yield self.sql["starts"](keys=list(keys), since=list(times))
         return rows
 
+    def forgotten(self, keys: Iterable[str], now: int) -> Steps[None]:  # noqa: ARG002
+        """Nothing: a key's own entries went when it counted, and idle keys go with maintenance."""
+        yield from ()
+
     def admitted(self, keys: Mapping[str, int]) -> Steps[frozenset[str]]:
         """Put the first jobs that each key has blocked in each queue back into the line."""
         asked = [(key, jobs) for key, jobs in sorted(keys.items()) if jobs > 0]

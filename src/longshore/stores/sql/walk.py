@@ -62,10 +62,11 @@ class Restraints(NamedTuple):
 class Tally:
     """How full keys are, counted in the store and from there on by this claim.
 
-    ``counts``: running jobs of a key, or starts in the window that ends now.
+    ``counts``: running jobs of a key, or starts in the window that ends now. ``waits``: whether
+    jobs wait for a key, where that was counted with it.
     """
 
-    __slots__ = ("counts", "kinds", "settings")
+    __slots__ = ("counts", "kinds", "settings", "waits")
 
     def __init__(
         self,
@@ -76,6 +77,7 @@ class Tally:
         self.counts = counts
         self.settings = settings
         self.kinds = kinds
+        self.waits: dict[str, bool] = {}
 
     def as_set(self, limit: Limit) -> Limit:
         """The limit as it holds now."""

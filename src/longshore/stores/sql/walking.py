@@ -154,10 +154,11 @@ class Walking(Leaving):
                     asked.add(key)
         held = (yield from self.keys_held(claim, sorted(limits))) if limits else None
         tally = yield from self.tallied(limits, now, claim.kinds)
-        waiting: list[Row] = []
+        keys = {key for key, waits in tally.waits.items() if waits and key in asked}
+        asked.difference_update(tally.waits)
         if asked:
-            waiting = yield self.sql["blocked_queues"](keys=self.listed(sorted(asked)))
-        keys = {key for key, _ in waiting}
+            waiting: list[Row] = yield self.sql["blocked_queues"](keys=self.listed(sorted(asked)))
+            keys.update(key for key, _ in waiting)
         return walk(heads, tally, claim, held=held, waiting=keys, marking=marking)
 
     def taken_up(

@@ -103,17 +103,19 @@ class Tally:
 class Walk:
     """One claim, over all that it reads.
 
-    ``over``: it ends here; ``again``: there was more to do than one claim may.
+    ``over``: it ends here; ``again``: there was more to do than one claim may; ``now``: when it had
+    the keys that it counts, which is when its jobs start, however long it waited for them.
     """
 
     __slots__ = (
-        "again", "blocked", "fair", "free", "kinds", "over", "passed", "paused", "request",
+        "again", "blocked", "fair", "free", "kinds", "now", "over", "passed", "paused", "request",
         "taken", "turns", "wanted",
     )  # fmt: skip
 
     def __init__(self, request: ClaimRequest, wanted: int, restraints: Restraints) -> None:
         self.request = request
         self.wanted = wanted  # how many still
+        self.now = 0
         self.free = request.free  # for how many more jobs with a rate there is a slot
         self.paused = restraints.queues
         self.kinds = restraints.kinds

@@ -53,7 +53,8 @@ def main(arguments: Sequence[str], targets: Mapping[str, Target] = TARGETS) -> i
     results = run(wanted, targets, asked.rounds, Path(asked.dir), quick=asked.quick)
     console = Console()
     show(results, console if console.is_terminal else Console(width=WIDTH))
-    keep(results, asked.json, whole=wanted == every and not asked.quick)
+    part = RAW / f"{asked.page}.md" if asked.page else None
+    keep(results, asked.json, PAGE if wanted == every and not asked.quick else part)
     broken = any(measured.faults for measured in results.cells)
     return int(broken or (asked.check and failed(results)))
 
@@ -138,18 +139,21 @@ def tell(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def keep(results: Results, path: str | None, *, whole: bool) -> None:
-    """Write the raw results where they are wanted; a whole run renews the documentation."""
+def keep(results: Results, path: str | None, written: Path | None) -> None:
+    """Write the raw results where they are wanted, or beside a page that this run renews."""
     data = msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n"
     if path is not None:
         Path(path).write_bytes(data)
-    elif whole:
+    elif written is not None:
         at = results.commit + ("-changed" if results.changed else "")
-        raw = RAW / f"{results.started[:10]}-{at}.json"
+        part = "" if written == PAGE else f"-{written.stem}"
+        folder = RAW if written == PAGE else written.parent
+        raw = folder / f"{results.started[:10]}-{at}{part}.json"
         raw.parent.mkdir(exist_ok=True)
         raw.write_bytes(data)
-        PAGE.write_text(page(results, raw.name), encoding="utf-8")
-        print(f"written: {PAGE.relative_to(ROOT)}, {raw.relative_to(ROOT)}", file=sys.stderr)
+        link = raw.relative_to(written.parent).as_posix()
+        written.write_text(page(results, raw.name, link), encoding="utf-8")
+        print(f"written: {written}, {raw}", file=sys.stderr)
 
 
 class _Shown:
@@ -211,6 +215,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--check", action="store_true", help="exit code 1 on a missed target")
     parser.add_argument("--quick", action="store_true", help="a hundredth of the work, no meaning")
     parser.add_argument("--json", metavar="PATH", help="raw results go here, docs stay as they are")
+    parser.add_argument(
+        "--page", metavar="NAME", help="of a part of the cells: written to docs/benchmarks/NAME.md"
+    )
     parser.add_argument(
         "--dir", default=_folder(), help="where stores are made; a disk, not memory (%(default)s)"
     )

@@ -54,13 +54,13 @@ def show(results: Results, console: Console) -> None:
         console.print(line, markup=False, highlight=False)
 
 
-def page(results: Results, raw: str) -> str:
-    """The page ``docs/benchmarks.md``; ``raw`` is the name of the file with the raw results."""
-    parts = (_head(results, raw), _table(results), _peers(results), _loops(results))
+def page(results: Results, raw: str, link: str) -> str:
+    """A page of the documentation; ``raw`` is the name of the file with the raw results."""
+    parts = (_head(results, raw, link), _table(results), _peers(results), _loops(results))
     return "\n".join(line for part in parts for line in part) + "\n"
 
 
-def _head(results: Results, raw: str) -> Iterator[str]:
+def _head(results: Results, raw: str, link: str) -> Iterator[str]:
     machine = results.machine
     changed = ", with changes that are in no commit" if results.changed else ""
     yield "# Benchmarks"
@@ -79,7 +79,7 @@ def _head(results: Results, raw: str) -> Iterator[str]:
     yield f"| load before it | {machine.load:g} |"
     for name, value in results.settings.items():
         yield f"| {name} | {value} |"
-    yield f"| raw results | [{raw}](benchmarks/{raw}) |"
+    yield f"| raw results | [{raw}]({link}) |"
     yield ""
 
 

@@ -270,8 +270,8 @@ def no_leak(harbour: Harbour, ids: Sequence[str]) -> None:
     assert {record.id for record in records} == set(ids)
     assert Counter(record.state for record in records) == {JobState.SUCCEEDED: len(ids)}
     assert all(record.failures == 0 for record in records)
-    assert overlaps(harbour.lines()) == []
-    assert overlaps_in_store(records) == []
+    assert (met := overlaps(harbour.lines())) == [], met
+    assert (told := overlaps_in_store(records)) == [], told
     assert recount(harbour.jobs) == {}
     assert all(one.used == one.blocked == 0 for one in harbour.jobs.limits.list())
 

@@ -23,7 +23,7 @@ import pytest
 from bench import command, running
 from bench.cells import STORES, Call, Cell, Row, Skipped, cells, chosen
 from bench.child import function, measured
-from bench.command import PAGE, alone, main, ready, with_peers
+from bench.command import PAGE, alone, keep, main, ready, with_peers
 from bench.ledger import Ledger, read
 from bench.machine import ROOT, facts
 from bench.peers.__main__ import main as produce
@@ -103,13 +103,24 @@ def test_the_page_shows_every_row_and_says_what_each_loop_does(
     raw_results: tuple[str, Results],
 ) -> None:
     _, results = raw_results
-    text = page(results, "raw.json")
+    text = page(results, "raw.json", "benchmarks/raw.json")
     for row in results.judged:
         assert f"| {row.row.key} | {row.title} |" in text
     assert "(benchmarks/raw.json)" in text
     assert "**W2-memory**: `worker().run(until_empty=True)`" in text
     assert "Raw: `BEGIN IMMEDIATE`" in text
     assert results.machine.processor in text
+
+
+def test_a_part_has_a_page_of_its_own(
+    raw_results: tuple[str, Results], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, results = raw_results
+    keep(results, None, tmp_path / "limits.md")
+    (raw,) = tmp_path.glob("*-limits.json")
+    assert msgspec.json.decode(raw.read_bytes(), type=Results).commit == results.commit
+    assert f"[{raw.name}]({raw.name})" in (tmp_path / "limits.md").read_text()
+    assert raw.name in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -327,7 +338,9 @@ def test_a_server_that_is_missing_is_named_and_fails_the_check(
     results = _results(skipped=left_out)
     assert not failed(results)
     assert failed(msgspec.structs.replace(results, targets=TARGETS))
-    assert "W2-redis was not measured: no redis here" in page(results, "raw.json")
+    assert "W2-redis was not measured: no redis here" in page(
+        results, "raw.json", "benchmarks/raw.json"
+    )
 
 
 def test_a_peer_is_compared_in_each_round_and_its_faults_are_its_own() -> None:
@@ -344,7 +357,7 @@ def test_a_peer_is_compared_in_each_round_and_its_faults_are_its_own() -> None:
     waits = Row("W3-memory-p50", "jobs/s", "ms")
     assert compare(rate, waits, "huey").times == Range(0.3, 0.1, 0.5), "a shorter wait is better"
     facts = {"huey": PeerFacts("Huey", {"huey": "1.0"}, "4 threads")}
-    text = page(msgspec.structs.replace(_results(rate), peers=facts), "raw.json")
+    text = page(msgspec.structs.replace(_results(rate), peers=facts), "raw.json", "raw.json")
     assert "| Huey | huey 1.0 | 4 threads | W2 100 |" in text
     assert "W2-memory of Huey is invalid: lost" in text
 

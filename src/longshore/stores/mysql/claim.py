@@ -155,11 +155,15 @@ class MySQLClaiming(MySQLCore, Consuming):
 
     def keys_held(self, claim: Walk, keys: Sequence[str]) -> Steps[frozenset[str] | None]:
         """Lock keys: all of them the first time, those that are free later."""
+        held: frozenset[str] | None
+        if isinstance(claim, MySQLWalk) and claim.waited:
+            held = yield from self.keys_free(keys)
+        else:
+            held = yield from self.locked(keys)
         if isinstance(claim, MySQLWalk):
-            if claim.waited:
-                return (yield from self.keys_free(keys))
             claim.waited = True
-        return (yield from self.locked(keys))
+        claim.now = yield from self.time()
+        return held
 
     def turns_held(self, claim: Walk, queues: Sequence[str]) -> Steps[frozenset[str] | None]:
         """Lock the turns of queues: before any key, else those that are free."""

@@ -31,17 +31,25 @@ class PostgresGating(PostgresCore, Gating):
         All of them at the first call of a transaction. At a later one those that it would be wrong
         to wait for, since somebody who has them may wait for us, are left out.
         """
+        return (yield from self.keys_locked(keys))[0]
+
+    def keys_locked(self, keys: Iterable[str]) -> Steps[tuple[frozenset[str], int]]:
+        """The same, and when they were."""
         return (yield from self._locked(self.first_lock + LOCKS, keys))
 
     def turns_locked(self, queues: Iterable[str]) -> Steps[frozenset[str]]:
         """The same for the turns of queues, which come before all keys."""
-        return (yield from self._locked(self.first_lock, queues))
+        return (yield from self._locked(self.first_lock, queues))[0]
 
     def started(self, since: Sequence[tuple[str, int]]) -> Steps[list[Row]]:
         """How often jobs under these keys have started since then."""
         keys, times = zip(*since, strict=True)
         rows: list[Row] = yield self.sql["starts"](keys=list(keys), since=list(times))
         return rows
+
+    def forgotten(self, keys: Iterable[str], now: int) -> Steps[None]:  # noqa: ARG002
+        """Nothing: a key's own entries went when it counted, and idle keys go with maintenance."""
+        yield from ()
 
     def admitted(self, keys: Mapping[str, int]) -> Steps[frozenset[str]]:
         """Put the first jobs that each key has blocked in each queue back into the line."""
@@ -94,10 +102,12 @@ class PostgresGating(PostgresCore, Gating):
             now = yield from self.time()
             yield self.sql["opening_set"].many([(key, now) for key in others])
 
-    def _locked(self, first: int, names: Iterable[str]) -> Steps[frozenset[str]]:
+    def _locked(self, first: int, names: Iterable[str]) -> Steps[tuple[frozenset[str], int]]:
+        """What of these is ours now, and since when by the server's clock."""
         numbers = {name: first + zlib.crc32(name.encode()) % LOCKS for name in names}
         if not numbers:
-            return frozenset()
+            return frozenset(), 0
         rows: list[Row] = yield self.sql["lock"](numbers=sorted(set(numbers.values())))
-        mine = frozenset(rows[0][0])
-        return frozenset(name for name, number in numbers.items() if number in mine)
+        mine, _, at = rows[0]
+        mine = frozenset(mine)
+        return frozenset(name for name, number in numbers.items() if number in mine), at

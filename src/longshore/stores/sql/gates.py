@@ -48,7 +48,10 @@ class Gating(Core):
         return None
 
     def started(self, since: Sequence[tuple[str, int]]) -> Steps[list[Row]]:
-        """How often jobs under these keys have started since then."""
+        """How often jobs under these keys have started since then.
+
+        Each row may say besides whether jobs wait for its key.
+        """
         rows: list[Row] = yield self.sql["starts"](rates=self.listed(since))
         return rows
 
@@ -119,7 +122,10 @@ class Gating(Core):
         ]
         if since:
             rows = yield from self.started(since)
-            counts.update((key, starts) for key, starts in rows)
+            for key, starts, *waits in rows:
+                counts[key] = starts
+                if waits:
+                    tally.waits[key] = waits[0]
         return tally
 
     def settings(self) -> Steps[Mapping[str, Setting]]:

@@ -68,10 +68,11 @@ class Restraints(NamedTuple):
 class Tally:
     """How full keys are, counted in the store and from there on by this claim.
 
-    ``counts``: running jobs of a key, or starts in the window that ends now.
+    ``counts``: running jobs of a key, or starts in the window that ends now. ``waits``: whether
+    jobs wait for a key, where that was counted with it.
     """
 
-    __slots__ = ("counts", "kinds", "settings")
+    __slots__ = ("counts", "kinds", "settings", "waits")
 
     def __init__(
         self,
@@ -82,6 +83,7 @@ class Tally:
         self.counts = counts
         self.settings = settings
         self.kinds = kinds
+        self.waits: dict[str, bool] = {}
 
     def as_set(self, limit: Limit) -> Limit:
         """The limit as it holds now."""
@@ -107,17 +109,19 @@ class Tally:
 class Walk:
     """One claim, over all that it reads.
 
-    ``over``: it ends here; ``again``: there was more to do than one claim may.
+    ``over``: it ends here; ``again``: there was more to do than one claim may; ``now``: when it had
+    the keys that it counts, which is when its jobs start, however long it waited for them.
     """
 
     __slots__ = (
-        "again", "blocked", "fair", "free", "kinds", "over", "passed", "paused", "request",
+        "again", "blocked", "fair", "free", "kinds", "now", "over", "passed", "paused", "request",
         "taken", "turns", "wanted",
     )  # fmt: skip
 
     def __init__(self, request: ClaimRequest, wanted: int, restraints: Restraints) -> None:
         self.request = request
         self.wanted = wanted  # how many still
+        self.now = 0
         self.free = request.free  # for how many more jobs with a rate there is a slot
         self.paused = restraints.queues
         self.kinds = restraints.kinds

@@ -38,7 +38,7 @@ class Walking(Leaving):
     """The steps of a claim that walks."""
 
     def keys_held(self, claim: Walk, keys: Sequence[str]) -> Steps[frozenset[str] | None]:  # noqa: ARG002
-        """As ``locked``, by a claim; it may say what it has locked already."""
+        """As ``locked``, by a claim; it may say what it has locked already, and when it had all."""
         return (yield from self.locked(keys))
 
     def turns_held(self, claim: Walk, queues: Sequence[str]) -> Steps[frozenset[str] | None]:  # noqa: ARG002
@@ -111,8 +111,8 @@ class Walking(Leaving):
             )
             if not (stretch.short and claim.wanted) or claim.over:
                 claim.taken = in_order(rows, stretch.taken)
-                yield from self.began(claim.taken, request, now)
-                yield from self.restraining(stretch, {}, now)
+                yield from self.began(claim.taken, request, claim.now)
+                yield from self.restraining(stretch, {}, claim.now)
                 return claim
             limit *= 4
 
@@ -142,7 +142,7 @@ class Walking(Leaving):
     def stretch(
         self, claim: Walk, heads: Upcoming, rows: Iterable[Row], now: int, *, marking: bool = True
     ) -> Steps[Stretch]:
-        """Lock and count the keys of these rows, and decide."""
+        """Lock and count the keys of these rows, and decide; then it is ``claim.now``."""
         limits: dict[str, Limit] = {}
         asked: set[str] = set()
         for row in rows:
@@ -152,12 +152,14 @@ class Walking(Leaving):
                 limits[key] = limit
                 if several or limit.per is not None:
                     asked.add(key)
+        claim.now = now
         held = (yield from self.keys_held(claim, sorted(limits))) if limits else None
-        tally = yield from self.tallied(limits, now, claim.kinds)
-        waiting: list[Row] = []
+        tally = yield from self.tallied(limits, claim.now, claim.kinds)
+        keys = {key for key, waits in tally.waits.items() if waits and key in asked}
+        asked.difference_update(tally.waits)
         if asked:
-            waiting = yield self.sql["blocked_queues"](keys=self.listed(sorted(asked)))
-        keys = {key for key, _ in waiting}
+            waiting: list[Row] = yield self.sql["blocked_queues"](keys=self.listed(sorted(asked)))
+            keys.update(key for key, _ in waiting)
         return walk(heads, tally, claim, held=held, waiting=keys, marking=marking)
 
     def taken_up(
@@ -207,6 +209,7 @@ class Walking(Leaving):
             rows = [row for one in heads for row in one.rows()]
             upcoming = heads[0] if len(heads) == 1 else Merged(heads)
             stretch = yield from self.stretch(claim, upcoming, rows, now)
+            now = claim.now
             if stretch.taken:
                 claim.taken += yield from self.taken_up(claim, stretch.taken, read, now)
             admitted = yield from self.restraining(stretch, claim.kinds, now)

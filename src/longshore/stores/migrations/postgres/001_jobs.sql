@@ -178,25 +178,25 @@ create table longshore_slot (
 
 create index longshore_slot_job on longshore_slot (job_id);
 
--- Starts of a rate: those within a hundredth of its period are one row, at the time of the latest,
--- with what its job said of the limit.
+-- Starts of a rate, one row a key: those within a hundredth of its period are one entry, at the time
+-- of the latest. `starts` are running totals that begin with `base`, so that any window is one
+-- difference; `part` is that of the last entry; `most` and `per` are what its job said of the limit.
+-- No other index: each claim changes these rows where they are.
 create table longshore_start (
     part      bigint not null,
-    at        bigint not null,
-    starts    bigint not null,
+    base      bigint not null,
     gone_at   bigint not null,
     most      bigint not null,
     per       bigint not null,
-    limit_key text collate "C" not null,
-    primary key (limit_key, part)
+    limit_key text collate "C" primary key,
+    at        bigint[] not null,
+    starts    bigint[] not null
 ) with (
     fillfactor = 50,
     autovacuum_vacuum_scale_factor = 0.02,
     autovacuum_vacuum_threshold = 500,
     autovacuum_vacuum_cost_delay = 0
 );
-
-create index longshore_start_gone on longshore_start (gone_at);
 
 -- When jobs that wait for a full rate, or for a paused kind, can go on: one row for all of a key.
 create table longshore_opening (

@@ -1,5 +1,6 @@
 -- Keep the keys with these numbers to this transaction. All wait for each other in one order, which
--- is that of the numbers; one below those that are kept already is left out if somebody has it.
+-- is that of the numbers; one below those that are kept already is left out if somebody has it. The
+-- time is that at which the last one was had.
 with kept as materialized (
     select coalesce(nullif(current_setting('longshore.locked', true), '')::bigint, -1) as top
 ), got as materialized (
@@ -11,5 +12,6 @@ with kept as materialized (
 )
 select
     coalesce(array_agg(number) filter (where mine), '{}'),
-    set_config('longshore.locked', greatest((select top from kept), max(number))::text, true)
+    set_config('longshore.locked', greatest((select top from kept), max(number))::text, true),
+    (extract(epoch from clock_timestamp()) * 1000000)::bigint
 from got;

@@ -134,7 +134,7 @@ class TestReference:
         text = (REFERENCE / "api.md").read_text()
         words = set(re.findall(r"\w+", " ".join(re.findall(r"`[^`\n]+`", text))))
         internal = {"enqueue_one", "store", "refreshing", "around", "client", "registry"}
-        internal |= {"enqueue_through", "outbox", "check_shard"}
+        internal |= {"enqueue_through", "outbox", "check_shard", "enqueue_together", "placed_with"}
         for kind in (longshore.Longshore, longshore.JobHandle, longshore.JobContext):
             methods = {each for each in vars(kind) if not each.startswith("_")}
             twins = {each for each in methods if each[0] == "a" and each[1:] in methods}

@@ -141,8 +141,8 @@ def together_in(
     shares = job.rules is not None and (job.rules.hold is not None or job.rules.limits)
     if shares and own != home:
         raise CrossShard(
-            f"job {job.kind} ({job.id}) belongs to shard {own:02d} for its unique key or limits,"
-            f" its batch to shard {home:02d}; nothing was enqueued. Give the batch a shard_key= that"
-            " brings both into one."
+            f"job {job.kind} ({job.id}) belongs to shard {own:02d} for what it shares,"
+            f" its batch to shard {home:02d}; nothing was enqueued. Give the batch a shard_key="
+            " that brings both into one."
         )
     return msgspec.structs.replace(job, id=with_shard(job.id, home))

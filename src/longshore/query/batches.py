@@ -42,7 +42,7 @@ class Bundled:
         self._app = app
         self._new = new
         self._read = read
-        self._added = 0
+        self._added: int = 0
 
     @property
     def id(self) -> str:

@@ -47,22 +47,23 @@ class Node(Generic[R_co]):
         self, flow: Workflow, declaration: Declaration, new: NewJob, after: Iterable[Node[Any]]
     ) -> None:
         self._flow = flow
-        self._declaration = declaration
-        self._new = new
-        self._cascade = False
-        self._takes = frozenset[str]()
-        self._after: dict[str, None] = {}
+        #: What it is made of; it is stored with the workflow.
+        self.declaration = declaration
+        self.new = new
+        self.cascade = False
+        self.takes = frozenset[str]()
+        self.waits_for: dict[str, None] = {}
         self.after(*after)
 
     @property
     def id(self) -> str:
         """The id of the job."""
-        return self._new.id
+        return self.new.id
 
     @property
     def kind(self) -> str:
         """The stored name of the job."""
-        return self._new.kind
+        return self.new.kind
 
     @property
     def output(self) -> R_co:
@@ -78,13 +79,13 @@ class Node(Generic[R_co]):
     @property
     def handle(self) -> JobHandle[R_co]:
         """A handle on the job, of use once the workflow is stored."""
-        return JobHandle(self._flow.app, self.id, self._declaration, new=self._new)
+        return JobHandle(self._flow.app, self.id, self.declaration, new=self.new)
 
     def after(self, *others: Node[Any]) -> Node[R_co]:
         """Let this job wait for others too; raises :class:`ArgsMismatch` for strangers."""
         for other in others:
             self._flow.check_own(other, self.kind)
-            self._after[other.id] = None
+            self.waits_for[other.id] = None
         return self
 
     def __repr__(self) -> str:
@@ -149,15 +150,15 @@ class Workflow(Bundled):
                     " nothing was enqueued. Add both to one workflow."
                 )
         node: Node[R] = Node(self, declaration, new, [*(self._nodes[one] for one in takes), *after])
-        node._takes = frozenset(takes)  # noqa: SLF001 - made here
-        node._cascade = _on_dead(on_dead or self._on_dead, self.name) == "cancel"  # noqa: SLF001
+        node.takes = frozenset(takes)
+        node.cascade = _on_dead(on_dead or self._on_dead, self.name) == "cancel"
         self._nodes[node.id] = node
         self._added += 1
         return node
 
     def check_own(self, node: object, kind: str) -> None:
         """Refuse a node of another workflow."""
-        if not isinstance(node, Node) or self._nodes.get(node.id) is not node:
+        if self._nodes.get(getattr(node, "id", "")) is not node:
             raise ArgsMismatch(
                 f"job {kind} cannot wait for {shown(node)}, which is no job of {self};"
                 " give what flow.add(...) of the same workflow returned."
@@ -193,12 +194,12 @@ class Workflow(Bundled):
 
     def made(self) -> list[tuple[Declaration | None, NewJob]]:
         """The jobs to store; raises :class:`CyclicWorkflow`."""
-        graph = {one: tuple(node._after) for one, node in self._nodes.items()}  # noqa: SLF001
+        graph = {one: tuple(node.waits_for) for one, node in self._nodes.items()}
         circle = cycle(graph)
         if circle is not None:
             names = " waits for ".join(f"{self._nodes[one].kind} ({one})" for one in circle)
             raise CyclicWorkflow(f"{self} never ends: {names}; nothing was enqueued.")
-        return [(node._declaration, _stored(node)) for node in self._nodes.values()]  # noqa: SLF001
+        return [(node.declaration, _stored(node)) for node in self._nodes.values()]
 
     def _enter(self) -> None:
         if self._open or self._nodes or self._read is not None:
@@ -305,7 +306,7 @@ def make_chain(
     return Chain(flow, flow.add(first))
 
 
-def _on_dead(given: object, name: str) -> OnDead:
+def _on_dead(given: OnDead, name: str) -> OnDead:
     if given in {"wait", "cancel"}:
         return given
     raise InvalidOption(
@@ -315,12 +316,12 @@ def _on_dead(given: object, name: str) -> OnDead:
 
 def _stored(node: Node[Any]) -> NewJob:
     """The job of a node with what it waits for."""
-    new, rules = node._new, node._new.rules or Rules()  # noqa: SLF001 - of this module
+    new, rules = node.new, node.new.rules or Rules()
     hold = rules.hold
     if hold is not None:
         # Another job in its place would return something else, or nothing.
         hold = msgspec.structs.replace(hold, on_conflict=OnConflict.RAISE)
-    after = tuple(After(one, takes=one in node._takes) for one in node._after)  # noqa: SLF001
-    changed = msgspec.structs.replace(rules, hold=hold, after=after, cascade=node._cascade)  # noqa: SLF001
+    after = tuple(After(one, takes=one in node.takes) for one in node.waits_for)
+    changed = msgspec.structs.replace(rules, hold=hold, after=after, cascade=node.cascade)
     state = JobState.WAITING if after else new.state
     return msgspec.structs.replace(new, rules=changed, state=state, payload=bytes(new.payload))

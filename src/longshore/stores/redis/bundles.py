@@ -99,9 +99,9 @@ def _answers(jobs: Sequence[NewJob], found: Any) -> list[Inserted]:
         case [2, numbers]:
             others = frozenset(numbers)
             return [Inserted(job.id, conflict=at in others) for at, job in enumerate(jobs)]
-        case [stored, *told]:
-            met = told[-1]
-            there = frozenset(told[0]) if stored == 1 else frozenset[int]()
+        case _:
+            stored, met = found[0], found[-1]
+    there: frozenset[int] = frozenset(found[1]) if stored == 1 else frozenset()
     answers = [Inserted(job.id, duplicate=at in there) for at, job in enumerate(jobs)]
     for at in range(0, len(met), 3):
         answers[met[at]] = Inserted(

@@ -162,7 +162,10 @@ class Bundling(Core):
 
     def put_off(self, now: int, limit: int) -> Steps[None]:
         """Keep ended members of what is unfinished, whose time would be over, for a while more."""
-        yield self.sql["kept_longer"](now=now, until=now + LATER, limit=limit)
+        rows: list[Row] = yield self.sql["kept_back"](now=now, limit=limit)
+        if rows:
+            ids = self.ids([job_id for (job_id,) in rows])
+            yield self.sql["kept_longer"](ids=ids, until=now + LATER)
 
     # --- looking ---
 

@@ -28,7 +28,8 @@ def batch(bench: Bench, *parents: NewBundle, sort: Sort = Sort.BATCH, **fields: 
     }
     if sort is Sort.BATCH:
         given |= {name: bench.new(kind=name, queue="callbacks") for name in CALLBACKS}
-    return NewBundle(**{**given, "id": bench.new().id, **fields})
+    given["id"] = bench.new().id
+    return NewBundle(**{**given, **fields})
 
 
 def member(bench: Bench, *bundles: NewBundle, **fields: Any) -> NewJob:

@@ -300,14 +300,16 @@ class TickConformance:
 
     def test_several_schedules_are_fired_at_once_each_for_itself(self, bench: Bench) -> None:
         to_half_past(bench)
-        declare(bench, *(schedule(bench, name) for name in ("a", "b", "c")))
+        own = {name: b'{"v":1,"args":["%b"]}' % name.encode() for name in ("a", "b", "c")}
+        declare(bench, *(schedule(bench, name, job={"payload": own[name]}) for name in own))
         bench.pass_time(HOUR)
         firings = [due(bench, name) for name in ("c", "a", "b")]
         order(bench, "pause", "a")
         assert [(one.name, one.held) for one in fire(bench, *firings)] == [
             ("c", True), ("a", False), ("b", True)
         ]  # fmt: skip
-        assert sorted(job.meta["schedule"] for job in bench.look().values()) == ["b", "c"]
+        jobs = {job.schedule: job.payload for job in bench.look().values()}
+        assert jobs == {name: own[name] for name in ("b", "c")}
 
     def test_a_job_of_a_tick_may_be_delayed_and_may_expire(self, bench: Bench) -> None:
         to_half_past(bench)

@@ -8,11 +8,13 @@ jobs = Longshore("memory://")
 
 
 @jobs.job
-def fetch(url: str) -> bytes: ...
+def fetch(url: str) -> bytes:
+    return url.encode()
 
 
 @jobs.job
-async def parse(page: bytes, *, strict: bool = True) -> dict[str, int]: ...
+async def parse(page: bytes, *, strict: bool = True) -> dict[str, int]:
+    return {str(page): int(strict)}
 
 
 @jobs.job

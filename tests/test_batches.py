@@ -21,10 +21,15 @@ from longshore.errors import (
 )
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "shards"])
 def jobs(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    url = "memory://" if request.param == "memory" else f"sqlite:///{tmp_path / 'jobs.db'}"
-    app = Longshore(url)
+    match request.param:
+        case "memory":
+            app = Longshore("memory://")
+        case "sqlite":
+            app = Longshore(f"sqlite:///{tmp_path / 'jobs.db'}")
+        case _:
+            app = Longshore(shards=[f"sqlite:///{tmp_path / f'{n}.db'}" for n in range(3)])
     yield app
     app.close()
 

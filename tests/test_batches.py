@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -290,3 +291,22 @@ def test_outside_of_a_batch_there_is_none(jobs: Longshore) -> None:
     assert CONTEXT.batch is None
     with pytest.raises(NotInAJob):
         current()
+
+
+def test_a_batch_joins_the_callers_transaction(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    app = Longshore(f"sqlite:///{path}")
+    app.migrate()
+    desk = Desk(app)
+    for commit in (False, True):
+        connection = sqlite3.connect(path, isolation_level=None)
+        connection.execute("begin immediate")
+        with app.transaction(connection), app.batch("import", **desk.callbacks()) as batch:
+            batch.add(desk.load.bind(1))
+        connection.execute("commit" if commit else "rollback")
+        connection.close()
+        assert app.query.count() == int(commit)
+    work(app)
+    assert batch.refresh().succeeded == 1
+    assert sorted(desk.done, key=str) == [1, "complete", "success"]
+    app.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from longshore.core.batches import Together
 from longshore.core.limits import Hold, OnConflict, Rules
 from longshore.core.model import JobState, Lease
@@ -277,7 +279,7 @@ class BatchOrderConformance:
 
     def test_a_callback_that_is_gone_does_not_come_again(self, bench: Bench) -> None:
         bench.open(Retention(0, 0, DAY)).process()
-        callbacks = {
+        callbacks: dict[str, Any] = {
             name: bench.new(kind=name, queue="callbacks", keep_result=0) for name in CALLBACKS
         }
         new = batch(bench, **callbacks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,15 @@ from longshore.errors import (
 )
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "shards"])
 def jobs(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    url = "memory://" if request.param == "memory" else f"sqlite:///{tmp_path / 'jobs.db'}"
-    app = Longshore(url)
+    match request.param:
+        case "memory":
+            app = Longshore("memory://")
+        case "sqlite":
+            app = Longshore(f"sqlite:///{tmp_path / 'jobs.db'}")
+        case _:
+            app = Longshore(shards=[f"sqlite:///{tmp_path / f'{n}.db'}" for n in range(3)])
     yield app
     app.close()
 
@@ -285,3 +291,22 @@ def test_outside_of_a_batch_there_is_none(jobs: Longshore) -> None:
     assert CONTEXT.batch is None
     with pytest.raises(NotInAJob):
         current()
+
+
+def test_a_batch_joins_the_callers_transaction(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    app = Longshore(f"sqlite:///{path}")
+    app.migrate()
+    desk = Desk(app)
+    for commit in (False, True):
+        connection = sqlite3.connect(path, isolation_level=None)
+        connection.execute("begin immediate")
+        with app.transaction(connection), app.batch("import", **desk.callbacks()) as batch:
+            batch.add(desk.load.bind(1))
+        connection.execute("commit" if commit else "rollback")
+        connection.close()
+        assert app.query.count() == int(commit)
+    work(app)
+    assert batch.refresh().succeeded == 1
+    assert sorted(desk.done, key=str) == [1, "complete", "success"]
+    app.close()

@@ -14,7 +14,7 @@ def fetch(url: str) -> bytes:
 
 @jobs.job
 async def parse(page: bytes, *, strict: bool = True) -> dict[str, int]:
-    return {"bytes": len(page)} if strict else {}
+    return {str(page): int(strict)}
 
 
 @jobs.job

@@ -110,7 +110,7 @@ class Workflow(Bundled):
     ) -> None:
         super().__init__(app, new, read)
         self._shard_key = shard_key
-        self._on_dead = _on_dead(on_dead, new.name)
+        self._on_dead: OnDead = _on_dead(on_dead, new.name)
         self._open = False
         self._nodes: dict[str, Node[Any]] = {}
 

@@ -178,8 +178,8 @@ class Bundling(Core):
         if ids is None:
             rows = yield self.sql["bundles"](cursor=cursor or _LAST, limit=limit)
         else:
-            rows = yield self.sql["bundles_of"](ids=self.ids(list(ids)))
-        return tuple(
+            rows = yield self.sql["bundles_of"](ids=self.ids(list(dict.fromkeys(ids))))
+        found = [
             Bundle(
                 new=_NEW.decode(entry),
                 succeeded=succeeded,
@@ -190,7 +190,8 @@ class Bundling(Core):
                 live=live,
             )
             for succeeded, cancelled, dead, told, finished_at, entry, live in rows
-        )
+        ]
+        return tuple(sorted(found, key=lambda one: one.id, reverse=True))
 
     @operation(writes=False)
     def members(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from longshore.core.batches import Together
 from longshore.core.limits import Hold, OnConflict, Rules
 from longshore.core.model import JobState, Lease
@@ -18,7 +20,15 @@ from longshore.testing.conformance.bench import (
     interrupted,
     succeeded,
 )
-from longshore.testing.conformance.bundling import batch, fired, member, read, running, store
+from longshore.testing.conformance.bundling import (
+    CALLBACKS,
+    batch,
+    fired,
+    member,
+    read,
+    running,
+    store,
+)
 
 
 class BatchConformance:
@@ -266,6 +276,21 @@ class BatchOrderConformance:
             bench.finish(died(running(bench)[job.id]))
             bench.do(bench.store.retry([job.id]))
         assert fired(bench) == ["on_complete", "on_death"]
+
+    def test_a_callback_that_is_gone_does_not_come_again(self, bench: Bench) -> None:
+        bench.open(Retention(0, 0, DAY)).process()
+        callbacks: dict[str, Any] = {
+            name: bench.new(kind=name, queue="callbacks", keep_result=0) for name in CALLBACKS
+        }
+        new = batch(bench, **callbacks)
+        job = member(bench, new)
+        store(bench, [job], new)
+        bench.finish(died(running(bench)[job.id]))
+        bench.finish(*(succeeded(lease) for lease in running(bench).values()))
+        assert fired(bench) == []
+        bench.do(bench.store.retry([job.id]))
+        bench.finish(succeeded(running(bench)[job.id]))
+        assert fired(bench) == ["on_success"]
 
     def test_a_job_whose_key_is_held_is_no_member(self, bench: Bench) -> None:
         rules = Rules(hold=Hold("k"))

@@ -53,6 +53,7 @@ COMMAND_VARIABLES = frozenset(
         "health_port",
         "metrics_port",
         "port",
+        "jobs_follow",
         "enqueue_in",
         "enqueue_at",
         "enqueue_queue",

@@ -314,6 +314,7 @@ def test_every_error_that_a_command_meets_has_a_row_of_its_own() -> None:
         errors.TransactionRefused,
         errors.UnstorableResult,
         errors.CyclicWorkflow,
+        errors.StepRefused,
     }
     rows = {kind.raised for kind in KINDS}
     below = {errors.PayloadMismatch, errors.UnknownPayloadVersion}

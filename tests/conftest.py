@@ -48,13 +48,6 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[KEEPING].begin()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest test of the shipped suite names no limit, for it cannot know the machine."""
-    for item in items:
-        if "_the_trace_that_all_stores_give" in item.name:
-            item.add_marker(pytest.mark.timeout(240))
-
-
 def pytest_sessionfinish() -> None:
     """Remove what this process made on servers."""
     if (places := sys.modules.get("tests.places")) is not None:

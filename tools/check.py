@@ -16,7 +16,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 TYPED = [path for path in ("src", "tests/typing") if (ROOT / path).exists()]
-LIMIT = 400  # seconds for one step: a checker that hangs is a failure, not a wait
+LIMIT = 120  # seconds for one step: a checker that hangs is a failure, not a wait
 
 # The longest first, so that the short ones fill the other core meanwhile.
 STEPS: dict[str, list[str]] = {

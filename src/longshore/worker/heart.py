@@ -1,6 +1,6 @@
 """Keeps leases alive and the store tidy: beats, rescue, and, where elected, pruning.
 
-It runs in a thread of its own, in the supervisor for all children or in an embedded worker for
+It runs in threads of its own, in the supervisor for all children or in an embedded worker for
 itself, so that no job can delay it. It ends with :meth:`Heart.stop`; leases that it leaves behind
 run out by themselves.
 """

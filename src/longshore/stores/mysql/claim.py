@@ -155,11 +155,8 @@ class MySQLClaiming(MySQLCore, Consuming):
 
     def keys_held(self, claim: Walk, keys: Sequence[str]) -> Steps[frozenset[str] | None]:
         """Lock keys: all of them the first time, those that are free later."""
-        held: frozenset[str] | None
-        if isinstance(claim, MySQLWalk) and claim.waited:
-            held = yield from self.keys_free(keys)
-        else:
-            held = yield from self.locked(keys)
+        waits = not (isinstance(claim, MySQLWalk) and claim.waited)
+        held = yield from (self.locked(keys) if waits else self.keys_free(keys))
         if isinstance(claim, MySQLWalk):
             claim.waited = True
         claim.now = yield from self.time()

@@ -147,7 +147,7 @@ class SQLiteWatch:
         self._woken.put(None)
 
     def disconnect(self) -> None:
-        """Close the connection, with the pool's gate held; the next look counts as a change."""
+        """Close the connection, with the pool's lock held; the next look counts as a change."""
         if self._connection is not None:
             self._connection.close()
         self._connection = None

@@ -198,8 +198,8 @@ class Bundling(Core):
         self, bundle: str, *, live: bool = False, after: str = "", limit: int = 1000
     ) -> Steps[tuple[str, ...]]:
         """Ids of members, in order."""
-        rows: list[Row] = yield self.sql["members"](
-            bundle=bundle, least=int(live), after=after or _FIRST, limit=limit
+        rows: list[Row] = yield self.sql["members_living" if live else "members"](
+            bundle=bundle, after=after or _FIRST, limit=limit
         )
         return tuple(job_id for (job_id,) in rows)
 

@@ -243,6 +243,13 @@ def test_what_a_timer_cannot_say(when: str) -> None:
         ("0 0 * * 0,3", ["Wed,Sun *-*-* 00:00:00 UTC"]),
         ("every 15 min", ["*-*-* *:00/15:00 UTC"]),
         ("every 10 s", ["*-*-* *:*:00/10 UTC"]),
+        ("every 60 s", ["*-*-* *:*:00 UTC"]),
+        ("every 1 h", ["*-*-* *:00:00 UTC"]),
+        # One of two fields that are joined by or says every day.
+        ("0 9 1-31 * MON", ["*-*-* 09:00:00 UTC"]),
+        ("0 9 13 6 0-6", ["*-06-* 09:00:00 UTC"]),
+        ("0 9 13 * 1-7", ["*-*-* 09:00:00 UTC"]),
+        ("0 9 13 * *", ["*-*-13 09:00:00 UTC"]),
         ("every 12 h", ["*-*-* 00:00:00 UTC", "*-*-* 12:00:00 UTC"]),
         ("every 7 days at 04:30", ["Mon *-*-* 04:30:00 UTC"]),
     ],

@@ -25,7 +25,7 @@ from longshore.core.schedules import (
     meta_of,
 )
 from longshore.core.ticks import coming
-from longshore.core.wording import did_you_mean, shown
+from longshore.core.wording import did_you_mean, shown, storable
 from longshore.core.zones import zone
 from longshore.errors import InvalidOption, ScheduleInCode, ScheduleNotFound
 from longshore.handle import JobHandle
@@ -42,6 +42,9 @@ from longshore.schedule import (
 )
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+#: So many bytes of a reason are kept.
+_LONGEST_REASON: Final = 1000
+_MOST_TIMES: Final = 10_000
 
 
 class Schedules:
@@ -125,7 +128,8 @@ class Schedules:
     def pause(self, name: str, reason: str | None = None) -> None:
         """Skip its ticks, and record them, until :meth:`resume`.
 
-        Parameters: ``reason``, shown to people. Raises :class:`ScheduleNotFound`.
+        Parameters: ``reason``, shown to people, cut to 1000 bytes. Raises
+        :class:`ScheduleNotFound`.
 
         Example: ``jobs.schedules.pause("nightly-eu", reason="provider down")``
         """
@@ -239,7 +243,8 @@ class Schedules:
     ) -> Plan[None]:
         store, app = self._app.client.store, self._app.planned.app
         check_name(name)
-        order = SetSchedule(name=name, verb=verb, app=app, schedule=schedule, reason=reason)
+        told = _reason(name, reason)
+        order = SetSchedule(name=name, verb=verb, app=app, schedule=schedule, reason=told)
         if name in self._app.planned:
             # It may not be stored yet; and what is ordered of it is meant for what the code says.
             declared = self._app.planned.schedules()
@@ -280,9 +285,9 @@ class Schedules:
         )
 
     def _next(self, name: str, count: int) -> Plan[tuple[datetime, ...]]:
-        most = check_to(count, field="count")
+        check_to(count, field="count", most=_MOST_TIMES)
         record = yield from self._get(name)
-        return shown_times(record, min(most, 10_000))
+        return shown_times(record, count)
 
     def _ticks(self, name: str, limit: int) -> Plan[tuple[TickRecord, ...]]:
         most = check_to(limit, field="limit")
@@ -294,6 +299,12 @@ class Schedules:
         template = record.schedule.job
         job = job_of(template, now, now, new_id(), record.name)
         return msgspec.structs.replace(job, meta=meta_of(template, record.name, None))
+
+
+def _reason(name: str, reason: object) -> str | None:
+    if reason is None or isinstance(reason, str):
+        return reason and storable(reason, _LONGEST_REASON)
+    raise InvalidOption(f"schedule {name}: reason={shown(reason)} is no text; nothing was changed.")
 
 
 def _is_bound(job: object) -> bool:

@@ -90,7 +90,7 @@ def test_what_cannot_work_is_refused_where_it_is_declared(jobs: Longshore) -> No
     for name in ("", "a\n", "x" * 201, 5):
         with pytest.raises(InvalidOption, match="is not the name of a schedule"):
             jobs.schedule("@daily", name=name)  # type: ignore[arg-type]
-    with pytest.raises(InvalidSchedule, match="schedule: tz=.* Give its name, tz='Europe/Paris'"):
+    with pytest.raises(InvalidSchedule, match=r"schedule: tz=.* Give its name, tz='Europe/Paris'"):
         jobs.schedule("@daily", tz=ZoneInfo("Europe/Paris"))  # type: ignore[arg-type]
     with pytest.raises(InvalidSchedule, match="is no time zone"):
         jobs.schedule("@daily", tz=["UTC"])  # type: ignore[arg-type]
@@ -98,7 +98,7 @@ def test_what_cannot_work_is_refused_where_it_is_declared(jobs: Longshore) -> No
         jobs.schedule("@daily", args="eu", name="x")
     with pytest.raises(InvalidOption, match="schedule: kwargs=7 gives no arguments"):
         jobs.schedule("@daily", kwargs=7)  # type: ignore[arg-type]
-    with pytest.raises(ArgsMismatch, match="schedule nightly: sync: .*region"):
+    with pytest.raises(ArgsMismatch, match=r"schedule nightly: sync: .*region"):
         jobs.schedule("@daily", name="nightly")(sync)
     with pytest.raises(ArgsMismatch, match="region"):
         jobs.schedule("@daily", args=(1,))(sync)

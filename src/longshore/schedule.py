@@ -84,7 +84,9 @@ class Times(msgspec.Struct, frozen=True):
                 f'{what}: max_age= says how late a tick may be caught up, and catch_up="none"'
                 " catches none up. Leave one of them out."
             )
-        age = None if max_age is None else microseconds(max_age, field=f"{what}: max_age", minimum=1)
+        age = (
+            None if max_age is None else microseconds(max_age, field=f"{what}: max_age", minimum=1)
+        )
         return cls(text, tz, policy, age, _choice(Overlap, overlap, what, "overlap"))
 
 

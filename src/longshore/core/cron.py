@@ -232,10 +232,7 @@ def _check(given: str, text: str) -> None:
         near = did_you_mean(text, ALIASES)
         if text.lower().startswith("@every "):
             near = f" Did you mean {text[1:]}?"
-        raise InvalidSchedule(
-            f"{shown(given)} is no schedule.{near} Known:"
-            f" {', '.join(ALIASES)}."
-        )
+        raise InvalidSchedule(f"{shown(given)} is no schedule.{near} Known: {', '.join(ALIASES)}.")
     if len(fields) not in (5, 6):
         raise InvalidSchedule(
             f"{shown(given)} has {len(fields)} field{'' if len(fields) == 1 else 's'}. A cron text"

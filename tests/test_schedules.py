@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
 from longshore import (
@@ -28,7 +29,9 @@ from longshore import (
     Unique,
     every,
 )
-from longshore.core.schedules import CatchUp, Overlap
+from longshore.core.schedules import CatchUp, Declare, Overlap
+from longshore.stores.clock import ManualClock
+from longshore.stores.memory.store import MemoryStore
 
 
 @pytest.fixture
@@ -203,6 +206,30 @@ def test_orders_for_one_in_code_that_no_worker_has_declared_yet(jobs: Longshore)
     assert jobs.schedules.get("sync").edited
     jobs.schedules.reset("sync")
     assert jobs.schedules.get("sync").schedule.when == "@daily"
+
+
+def test_what_no_worker_declares_any_more_is_what_the_code_says() -> None:
+    """Workers without a scheduler declare nothing: then a deploy would change nothing here."""
+    clock = ManualClock()
+    store = MemoryStore(clock=clock)
+    jobs = Longshore("memory://")
+    jobs.client._store = store
+
+    @jobs.schedule("0 9 * * *", args=(2,))
+    @jobs.job(kind="sync")
+    def sync(number: int) -> None: ...
+
+    new = jobs.planned.schedules()
+    old = msgspec.structs.replace(new[0], when="0 5 * * *", tz="Europe/Paris")
+    store.run(store.declare(Declare(jobs.planned.app, (old,), fresh=True)))
+    assert jobs.schedules.get("sync").schedule == old, "a worker of another release lives"
+    clock.advance(60_000_000)
+    assert jobs.schedules.get("sync").schedule == new[0]
+    assert [one.schedule for one in jobs.schedules.list()] == list(new)
+    assert {at.hour for at in jobs.schedules.next("sync", 3)} == {9}
+    jobs.schedules.pause("sync")
+    assert store.run(store.schedules())[0].schedule == new[0]
+    jobs.close()
 
 
 def test_a_reason_is_text_that_every_store_can_keep(tmp_path: Path) -> None:

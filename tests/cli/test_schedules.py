@@ -4,6 +4,7 @@ import json
 import shlex
 import shutil
 import subprocess
+import time
 from datetime import datetime
 from pathlib import Path
 
@@ -176,6 +177,47 @@ def test_timers_enqueue(run: Call, shop: Longshore, folder: Path) -> None:
             capture_output=True, text=True, check=False, env={"SYSTEMD_LOG_LEVEL": "warning"},
         )  # fmt: skip
         assert "longshore" not in checked.stderr, checked.stderr
+
+
+def test_a_paused_schedule_has_no_timer(run: Call) -> None:
+    run("schedules", "pause", "sync")
+    said = run("schedules", "export", "systemd")
+    assert said.code == 0
+    assert "longshore-sync.timer" not in said.out
+    assert "longshore-nightly-50-.timer" in said.out
+    assert "sync is paused: it has no timer" in said.err
+    assert "# paused: 0 5 * * 1-5 cd " in run("schedules", "export", "crontab").out
+
+
+def test_what_entries_do_not_carry_is_told(run: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "not in the entries" not in run("schedules", "export", "crontab").err
+    monkeypatch.setenv("LONGSHORE_LEASE", "20s")
+    for form in ("crontab", "systemd"):
+        said = run("schedules", "export", form)
+        assert said.code == 0
+        assert "LONGSHORE_LEASE: set here, and not in the entries" in said.err
+
+
+@pytest.mark.parametrize(("local", "told"), [("UTC", False), ("Europe/London", True)])
+def test_zones_are_told_where_a_cron_may_not_know_them(
+    run: Call, folder: Path, monkeypatch: pytest.MonkeyPatch, local: str, told: bool
+) -> None:
+    monkeypatch.setenv("TZ", local)
+    time.tzset()
+    try:
+        assert "Debian's cron passes over it" in run("schedules", "export", "crontab").err
+        (folder / "shop.py").write_text(APP.replace('tz="Europe/Paris", ', ""))
+        said = run("schedules", "export", "crontab")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert ("Debian's cron passes over it" in said.err) is told
+
+
+def test_a_narrow_list_says_how_it_stands(run: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "90")
+    shown = run("schedules", "list", "-o", "table").out.splitlines()
+    assert shown[0].split() == ["name", "when", "state", "next"]
 
 
 def test_what_cannot_be_written_is_told_and_left_out(run: Call, shop: Longshore) -> None:

@@ -14,6 +14,7 @@ from longshore.core.model import NewJob
 from longshore.core.restraints import check_to
 from longshore.core.schedules import (
     KEPT_TICKS,
+    RETIRES,
     Answer,
     Declare,
     Entry,
@@ -262,19 +263,28 @@ class Schedules:
         stored = yield from ask(self._app.client.store.schedules())
         found = {record.name: record for record in stored}
         for schedule in self._app.planned.schedules():
-            found.setdefault(schedule.name, _not_stored(self._app.planned.app, schedule))
+            found[schedule.name] = self._as_it_holds(schedule, found.get(schedule.name))
         return tuple(found[name] for name in sorted(found))
 
     def _get(self, name: str) -> Plan[ScheduleRecord]:
         check_name(name)
         stored = yield from ask(self._app.client.store.schedules([name]))
-        for record in stored:
-            return record
         declared = self._app.planned.find(name)
-        if declared is None:
+        if declared is not None:
+            return self._as_it_holds(declared, stored[0] if stored else None)
+        if not stored:
             yield from self._unknown(name)
-        assert declared is not None  # noqa: S101 - the line before raises
-        return _not_stored(self._app.planned.app, declared)
+        return stored[0]
+
+    def _as_it_holds(self, declared: Schedule, record: ScheduleRecord | None) -> ScheduleRecord:
+        """One in this code: what the code says, unless another version is there and lives."""
+        app = self._app.planned.app
+        if record is None:
+            return _not_stored(app, declared)
+        if record.entry.app != app or record.now - record.seen_at < RETIRES:
+            return record
+        entry = msgspec.structs.replace(record.entry, coded=declared, retired_at=None)
+        return msgspec.structs.replace(record, entry=entry)
 
     def _unknown(self, name: str) -> Plan[None]:
         known = yield from self._list()

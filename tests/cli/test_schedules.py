@@ -13,6 +13,7 @@ import pytest
 from longshore import Longshore, every
 from longshore.core.cron import next_ticks
 from longshore.core.exporting import calendars, crontab
+from longshore.core.schedules import Declare
 from longshore.errors import InvalidSchedule
 from tests.cli.tools import Call
 
@@ -187,6 +188,25 @@ def test_a_paused_schedule_has_no_timer(run: Call) -> None:
     assert "longshore-nightly-50-.timer" in said.out
     assert "sync is paused: it has no timer" in said.err
     assert "# paused: 0 5 * * 1-5 cd " in run("schedules", "export", "crontab").out
+
+
+def test_what_is_in_the_code_of_another_application_is_left_to_it(
+    run: Call, shop: Longshore
+) -> None:
+    @shop.schedule("@daily")
+    @shop.job(kind="theirs")
+    def other() -> None: ...
+
+    run("db", "up")
+    store = shop.client.store
+    store.run(store.declare(Declare("elsewhere", shop.planned.schedules(), fresh=True)))
+    shop.schedules.add("everybody", other.bind(), "@daily")
+    listed = run("schedules", "list", "-o", "json").json["schedules"]
+    assert {one["name"] for one in listed} >= {"theirs", "everybody", "sync"}
+    lines = run("schedules", "export", "crontab").out
+    assert "everybody" in lines
+    assert "sync" in lines
+    assert "theirs" not in lines
 
 
 def test_what_entries_do_not_carry_is_told(run: Call, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -285,7 +285,11 @@ def export(ctx: click.Context, form: str, write: str | None) -> int:
         raise click.UsageError("--write is for systemd.", ctx)
     out = out_of(ctx)
     with application(ctx) as app:
-        records = [one for one in app.schedules.list() if _state(one) != "retired"]
+        there = [one for one in app.schedules.list() if _state(one) != "retired"]
+        # As with workers: what is in the code of another application that one exports.
+        records = [
+            one for one in there if one.entry.coded is None or one.entry.app == app.planned.app
+        ]
         make = crontab_of if form == "crontab" else timers_of
         made = make(records, current_folder())
         text = made.written(write)

@@ -119,7 +119,7 @@ class Gating(Core):
         if since:
             rows = yield from self.started(since)
             counts.update([row[:2] for row in rows])
-            tally.waits.update([(row[0], row[2]) for row in rows if len(row) > 2])  # noqa: PLR2004
+            tally.waits.update([(row[0], row[2]) for row in rows if len(row) > 2])
         return tally
 
     def settings(self) -> Steps[Mapping[str, Setting]]:

@@ -103,7 +103,7 @@ class SQLiteConsuming(Consuming):
 
 @lru_cache(READ)
 def turn_of(column: Column) -> tuple[str, int] | None:
-    """Whose turn a job takes and how far it goes, by the column of its rules, if it has no limits."""
+    """Whose turn a job takes and how far that goes, by its rules; none where it has limits."""
     rules = rules_of(column)
     if rules is None or rules.fair is None or rules.limits:
         return None

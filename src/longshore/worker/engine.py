@@ -329,7 +329,7 @@ class Engine:
         if not request.parked_kinds:
             self._plan_look(now, request, claim)
             self._order.took(jobs)
-            self._lanes.came(jobs, free=request.free, short=len(jobs) < request.wanted)
+            self._lanes.came(jobs, free=request.free)
         if not jobs:
             return
         self._last_job = now

@@ -106,10 +106,10 @@ class Lanes:
             free = max(free, self.durations.at_once(self._rated_kinds))
         return max(0, free - len(self._rated))
 
-    def came(self, jobs: Sequence[Claimed], *, free: int, short: bool) -> None:
-        """A claim brought these, fewer than wanted if ``short``: perhaps for want of free slots."""
+    def came(self, jobs: Sequence[Claimed], *, free: int) -> None:
+        """A claim brought these: all that there were free slots for, and perhaps there are more."""
         rated = self._rated_kinds
-        self._starved = short and bool(rated) and sum(job.kind in rated for job in jobs) >= free
+        self._starved = bool(rated) and sum(job.kind in rated for job in jobs) >= free
 
     def starved(self) -> int | None:
         """How many jobs to ask for if the last claim may have ended for want of free slots.

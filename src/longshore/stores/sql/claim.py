@@ -15,7 +15,7 @@ from longshore.core.store import Claim, ClaimRequest
 from longshore.stores.sql.core import Deltas
 from longshore.stores.sql.statements import Row, Steps
 from longshore.stores.sql.walk import Restraints, Walk, limits_of
-from longshore.stores.sql.walking import Read, Walking, unruled
+from longshore.stores.sql.walking import Read, Walking, in_order, unruled
 
 #: How many due and how many expired jobs a claim moves along the way, and how often the latter.
 STEP = 500
@@ -141,7 +141,7 @@ class Claiming(Walking):
             case served:
                 ids = yield from self.merged(served, wanted)
                 rows = yield self.sql["ready_ids"](ids=self.ids(ids), now=now)
-                return rows
+                return in_order(rows, ids)
 
     def merged(self, queues: list[str], wanted: int) -> Steps[list[str]]:
         """The first ids of several queues in their common order.

@@ -9,7 +9,7 @@ from longshore.core.model import ENDED, TRANSITIONS, Ending, JobState, Lease
 from longshore.stores.sql.core import TEXT, Deltas, add
 from longshore.stores.sql.leaving import INTERRUPTED, Leaving
 from longshore.stores.sql.statements import Row, Steps, with_run
-from longshore.stores.sql.walk import Column, is_bundled, rules_of
+from longshore.stores.sql.walk import Column, is_bundled, is_tied, rules_of
 
 _SUCCEEDED = JobState.SUCCEEDED
 
@@ -62,20 +62,30 @@ class Finishing(Leaving):
         keeps = {row[2] for row in groups}
         if sum(row[3] for row in groups) != len(plain) or (told and len(keeps) > 1):
             return list(endings)
-        ruled: list[Row] = []
-        if any(row[4] for row in groups):
-            ruled = yield self.sql["ruled"](ids=self.ids(ids))
-            if any(is_bundled(column) for _, column in ruled):
-                return list(endings)  # others wait for these, or count them
-        for queue, kind, keep_result, jobs, _ in groups:
+        ruled = yield from self.tied(groups, ids)
+        if any(is_bundled(column) for _, column in ruled):
+            return list(endings)  # others wait for these, or count them
+        for queue, kind, keep_result, jobs, *_ in groups:
             if self.kept_until("succeeded", keep_result, now) != now:
                 add(deltas, queue, kind, "succeeded", jobs)
         held += [e.lease for e in plain]
         if self.kept["succeeded"] != 0 or keeps != {0}:
             yield from self._silent([e for e in plain if _silent(e)] if told else plain, now)
         yield from self.ended(self._told(told, next(iter(keeps), None), now), ids)
-        yield from self.unruled([(job_id, column) for job_id, column in ruled])
+        yield from self.unruled(ruled)
         return [e for e in endings if not _plain(e)]
+
+    def tied(
+        self, groups: Sequence[Row], ids: Sequence[str]
+    ) -> Steps[Sequence[tuple[str, Column]]]:
+        """Those of these jobs whose end others may wait for, and their rules.
+
+        ``groups`` as the query ``leased_alike`` gives them: last, whether some have rules.
+        """
+        if not any(row[4] for row in groups):
+            return []
+        rows: list[Row] = yield self.sql["ruled"](ids=self.ids(ids))
+        return [(job_id, column) for job_id, column in rows if is_tied(column)]
 
     def unruled(self, jobs: Sequence[tuple[str, Column]], live: Container[str] = ()) -> Steps[None]:
         """What follows from the ends of these runs; ``live``: jobs that go on."""

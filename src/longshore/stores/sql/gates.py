@@ -114,18 +114,12 @@ class Gating(Core):
             rows: list[Row] = yield self.sql["used"](keys=self.listed(slots))
             counts.update((key, jobs) for key, jobs in rows)
         tally = Tally(counts, settings, kinds)
-        since = [
-            (key, now - per)
-            for key, limit in limits.items()
-            for per in (tally.as_set(limit).per,)
-            if per is not None
-        ]
+        as_set = limits if not settings else {k: tally.as_set(one) for k, one in limits.items()}
+        since = [(key, now - one.per) for key, one in as_set.items() if one.per is not None]
         if since:
             rows = yield from self.started(since)
-            for key, starts, *waits in rows:
-                counts[key] = starts
-                if waits:
-                    tally.waits[key] = waits[0]
+            counts.update([row[:2] for row in rows])
+            tally.waits.update([(row[0], row[2]) for row in rows if len(row) > 2])
         return tally
 
     def settings(self) -> Steps[Mapping[str, Setting]]:
@@ -224,14 +218,7 @@ class Gating(Core):
         if stretch.slots:
             yield self.sql["slot_add"].many(stretch.slots)
         if stretch.starts:
-            yield self.sql["start_add"].many(
-                [
-                    (key, part_of(now, per), now, starts, now + per, limit.to, limit.per)
-                    for key, starts in sorted(stretch.starts.items())
-                    for limit in (stretch.declared[key],)
-                    for per in (stretch.limits[key].per or 1,)
-                ]
-            )
+            yield self.sql["start_add"].many(_entries(stretch, now))
             yield from self.forgotten(stretch.starts, now)
         keys = {key for _, key in stretch.blocked}
         if stretch.blocked:
@@ -266,6 +253,17 @@ class Gating(Core):
             yield self.sql["opening_set"].many(times)
         if shut:
             yield self.sql["opening_forget"](keys=self.listed(shut))
+
+
+def _entries(stretch: Stretch, now: int) -> list[Row]:
+    """Rows for the query ``start_add``: what this stretch adds to the ledgers of its rates."""
+    limits, declared = stretch.limits, stretch.declared
+    parts = {per: part_of(now, per or 1) for per in {limit.per for limit in limits.values()}}
+    rows: list[Row] = []
+    for key, starts in sorted(stretch.starts.items()):
+        per, limit = limits[key].per, declared[key]
+        rows.append((key, parts[per], now, starts, now + (per or 1), limit.to, limit.per))
+    return rows
 
 
 _FREE = Restraints(frozenset(), {}, None, frozenset())

@@ -11,6 +11,7 @@ from heapq import heappop, heappush
 from itertools import chain
 from typing import Final, Protocol
 
+from longshore.core.turns import Head
 from longshore.stores.sql.statements import Row
 
 #: The row of the virtual time; a value begins with ``=`` or is empty.
@@ -78,6 +79,36 @@ class Level:
             heappush(self._later, (end, at, job_id, value))
         else:
             heappush(self._now, (at, job_id, value))
+
+    def take(
+        self, heads: Mapping[str, Sequence[Head]], steps: Mapping[str, int], count: int, each: int
+    ) -> list[str]:
+        """Take the next jobs, at most so many, where nothing is left behind; the ids.
+
+        Then it is known beforehand when each turn starts: the first one of a value now or where its
+        last one ended, each other where the one before it ends. It ends with the last job of a
+        value of which ``each`` have been read: more may follow it.
+        """
+        line: list[tuple[int, int, str, str]] = []
+        for value, jobs in heads.items():
+            start, step = max(self.clock, self.ends.get(value, 0)), steps[value]
+            for at, job_id in jobs:
+                line.append((start, at, job_id, value))
+                start += step
+        line.sort()
+        left = {value: each for value, jobs in heads.items() if len(jobs) >= each}
+        for number, (_, _, _, value) in enumerate(line[:count], 1):
+            if value in left:
+                left[value] -= 1
+                if not left[value]:
+                    count = number
+                    break
+        taken = line[:count]
+        if taken:
+            self.clock = taken[-1][0]
+            self.ends.update([(value, start + steps[value]) for start, _, _, value in taken])
+            self.moved.update([turn[3] for turn in taken])
+        return [turn[2] for turn in taken]
 
 
 class Upcoming(Protocol):

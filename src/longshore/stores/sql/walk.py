@@ -45,6 +45,16 @@ def is_bundled(column: Column) -> bool:
 
 
 @lru_cache(READ)
+def is_tied(column: Column) -> bool:
+    """Whether others may wait for a job's end: it holds a slot or a key, or is of a bundle."""
+    rules = rules_of(column)
+    if rules is None:
+        return False
+    slots = any(limit.per is None for limit in rules.limits)
+    return slots or rules.hold is not None or bool(rules.bundles)
+
+
+@lru_cache(READ)
 def limits_of(column: Column) -> Keyed:
     """The limits of a job by what is counted, from the column of its rules."""
     rules = rules_of(column)
@@ -242,40 +252,50 @@ def _started_together(
     rows = heads.next(claim.wanted)
     if tally.kinds or claim.passed or not rows:
         return
-    counts, rated = dict(tally.counts), 0
-    starts: dict[str, int] = {}
-    limits_now: dict[str, Limit] = {}
+    counts, settings, rated, slots = dict(tally.counts), tally.settings, 0, False
+    found: dict[str, Limit] = {}
     declared: dict[str, Limit] = {}
-    slots: list[tuple[str, str]] = []
-    taken: list[str] = []
-    for row in rows:
-        limits = limits_of(row[5])
+    # Those with the same rules are one look.
+    for column, jobs in Counter([row[5] for row in rows]).items():
         has_rate = False
-        for key, limit in limits.items():
-            now = tally.as_set(limit)
-            used = counts.get(key, 0)
-            if used >= now.to:
-                return
-            counts[key] = used + 1
+        for key, limit in limits_of(column).items():
+            now = tally.as_set(limit) if settings else limit
+            used = counts.get(key, 0) + jobs
+            if used > now.to or (key in found and found[key] != now):
+                return  # or, in the latter case, whom it lets run depends on who comes first
+            counts[key], found[key] = used, now
             if limit.per is None:
-                slots.append((key, row[2]))
+                slots = True
             else:
                 has_rate = True
-                starts[key] = starts.get(key, 0) + 1
-                limits_now[key] = now
                 declared[key] = limit
-        rated += has_rate
+        if has_rate:
+            rated += jobs
         if rated > claim.free:
             return
-        taken.append(row[2])
     if held is not None and not held.issuperset(counts):
         return
-    stretch.taken, stretch.slots, stretch.starts = taken, slots, starts
-    stretch.limits, stretch.declared = limits_now, declared
+    stretch.taken = [row[2] for row in rows]
+    if slots:
+        stretch.slots = _slots(rows)
+    before = tally.counts
+    stretch.starts = {key: counts[key] - before.get(key, 0) for key in declared}
+    stretch.declared = declared
+    stretch.limits = {key: found[key] for key in declared} if slots else found
     tally.counts = counts
-    claim.wanted -= len(taken)
+    claim.wanted -= len(rows)
     claim.free -= rated
-    heads.drop_next(len(taken))
+    heads.drop_next(len(rows))
+
+
+def _slots(rows: Iterable[Row]) -> list[tuple[str, str]]:
+    """The slots that these jobs take: key, id."""
+    return [
+        (key, row[2])
+        for row in rows
+        for key, limit in limits_of(row[5]).items()
+        if limit.per is None
+    ]
 
 
 def _passed_by(job_id: str, limits: Keyed, held: frozenset[str] | None, claim: Walk) -> bool:

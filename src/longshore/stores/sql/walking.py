@@ -16,7 +16,7 @@ from longshore.stores.lines import chosen, names, serves
 from longshore.stores.sql.leaving import Leaving
 from longshore.stores.sql.statements import Row, Steps
 from longshore.stores.sql.turns import CLOCK, Heads, InOrder, InTurns, Level, Merged, Upcoming
-from longshore.stores.sql.walk import Restraints, Stretch, Walk, limits_of, rules_of, walk
+from longshore.stores.sql.walk import Column, Restraints, Stretch, Walk, limits_of, rules_of, walk
 
 
 class Read(NamedTuple):
@@ -66,12 +66,9 @@ class Walking(Leaving):
         )
         if unruled(rows):
             return
-        started: list[str] = []
-        for row in rows:
-            rules = rules_of(row[-1])
-            if rules is not None and rules.hold is not None and rules.hold.until_started:
-                started.append(row[0])
-        yield from self.unheld(started, gone=False)
+        started = {column for column in {row[-1] for row in rows} if _given_up(column)}
+        if started:
+            yield from self.unheld([row[0] for row in rows if row[-1] in started], gone=False)
 
     def walked(
         self, claim: Walk, lines: Sequence[Line], now: int, read: Read | None = None
@@ -145,13 +142,15 @@ class Walking(Leaving):
         """Lock and count the keys of these rows, and decide; then it is ``claim.now``."""
         limits: dict[str, Limit] = {}
         asked: set[str] = set()
-        for row in rows:
-            of_row = limits_of(row[5])
-            several = len(of_row) > 1 or row[4] in claim.kinds
-            for key, limit in of_row.items():
-                limits[key] = limit
-                if several or limit.per is not None:
-                    asked.add(key)
+        # Those with the same rules are one look.
+        for column in dict.fromkeys([row[5] for row in rows]):
+            of_rules = limits_of(column)
+            limits.update(of_rules)
+            if len(of_rules) > 1:
+                asked.update(of_rules)
+        if claim.kinds:
+            asked.update(*(limits_of(row[5]) for row in rows if row[4] in claim.kinds))
+        asked.update([key for key, limit in limits.items() if limit.per is not None])
         claim.now = now
         held = (yield from self.keys_held(claim, sorted(limits))) if limits else None
         tally = yield from self.tallied(limits, claim.now, claim.kinds)
@@ -286,8 +285,18 @@ def candidates(rows: Iterable[Row]) -> list[Row]:
 
 def in_order(rows: Iterable[Row], ids: Sequence[str]) -> list[Row]:
     """Of rows that begin with their ids those that were asked for, as they were."""
+    rows = list(rows)
+    first = rows[: len(ids)]
+    if [row[0] for row in first] == ids:
+        return first
     by_id = {row[0]: row for row in rows}
     return [by_id[job_id] for job_id in ids if job_id in by_id]
+
+
+def _given_up(column: Column) -> bool:
+    """Whether a job gives its unique key up when it starts, from the column of its rules."""
+    rules = rules_of(column)
+    return rules is not None and rules.hold is not None and rules.hold.until_started
 
 
 def _place(row: Row) -> Row:

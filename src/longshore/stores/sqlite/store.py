@@ -22,10 +22,11 @@ from longshore.errors import ConfigurationError
 from longshore.stores.clock import Clock
 from longshore.stores.sql.inspect import Inspecting
 from longshore.stores.sql.joining import Joining
-from longshore.stores.sql.operations import Consuming, Maintaining
+from longshore.stores.sql.operations import Maintaining
 from longshore.stores.sql.schedules import Scheduling
 from longshore.stores.sql.schema import looked_at, read
 from longshore.stores.sql.statements import UNDO, Statement
+from longshore.stores.sqlite.claim import SQLiteConsuming
 from longshore.stores.sqlite.core import SQLiteCore
 from longshore.stores.sqlite.file import explained, is_busy, open_file, refuse_network
 from longshore.stores.sqlite.pool import Pool, SQLiteWatch
@@ -79,7 +80,7 @@ def open_sqlite(
     )
 
 
-class SQLiteStore(SQLiteCore, Scheduling, Consuming, Maintaining, Inspecting, Joining):
+class SQLiteStore(SQLiteCore, Scheduling, SQLiteConsuming, Maintaining, Inspecting, Joining):
     """Jobs in one SQLite file; see :class:`longshore.core.store.Store`.
 
     Args:

@@ -74,6 +74,14 @@ class LimitConformance:
         assert bench.taken("p1") == [*wide, more[0]]
         assert bench.state(narrow) is JobState.AVAILABLE
 
+    def test_each_job_says_how_many_may_run_beside_it(self, bench: Bench) -> None:
+        (first,) = bench.add(rules=limited(Limit("account", "7", 2)))
+        more = bench.add(3, rules=limited(Limit("account", "7", 9)))
+        (last,) = bench.add(rules=limited(Limit("account", "7", 2)))
+        bench.process()
+        assert bench.taken("p1") == [first, *more]
+        assert bench.states([last]) == [JobState.AVAILABLE]
+
     def test_several_limits_are_taken_all_or_none(self, bench: Bench) -> None:
         (one,) = bench.add(rules=limited(HOST))
         (both,) = bench.add(rules=limited(ACCOUNT, HOST))

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from longshore.core.limits import TURN, Fair, Rules
+from longshore.core.limits import TURN, Fair, Limit, Rules
 from longshore.core.model import JobState, Lease, NewJob
 from longshore.core.store import Line
 from longshore.core.turns import Turns
@@ -24,6 +24,9 @@ from longshore.testing.conformance.bench import (
 from longshore.testing.conformance.restraint import ACCOUNT, fair, limited, pause, rated, resume
 
 WEIGHTS: Final = {"a": 1, "b": 2, "c": 5}
+
+#: Whether a store has to look at each job or may know beforehand whose turn it is.
+LIMITS: Final = ((), (Limit("host", "", to=100),))
 
 
 class TurnConformance:
@@ -55,12 +58,15 @@ class TurnConformance:
             (job,) = bench.add(rules=fair("small"))
             assert job in bench.taken("p1", 2)
 
-    def test_who_was_idle_has_saved_nothing_up(self, bench: Bench) -> None:
-        a = bench.add(20, rules=fair("a"))
-        b = bench.add(1, rules=fair("b"))
+    @pytest.mark.parametrize("limits", LIMITS)
+    def test_who_was_idle_has_saved_nothing_up(
+        self, bench: Bench, limits: tuple[Limit, ...]
+    ) -> None:
+        a = bench.add(20, rules=fair("a", 1, *limits))
+        b = bench.add(1, rules=fair("b", 1, *limits))
         bench.process()
         assert bench.taken("p1", 12) == [a[0], b[0], *a[1:11]]
-        b = bench.add(4, rules=fair("b"))
+        b = bench.add(4, rules=fair("b", 1, *limits))
         assert bench.taken("p1", 8) == [b[0], a[11], b[1], a[12], b[2], a[13], b[3], a[14]]
 
     def test_who_comes_first_of_two_that_start_together_is_first(self, bench: Bench) -> None:
@@ -146,12 +152,29 @@ class TurnConformance:
                 assert abs(started[tenant] - share) <= max(1.5, 0.05 * share)
         assert sum(started.values()) == 32 * 63
 
-    def test_a_weight_below_one_waits_longer(self, bench: Bench) -> None:
-        a = bench.add(6, rules=fair("a"))
-        slow = Rules(fair=Fair("=slow", 2 * TURN))
+    @pytest.mark.parametrize("limits", LIMITS)
+    def test_a_weight_below_one_waits_longer(self, bench: Bench, limits: tuple[Limit, ...]) -> None:
+        a = bench.add(6, rules=fair("a", 1, *limits))
+        slow = Rules(limits=limits, fair=Fair("=slow", 2 * TURN))
         s = bench.add(3, rules=slow)
         bench.process()
         assert bench.taken("p1") == [a[0], s[0], a[1], a[2], s[1], a[3], a[4], s[2], a[5]]
+
+    def test_each_job_says_how_far_its_turn_goes(self, bench: Bench) -> None:
+        """Whatever the first of its value says."""
+        a = bench.add(rules=fair("a")) + bench.add(3, rules=fair("a", 2))
+        b = bench.add(3, rules=fair("b"))
+        bench.process()
+        assert bench.taken("p1", 7) == [a[0], b[0], a[1], b[1], a[2], a[3], b[2]]
+
+    def test_a_limit_of_one_job_is_not_that_of_the_first_of_its_value(self, bench: Bench) -> None:
+        bench.add(rules=limited(ACCOUNT), priority=-1)
+        bench.process()
+        bench.taken("p1", 1)
+        (a,) = bench.add(rules=fair("a"))
+        bench.add(rules=fair("a", 1, ACCOUNT))
+        b = bench.add(2, rules=fair("b"))
+        assert bench.taken("p1") == [a, *b]
 
     def test_priorities_come_before_turns(self, bench: Bench) -> None:
         urgent = bench.add(3, rules=fair("a"), priority=-1)

@@ -1,6 +1,5 @@
--- These available jobs, in the order of a claim.
-select id, run + 1, kind, queue, payload, priority, failures, interruptions, max_attempts,
-       scheduled_at, created_at, :now, timeout, keep_result, budgets, tags, meta, rules
-from longshore_job
-where id in (select value from json_each(:ids))
-order by priority, scheduled_at, id;
+-- These available jobs.
+select j.id, j.run + 1, j.kind, j.queue, j.payload, j.priority, j.failures, j.interruptions,
+       j.max_attempts, j.scheduled_at, j.created_at, :now, j.timeout, j.keep_result, j.budgets,
+       j.tags, j.meta, j.rules
+from json_each(:ids) as e cross join longshore_job as j on j.id = e.value;

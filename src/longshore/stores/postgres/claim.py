@@ -288,27 +288,27 @@ class PostgresClaiming(PostgresFinishing, Claiming):
         first = together(rows, walk.free)
         if first is None:
             self._tight = TRIES
+        if first is None or not first.rows:
             return
         walk.now = look.now
         if first.limits:
             mine = yield from self.keys_held(walk, list(first.limits))
             if not mine.issuperset(first.limits):
                 return
-        if first.rows:
-            fits: list[Row] = yield self.sql["take_together"](
-                **first.params(look.settings),
-                process_id=walk.request.process_id,
-                claim_id=walk.request.claim_id,
-                now=walk.now,
-            )
-            if not fits[0][0]:
-                self._tight += 1
-                return
+        fits: list[Row] = yield self.sql["take_together"](
+            **first.params(look.settings),
+            process_id=walk.request.process_id,
+            claim_id=walk.request.claim_id,
+            now=walk.now,
+        )
+        if not fits[0][0]:
+            self._tight += 1
+            return
         self._tight = 0
         walk.taken += [(*row[:11], walk.now, *row[12:]) for row in first.rows]
         walk.wanted -= len(first.rows)
         walk.free -= first.rated
-        walk.over = first.over
+        walk.over = bool(first.behind)
 
     def _of_queues(
         self, queues: Sequence[str], wanted: int, claim: dict[str, Any]

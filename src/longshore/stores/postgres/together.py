@@ -21,21 +21,23 @@ _Shape: TypeAlias = "tuple[str | None, tuple[str, ...], bool]"
 class Together(NamedTuple):
     """The first jobs that have been read, as far as there are free slots for their rates.
 
-    ``slots``: which key's slot each of them takes; ``over``: the next one waits for a free slot.
+    ``slots``: which key's slot each of them takes; ``behind``: keys of the next one, which waits
+    for a free slot, if there is one: should it have no room, it is not the end of the claim.
     """
 
     rows: Sequence[Row]
     rated: int
-    over: bool
     slots: list[str | None]
     starts: Mapping[str, int]  # by the key of a rate
+    behind: frozenset[str]
     limits: Mapping[str, Limit]  # as the jobs say, by key
 
     def params(self, settings: Mapping[str, Setting]) -> dict[str, Any]:
         """What the query ``take_together`` takes of it."""
         used = Counter(self.slots)
         del used[None]
-        limits, starts = self.limits, self.starts
+        used.update(key for key in self.behind if self.limits[key].per is None)
+        limits, starts, behind = self.limits, self.starts, self.behind
         said: dict[str, Any] = {"said_most": None, "said_per": None}
         if settings:
             said["said_most"] = [limits[key].to for key in starts]
@@ -50,6 +52,7 @@ class Together(NamedTuple):
             "most": [limits[key].to for key in used],
             "rates": list(starts),
             "starts": list(starts.values()),
+            "more": [int(key in behind) for key in starts] if behind else None,
             "rate_most": [limits[key].to for key in starts],
             "rate_per": [limits[key].per for key in starts],
         }
@@ -63,24 +66,27 @@ def together(rows: Sequence[Row], free: int) -> Together | None:
     limits: dict[str, Limit] = {}
     starts: dict[str, int] = {}
     slots: list[str | None] = []
+    behind: frozenset[str] = frozenset()
     rated = 0
     for row in rows:
         slot, rates, several = _shape(row[17])
         if several:
             return None
-        if rates:
-            if rated >= free:
-                break
-            rated += 1
-            for key in rates:
-                starts[key] = starts.get(key, 0) + 1
-        for key, limit in limits_of(row[17]).items():
+        keyed = limits_of(row[17])
+        for key, limit in keyed.items():
             known = limits.setdefault(key, limit)
             if known is not limit and known != limit:
                 return None
+        if rates and rated >= free:
+            behind = frozenset(keyed)
+            for key in rates:
+                starts.setdefault(key, 0)
+            break
+        rated += bool(rates)
+        for key in rates:
+            starts[key] = starts.get(key, 0) + 1
         slots.append(slot)
-    count = len(slots)
-    return Together(rows[:count], rated, count < len(rows), slots, starts, limits)
+    return Together(rows[: len(slots)], rated, slots, starts, behind, limits)
 
 
 @lru_cache(READ)

@@ -1,6 +1,6 @@
 -- Begin runs of these jobs, which this transaction holds as it does the keys of their limits, under
--- one process's lease: all of them where even all together fit, else none. Nor does it where jobs
--- wait for one of the rates, which open at another time then.
+-- one process's lease: all of them where even all together fit, and `more` that do not start now,
+-- else none. Nor does it where jobs wait for one of the rates, which open at another time then.
 with full_slot as materialized (
     select 1 from (
         select key, jobs, most
@@ -19,21 +19,21 @@ with full_slot as materialized (
     having sum(jobs) > max(most)
     limit 1
 ), rate as materialized (
-    select key, starts, most, per, coalesce(said_most, most) as said_most,
+    select key, starts, starts + coalesce(more, 0) as needed, most, per, coalesce(said_most, most) as said_most,
         coalesce(said_per, per) as said_per
     from unnest(
-        %(rates)s::text[], %(starts)s::bigint[], %(rate_most)s::bigint[], %(rate_per)s::bigint[],
+        %(rates)s::text[], %(starts)s::bigint[], %(more)s::bigint[], %(rate_most)s::bigint[], %(rate_per)s::bigint[],
         %(said_most)s::bigint[], %(said_per)s::bigint[]
-    ) as e (key, starts, most, per, said_most, said_per)
+    ) as e (key, starts, more, most, per, said_most, said_per)
 ), full_rate as materialized (
     select 1 from rate as e join longshore_start as s on s.limit_key = e.key
-    where e.starts + s.starts[cardinality(s.at)]
+    where e.needed + s.starts[cardinality(s.at)]
         - coalesce(s.starts[width_bucket(%(now)s::bigint - e.per, s.at)], s.base) > e.most
     limit 1
 ), fits as materialized (
     select not (
         exists (select from full_slot)
-        or exists (select from rate where starts > most)
+        or exists (select from rate where needed > most)
         or exists (select from full_rate)
         or exists (select from longshore_job where blocked_by = any(%(rates)s::text[]))
     ) as all_
@@ -41,7 +41,7 @@ with full_slot as materialized (
     insert into longshore_start as s (limit_key, part, at, starts, base, gone_at, most, per)
     select c.key, %(now)s::bigint / greatest(1, c.per / 100), array[%(now)s::bigint],
         array[c.starts], 0, %(now)s::bigint + c.per, c.said_most, c.said_per
-    from rate as c where (select all_ from fits)
+    from rate as c where c.starts > 0 and (select all_ from fits)
     on conflict (limit_key) do update
     set at = s.at[
             width_bucket(2 * excluded.at[1] - excluded.gone_at, s.at) + 1

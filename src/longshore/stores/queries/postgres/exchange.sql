@@ -116,7 +116,9 @@ with recursive t as materialized (
       -- One that counts for a limit has a slot to give back, which takes more than this.
       and (
           j.rules is null
-          or (select s.job_id from longshore_slot as s where s.job_id = j.id limit 1) is null
+          or j.slot_key is null and (
+              select s.job_id from longshore_slot as s where s.job_id = j.id limit 1
+          ) is null
       )
       and (select open from gate)
     returning j.*, e.result,

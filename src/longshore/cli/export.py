@@ -12,9 +12,9 @@ from typing import Final
 
 import msgspec
 
-from longshore.config import DEFAULTS, VARIABLE_PREFIX
 from longshore.core.exporting import calendars, crontab
 from longshore.core.schedules import ScheduleRecord
+from longshore.core.settings import DEFAULTS, VARIABLE_PREFIX
 from longshore.errors import InvalidSchedule
 
 _HEAD: Final = "# Made by `longshore schedules export`: each entry enqueues one job."

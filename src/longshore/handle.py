@@ -109,6 +109,12 @@ class JobHandle(Generic[R_co]):
         #: Whether the enqueue met this job, by its id or its unique key, instead of storing one.
         self.is_duplicate = is_duplicate
 
+    def meet(self, stored: JobHandle[Any]) -> None:
+        """Stand for what the store answered, where that is a job that was there already."""
+        if stored.is_duplicate:
+            self.id, self.is_duplicate = stored.id, True
+            self._new, self._record = stored._new, stored._record
+
     @property
     def record(self) -> JobRecord:
         """Everything the last refresh saw, as one record."""

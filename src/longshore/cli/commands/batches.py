@@ -13,7 +13,7 @@ from longshore.cli.views import ago, many, moment
 from longshore.core.batches import Bundle
 from longshore.core.model import JobRecord, JobState
 from longshore.core.workflow import drawn
-from longshore.query.batches import Bundled
+from longshore.query.bundled import Bundled
 
 #: So many jobs of a batch are shown one by one, those that need a person first.
 _SHOWN = 20

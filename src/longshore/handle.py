@@ -47,7 +47,10 @@ _LOOK: Final = 1000  # live jobs that are read to find who holds a unique key
 _EXPECTED: Final = 60_000_000  # microseconds that a job stays after its end for who waits for it
 _CALM: Final = 0.02  # seconds that an ended job may go unnoticed in a busy store
 
-_HINTS: Final = {JobState.AVAILABLE: " Does a worker serve its queue? why_waiting() tells."}
+_HINTS: Final = {
+    JobState.AVAILABLE: " Does a worker serve its queue? why_waiting() tells.",
+    JobState.WAITING: " why_waiting() names the job that it waits for.",
+}
 
 
 class App(Protocol):

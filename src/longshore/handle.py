@@ -112,12 +112,6 @@ class JobHandle(Generic[R_co]):
         #: Whether the enqueue met this job, by its id or its unique key, instead of storing one.
         self.is_duplicate = is_duplicate
 
-    def meet(self, stored: JobHandle[Any]) -> None:
-        """Stand for what the store answered, where that is a job that was there already."""
-        if stored.is_duplicate:
-            self.id, self.is_duplicate = stored.id, True
-            self._new, self._record = stored._new, stored._record
-
     @property
     def record(self) -> JobRecord:
         """Everything the last refresh saw, as one record."""
@@ -462,6 +456,13 @@ class JoinedHandle(JobHandle[R_co]):
                 yield from pause(left)
         waited = time.monotonic() - started
         return (yield from super()._wait(None if limit is None else max(0.0, limit - waited)))
+
+
+def meet(given: JobHandle[Any], stored: JobHandle[Any]) -> None:
+    """Let a handle stand for what the store answered, where that is a job that was there."""
+    if stored.is_duplicate:
+        given.id, given.is_duplicate = stored.id, True
+        given._new, given._record = stored._new, stored._record  # noqa: SLF001 - of this module
 
 
 def _as_record(new: NewJob) -> JobRecord:

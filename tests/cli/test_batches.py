@@ -31,7 +31,7 @@ def made(folder: Path) -> tuple[str, str]:
     """A batch of two jobs and a workflow of three, whose ids are given."""
     jobs = Longshore(f"sqlite:///{folder / 'jobs.db'}")
 
-    @jobs.job(kind="app.load")
+    @jobs.job(kind="app.load", max_attempts=1)
     def load(part: int) -> int:
         return part
 

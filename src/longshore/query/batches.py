@@ -14,7 +14,7 @@ from longshore.core.model import JobState, NewJob
 from longshore.core.registry import Declaration
 from longshore.declare import new_job
 from longshore.errors import BatchFinished, EnqueueError, InvalidOption
-from longshore.handle import JobHandle
+from longshore.handle import JobHandle, meet
 from longshore.job import BoundJob, member_job
 from longshore.query.bundled import (
     Bundled,
@@ -32,6 +32,61 @@ R = TypeVar("R")
 DEEPEST: Final = 32
 
 
+class Block:
+    """What the ``with`` block of a batch has gathered; of one inside another it goes to that.
+
+    ``jobs`` counts those of blocks inside too. It ends when all is stored, or nothing.
+    """
+
+    def __init__(self, outer: Block | None) -> None:
+        self.outer = outer
+        self.entered = False
+        self.open = False
+        self.left = False  # without an exception
+        self.jobs = 0
+        self.made: list[tuple[tuple[Declaration, NewJob], JobHandle[Any]]] = []
+        self.bundles: list[NewBundle] = []
+
+    def enter(self, new: NewBundle) -> None:
+        """It begins."""
+        self.entered = self.open = True
+        self.bundles = [new]
+
+    def leave(self, error: BaseException | None) -> bool:
+        """It ends; whether all is to be stored now."""
+        self.open, self.left = False, error is None
+        if error is not None:
+            self.made, self.bundles, self.jobs = [], [], 0
+            return False
+        outer, into = self.outer, self.collector()
+        if outer is None or into is None:
+            return True
+        into.made += self.made
+        into.bundles += self.bundles
+        outer.grow(self.jobs, into)
+        self.made = []
+        return False
+
+    def collector(self) -> Block | None:
+        """The block with which what is added here is stored: this one, or one around it."""
+        block: Block | None = self
+        while block is not None and not block.open:
+            block = block.outer if block.left else None
+        return block
+
+    def grow(self, jobs: int, into: Block) -> None:
+        """Count jobs here and in those around it that have been left, up to ``into``."""
+        self.jobs += jobs
+        if self is not into and self.outer is not None:
+            self.outer.grow(jobs, into)
+
+    def stored(self, handles: Sequence[JobHandle[Any]]) -> None:
+        """Its handles stand for what the store has answered."""
+        for (_, given), stored in zip(self.made, handles, strict=True):
+            meet(given, stored)
+        self.made = []
+
+
 class Batch(Bundled):
     """Many jobs, then callbacks; see ``jobs.batch``.
 
@@ -46,16 +101,11 @@ class Batch(Bundled):
         read: Bundle | None = None,
         *,
         shard_key: str | None = None,
-        outer: Batch | None = None,
+        outer: Block | None = None,
     ) -> None:
         super().__init__(app, new, read)
         self._shard_key = shard_key
-        self._outer = outer
-        self._entered = False
-        self._open = False
-        self._left = False  # without an exception
-        self._made: list[tuple[tuple[Declaration, NewJob], JobHandle[Any]]] = []
-        self._new_bundles: list[NewBundle] = []
+        self._block = Block(outer)
 
     def add(self, job: BoundJob[R]) -> JobHandle[R]:
         """Let a job belong to this batch; its handle.
@@ -96,7 +146,7 @@ class Batch(Bundled):
             {"on_success": on_success, "on_complete": on_complete, "on_death": on_death},
             shard_key=self._key(),
             parents=parents,
-            outer=None if self._collector() is None else self,
+            outer=None if self._block.collector() is None else self._block,
         )
 
     def __enter__(self) -> Self:
@@ -113,9 +163,10 @@ class Batch(Bundled):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._leave(error):
-            made = [one for one, _ in self._made]
-            self._stored(self._app.enqueue_together(made, Together(tuple(self._new_bundles))))
+        block = self._block
+        if block.leave(error):
+            made = [one for one, _ in block.made]
+            block.stored(self._app.enqueue_together(made, Together(tuple(block.bundles))))
 
     async def __aexit__(
         self,
@@ -123,53 +174,20 @@ class Batch(Bundled):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._leave(error):
-            made = [one for one, _ in self._made]
-            together = Together(tuple(self._new_bundles))
-            self._stored(await self._app.aenqueue_together(made, together))
+        block = self._block
+        if block.leave(error):
+            made = [one for one, _ in block.made]
+            block.stored(await self._app.aenqueue_together(made, Together(tuple(block.bundles))))
 
     # --- helpers ---
 
     def _enter(self) -> None:
-        if self._entered or self._read is not None:
+        if self._block.entered or self._read is not None:
             raise EnqueueError(f"{self} was entered before; make another batch.")
-        self._entered = self._open = True
-        self._new_bundles = [self._new]
+        self._block.enter(self._new)
 
-    def _leave(self, error: BaseException | None) -> bool:
-        """Whether all is to be stored now."""
-        self._open = False
-        self._left = error is None
-        if error is not None:
-            self._made, self._added = [], 0
-            return False
-        outer = self._outer
-        into = None if outer is None else outer._collector()
-        if outer is None or into is None:
-            return True
-        into._made += self._made
-        into._new_bundles += self._new_bundles
-        outer._grow(self._added, into)
-        self._made = []
-        return False
-
-    def _collector(self) -> Batch | None:
-        """The batch with whose block this one's jobs are stored: itself, or one that it lies in."""
-        batch: Batch | None = self
-        while batch is not None and not batch._open:
-            batch = batch._outer if batch._left else None
-        return batch
-
-    def _grow(self, jobs: int, into: Batch) -> None:
-        """Count jobs in this batch and in those around it that have been left."""
-        self._added += jobs
-        if self is not into and self._outer is not None:
-            self._outer._grow(jobs, into)
-
-    def _stored(self, handles: Sequence[JobHandle[Any]]) -> None:
-        for (_, given), stored in zip(self._made, handles, strict=True):
-            given.meet(stored)
-        self._made = []
+    def _gathered(self) -> int:
+        return self._block.jobs
 
     def _member(self, job: BoundJob[Any]) -> tuple[Declaration, NewJob]:
         check_bound(self._app, job, self)
@@ -182,15 +200,16 @@ class Batch(Bundled):
 
     def _collected(self, made: tuple[Declaration, NewJob]) -> JobHandle[Any] | None:
         """The handle of a job that is stored when a block ends; ``None`` when none is open."""
-        into = self._collector()
+        block = self._block
+        into = block.collector()
         if into is None:
-            if self._read is None and not self._left:
-                why = "its block raised" if self._entered else "add jobs inside its `with` block"
+            if self._read is None and not block.left:
+                why = "its block raised" if block.entered else "add jobs inside its `with` block"
                 raise BatchFinished(f"{self} is not stored: {why}.")
             return None
         handle: JobHandle[Any] = JobHandle(self._app, made[1].id, made[0], new=made[1])
-        into._made.append((made, handle))
-        self._grow(1, into)
+        into.made.append((made, handle))
+        block.grow(1, into)
         return handle
 
 
@@ -238,7 +257,7 @@ def make_batch(
     *,
     shard_key: str | None = None,
     parents: tuple[str, ...] = (),
-    outer: Batch | None = None,
+    outer: Block | None = None,
 ) -> Batch:
     """A batch that is not stored yet, its name and callbacks checked."""
     key = key_of(name, shard_key, "batch")

@@ -38,7 +38,6 @@ class Bundled:
         self._app = app
         self._new = new
         self._read = read
-        self._added: int = 0
 
     @property
     def id(self) -> str:
@@ -53,12 +52,12 @@ class Bundled:
     @property
     def total(self) -> int:
         """How many jobs belong to it, those of batches inside included."""
-        return self._added if self._read is None else self._read.total
+        return self._gathered() if self._read is None else self._read.total
 
     @property
     def pending(self) -> int:
         """How many of them have not ended."""
-        return self._added if self._read is None else self._read.live
+        return self._gathered() if self._read is None else self._read.live
 
     @property
     def succeeded(self) -> int:
@@ -143,6 +142,10 @@ class Bundled:
         return f"<{self._new.sort} {self._new.name} {self._new.id}>"
 
     # --- helpers ---
+
+    def _gathered(self) -> int:
+        """How many jobs it was given, before the store was asked."""
+        raise NotImplementedError
 
     def _refreshing(self) -> Plan[None]:
         found = yield from ask(self._app.client.store.bundles([self.id]))

@@ -159,7 +159,6 @@ class Workflow(Bundled):
         node.takes = frozenset(takes)
         node.cascade = _on_dead(on_dead or self._on_dead, self.name) == "cancel"
         self._nodes[node.id] = node
-        self._added += 1
         return node
 
     def _check_outputs(self, declaration: Declaration, new: NewJob, takes: Iterable[str]) -> None:
@@ -223,6 +222,9 @@ class Workflow(Bundled):
             names = " waits for ".join(f"{self._nodes[one].kind} ({one})" for one in circle)
             raise CyclicWorkflow(f"{self} never ends: {names}; nothing was enqueued.")
         return [(node.declaration, _stored(node)) for node in self._nodes.values()]
+
+    def _gathered(self) -> int:
+        return len(self._nodes)
 
     def _enter(self) -> None:
         if self._entered or self._read is not None:

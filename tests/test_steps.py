@@ -159,17 +159,13 @@ def test_a_step_that_raised_may_be_tried_again_in_the_same_run(jobs: Longshore) 
             async with asyncio.timeout(0.001):
                 await ctx.astep("part", asyncio.sleep, 60)
         except TimeoutError:
-            return await ctx.astep("part", charged_later, 4)
+            return await ctx.astep("part", coroutine)
         return 0
 
     handles = [stubborn.enqueue(), awaiting.enqueue()]
     drain_due(jobs)
-    assert [handle.result(timeout=5) for handle in handles] == [3, 4]
+    assert [handle.result(timeout=5) for handle in handles] == [3, 1]
     assert calls == ["raises", "{1, 2}", "3"]
-
-
-async def charged_later(number: int) -> int:
-    return number
 
 
 def test_a_retry_by_a_person_keeps_steps(jobs: Longshore) -> None:

@@ -148,8 +148,9 @@ class Tally(msgspec.Struct, gc=False):
 
 
 def called(job: NewJob, now: int) -> NewJob:
-    """A callback whose turn has come: its delay and its expiry count from now, not from when it was
-    bound. One that is due at a given moment was bound as if it were made then.
+    """A callback whose turn has come: its delay and its expiry count from now.
+
+    One that is due at a given moment was bound as if it were made then.
 
     Example:
         >>> new = NewJob("0192", "tell", "mail", b"", JobState.SCHEDULED, 0, 30, 10, 25, None, 90)

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
+from longshore.app import Longshore
 from longshore.cli.output import Columns, clean, out_of
 from longshore.cli.parts import Group, Whole, option
 from longshore.cli.session import application
 from longshore.cli.views import ago, many, moment
-from longshore.app import Longshore
 from longshore.core.batches import COMPLETE, DEATH, SUCCESS, Bundle
 from longshore.core.model import JobRecord, JobState
 from longshore.core.workflow import drawn

@@ -153,7 +153,8 @@ class Signature:
         """Which parameter can never take what another job returns, and why.
 
         Args:
-            payload: a payload of this job, in which ``mark`` stands for that output.
+            payload: a payload of this job.
+            mark: the text that stands in it for that output.
             source: the signature of the other job.
         """
         other = source._plan or source._resolve()

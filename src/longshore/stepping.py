@@ -218,12 +218,12 @@ class Loop(Generic[T]):
             for pair in self._pairs(items):
                 yield pair
 
-    def _pairs(self, items: object) -> Iterator[tuple[Any, T]]:
-        if isinstance(items, CoroutineType):
-            cast("CoroutineType[object, object, object]", items).close()
+    def _pairs(self, items: Any) -> Iterator[tuple[Any, T]]:
         if not isinstance(items, Iterable):
+            if isinstance(items, CoroutineType):
+                items.close()
             raise self._no_pairs(f"returned {shown(items)}")
-        for pair in cast("Iterable[Any]", items):
+        for pair in items:
             yield self._pair(pair)
 
     def _pair(self, pair: Any) -> tuple[Any, T]:

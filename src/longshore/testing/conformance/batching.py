@@ -110,6 +110,16 @@ class BatchConformance:
             there = bench.job(then.id)
             assert (there.state, there.scheduled_at) == (state, max(at, bench.now))
 
+    def test_one_job_twice_in_a_request_is_one_member(self, bench: Bench) -> None:
+        bench.process()
+        new = batch(bench)
+        job = member(bench, new)
+        first, second = bench.do(bench.store.insert([job, job], Together((new,))))
+        assert (first.duplicate, second.duplicate) == (False, True)
+        assert (read(bench, new).live, read(bench, new).total) == (1, 1)
+        bench.finish(succeeded(running(bench)[job.id]))
+        assert fired(bench) == ["on_complete", "on_success"]
+
     def test_a_death_is_told_at_once_and_once(self, bench: Bench) -> None:
         bench.process()
         new = batch(bench)

@@ -208,7 +208,15 @@ local function bundling()
     busy = false
   end
 
-  return { again = again, follow = follow, is_bound = is_bound, settle_all = settle_all }
+  -- Open or cancel jobs that wait for others which may have ended before they came.
+  local function look_at(ids)
+    flush()
+    go_on(ids)
+    flush()
+    follow()
+  end
+
+  return { again = again, follow = follow, look_at = look_at, is_bound = is_bound, settle_all = settle_all }
 end
 
 local bundles_made

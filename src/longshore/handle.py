@@ -47,7 +47,10 @@ _LOOK: Final = 1000  # live jobs that are read to find who holds a unique key
 _EXPECTED: Final = 60_000_000  # microseconds that a job stays after its end for who waits for it
 _CALM: Final = 0.02  # seconds that an ended job may go unnoticed in a busy store
 
-_HINTS: Final = {JobState.AVAILABLE: " Does a worker serve its queue? why_waiting() tells."}
+_HINTS: Final = {
+    JobState.AVAILABLE: " Does a worker serve its queue? why_waiting() tells.",
+    JobState.WAITING: " why_waiting() names the job that it waits for.",
+}
 
 
 class App(Protocol):
@@ -453,6 +456,13 @@ class JoinedHandle(JobHandle[R_co]):
                 yield from pause(left)
         waited = time.monotonic() - started
         return (yield from super()._wait(None if limit is None else max(0.0, limit - waited)))
+
+
+def meet(given: JobHandle[Any], stored: JobHandle[Any]) -> None:
+    """Let a handle stand for what the store answered, where that is a job that was there."""
+    if stored.is_duplicate:
+        given.id, given.is_duplicate = stored.id, True
+        given._new, given._record = stored._new, stored._record  # noqa: SLF001 - of this module
 
 
 def _as_record(new: NewJob) -> JobRecord:

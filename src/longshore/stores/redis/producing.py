@@ -49,7 +49,7 @@ class Producing(Core):
         for job in jobs:
             first.setdefault(job.id, job)
         # Two that contradict each other in one request: nothing is written.
-        agreed = all(_same(first[job.id], job) for job in jobs) if len(first) < len(jobs) else True
+        agreed = all(same(first[job.id], job) for job in jobs) if len(first) < len(jobs) else True
         fresh: list[NewJob] = list(first.values()) if agreed else []
         there: dict[str, tuple[str, bytes]] = {}
         stored: list[str] = []
@@ -82,6 +82,14 @@ class Producing(Core):
             # Nothing was written; tell of all for which that would have been so.
             held = yield from self._refused([job for job in first.values() if job.id not in there])
         return _answers(jobs, there, held)
+
+    def refusals(self, jobs: Sequence[NewJob]) -> Steps[Sequence[Inserted]]:
+        """The answers to a request in parts of which some would be refused; else nothing."""
+        there: dict[str, tuple[str, bytes]] = {}
+        for part in _parts(jobs):
+            _note(there, part, (yield SCRIPTS["known"](*(job.id for job in part))))
+        held = yield from self._refused([job for job in jobs if job.id not in there])
+        return _answers(jobs, there, held) if held or _contradicts(jobs, there) else ()
 
     def _refused(self, jobs: Sequence[NewJob]) -> Steps[dict[str, Inserted]]:
         """Those of many jobs that may not be stored because their unique key is held."""
@@ -308,7 +316,7 @@ def _answers(
     return answers
 
 
-def _same(one: NewJob, other: NewJob) -> bool:
+def same(one: NewJob, other: NewJob) -> bool:
     return one.kind == other.kind and one.payload == other.payload
 
 

@@ -62,6 +62,64 @@ class BatchConformance:
         assert callback.payload == new.on_success.payload
         assert set(running(bench)) == {new.on_success.id, *_ids(new.on_complete)}
 
+    def test_the_delay_of_a_callback_counts_from_its_turn(self, bench: Bench) -> None:
+        """It was bound with one, long before; its expiry counts from there too."""
+        bench.process(lease=HOUR)
+        given = {"kind": "on_complete", "queue": "callbacks"}
+        late = bench.new(**given, scheduled_at=bench.now + SECOND, expires_at=bench.now + MINUTE)
+        new = batch(bench, on_success=None, on_death=None, on_complete=late)
+        job = member(bench, new)
+        store(bench, [job], new)
+        bench.pass_time(MINUTE)
+        bench.finish(succeeded(running(bench)[job.id]))
+        there = bench.job(late.id)
+        assert (there.state, there.created_at) == (JobState.SCHEDULED, bench.now)
+        assert there.scheduled_at == bench.now + SECOND
+        assert there.expires_at == bench.now + MINUTE
+        assert running(bench) == {}
+        bench.pass_time(SECOND)
+        assert set(running(bench)) == {late.id}
+
+    def test_a_callback_expires_some_time_after_its_turn(self, bench: Bench) -> None:
+        bench.process(lease=HOUR)
+        given = {"kind": "on_complete", "queue": "callbacks"}
+        soon = bench.new(**given, expires_at=bench.now + SECOND)
+        new = batch(bench, on_success=None, on_death=None, on_complete=soon)
+        job = member(bench, new)
+        store(bench, [job], new)
+        bench.pass_time(MINUTE)
+        bench.finish(succeeded(running(bench)[job.id]))
+        bench.do(bench.store.promote(10))
+        assert bench.job(soon.id).state is JobState.AVAILABLE
+        bench.pass_time(SECOND)
+        bench.do(bench.store.promote(10))
+        assert bench.job(soon.id).state is JobState.CANCELLED
+
+    def test_a_callback_with_a_moment_comes_then(self, bench: Bench) -> None:
+        """It was bound as if made at that moment, so that it is no delay."""
+        bench.process(lease=HOUR)
+        given = {"kind": "on_complete", "queue": "callbacks", "state": JobState.SCHEDULED}
+        for wait, state in ((HOUR, JobState.SCHEDULED), (SECOND, JobState.AVAILABLE)):
+            at = bench.now + wait
+            then = bench.new(**given, scheduled_at=at, created_at=at)
+            new = batch(bench, on_success=None, on_death=None, on_complete=then)
+            job = member(bench, new)
+            store(bench, [job], new)
+            bench.pass_time(MINUTE)
+            bench.finish(succeeded(running(bench)[job.id]))
+            there = bench.job(then.id)
+            assert (there.state, there.scheduled_at) == (state, max(at, bench.now))
+
+    def test_one_job_twice_in_a_request_is_one_member(self, bench: Bench) -> None:
+        bench.process()
+        new = batch(bench)
+        job = member(bench, new)
+        first, second = bench.do(bench.store.insert([job, job], Together((new,))))
+        assert (first.duplicate, second.duplicate) == (False, True)
+        assert (read(bench, new).live, read(bench, new).total) == (1, 1)
+        bench.finish(succeeded(running(bench)[job.id]))
+        assert fired(bench) == ["on_complete", "on_success"]
+
     def test_a_death_is_told_at_once_and_once(self, bench: Bench) -> None:
         bench.process()
         new = batch(bench)

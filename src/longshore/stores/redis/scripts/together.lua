@@ -56,7 +56,7 @@ if not stored then
   return { 0, met }
 end
 
-local made = {}
+local made, in_parts = {}, opening
 for _, bundle in ipairs(new) do
   local id, depth, entry, callbacks = unpack(bundle)
   local key = P .. 'bundle:' .. id
@@ -72,6 +72,7 @@ for _, bundle in ipairs(new) do
   elseif not opening and call('HGET', key, 'opening') == '1' then
     call('HSET', key, 'opening', 0)
     made[#made + 1] = id
+    in_parts = true
   end
 end
 for index, job in ipairs(fresh) do
@@ -83,6 +84,14 @@ for index, job in ipairs(fresh) do
     end
     for _, parent in ipairs(join[2]) do call('SADD', P .. 'children:' .. parent, job[ID]) end
   end
+end
+if in_parts then
+  -- What they wait for may have ended since an earlier part was stored.
+  local waiting = {}
+  for index, job in ipairs(fresh) do
+    if job[STATE] == 'waiting' and not meets[index] then waiting[#waiting + 1] = job[ID] end
+  end
+  bundles().look_at(waiting)
 end
 bundles().settle_all(made)
 return { 1, there, met }

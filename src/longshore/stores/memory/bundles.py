@@ -69,7 +69,12 @@ class Bundles:
     # --- storing ---
 
     def fits(self, jobs: Sequence[NewJob], together: Together) -> bool:
-        """Whether jobs may join what is there, added by a run that holds its lease."""
+        """Whether new jobs may join what is there, added by a run that holds its lease.
+
+        Where neither they nor their bundles are new, the request was made before.
+        """
+        if not jobs and all(bundle.id in self._groups for bundle in together.bundles):
+            return True
         lease = together.lease
         if lease is not None:
             row = self._rows.rows.get(lease.job_id)

@@ -102,7 +102,7 @@ class Making(Lockstep):
         """Rules of a job of this kind, perhaps none."""
         random = self.random
         rules = Rules(
-            hold=random.choice((None, None, None, self.hold(kind))),
+            hold=random.choice((None, None, self.hold(kind))),
             limits=tuple(random.sample(LIMITS, random.choice((0, 1, 1, 2)))),
             at_most_once=random.random() < 0.1,
         )
@@ -119,7 +119,7 @@ class Making(Lockstep):
             f"{kind == FAIR}-{random.randrange(3)}",
             until_started=random.random() < 0.3,
             on_conflict=random.choice(
-                (OnConflict.RETURN, OnConflict.REPLACE, OnConflict.REPLACE, OnConflict.RAISE)
+                (OnConflict.RETURN, *(OnConflict.REPLACE,) * 3, *(OnConflict.RAISE,) * 2)
             ),
             ttl=random.choice((None, 10 * SECOND + 3)),
         )
@@ -129,10 +129,11 @@ class Making(Lockstep):
         job = self.made.get(job_id)
         return FAIR_QUEUES if job is not None and job.kind == FAIR else QUEUES
 
-    def may_hold(self, job_id: str) -> bool:
-        """Whether a job came with a key."""
+    def key_of(self, job_id: str) -> str | None:
+        """The key that a job came with."""
         job = self.made.get(job_id)
-        return job is not None and job.rules is not None and job.rules.hold is not None
+        hold = None if job is None or job.rules is None else job.rules.hold
+        return None if hold is None else hold.key
 
     def ending(self, lease: Lease) -> Ending:
         """How a run may have ended."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from longshore.core.limits import KindRecord, LimitRecord, SetKind, SetLimit, Setting
+from longshore.core.limits import KindRecord, LimitRecord, Rules, SetKind, SetLimit, Setting
 from longshore.core.model import ENDED, JobState
 from longshore.core.store import Changed, Filter, SetQueue
 from longshore.testing.conformance.acts.playing import Playing
@@ -12,6 +12,7 @@ from longshore.testing.conformance.making import (
     FAIR_QUEUES,
     IDENTITIES,
     KINDS,
+    PLAIN,
     QUEUES,
 )
 
@@ -60,9 +61,15 @@ class People(Playing):
 
     def retry(self) -> None:
         self.settle()
-        ended = self.state_of_all()
-        some = [one for one, state in ended.items() if state in ENDED and self.may_hold(one)]
-        self.retry_all(self.random.choice((self.ids(3), self.random.sample(some, min(len(some), 6)))))
+        keyed = [one for one in self.made if self.key_of(one)]
+        states = {one: record.state for one, record in self.records(keyed).items()}
+        ended = [one for one, state in states.items() if state in ENDED]
+        some = self.random.choice((self.ids(3), self.random.sample(ended, min(len(ended), 6))))
+        if some and self.random.random() < 0.3:
+            # Another job has the key of one of them by now.
+            rules = self.made[some[0]].rules if some[0] in self.made else None
+            self.insert_new([self.new(kind=PLAIN, rules=rules and Rules(rules.hold))])
+        self.retry_all(some)
 
     def delete(self) -> None:
         changed: Changed = self.ask("delete", self.ids(1))

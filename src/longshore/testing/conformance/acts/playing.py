@@ -60,6 +60,10 @@ class Playing(Making):
             if random.random() < 0.3:
                 old = msgspec.structs.replace(old, payload=b'{"v":1,"args":["other"]}')
             new.insert(0, msgspec.structs.replace(old, fresh=False))
+        self.insert_new(new)
+
+    def insert_new(self, new: list[NewJob]) -> None:
+        """Store jobs."""
         bound = any(job.rules is not None and job.rules.bundles for job in new)
         answers: Sequence[Inserted] = self.ask("insert", new, *[Together()] * bound)
         self.met["duplicate"] += any(answer.duplicate and not answer.held for answer in answers)
@@ -98,14 +102,15 @@ class Playing(Making):
         lines: tuple[Line, ...] | None = None,
         kinds: tuple[str, ...] = (),
         digest: str = "",
-        process: str = "",
+        sure: bool = False,
     ) -> ClaimRequest:
-        process = process or self.random.choice(self.slots)
+        """The next claim of some process; a ``sure`` one is of a live process with free slots."""
+        process = self.alive() if sure else self.random.choice(self.slots)
         self.claims[process] += 1
         lines = self.random.choice(LINES) if lines is None else lines
         self.met["several lines"] += len(lines) > 1
         self.met["wildcards"] += any("*" in name for line in lines for name in line.queues)
-        free = self.random.choice((9, 9, 1, 0))
+        free = 9 if sure else self.random.choice((9, 9, 1, 0))
         return ClaimRequest(process, self.claims[process], wanted, lines, kinds, digest, free)
 
     def alive(self) -> str:
@@ -206,5 +211,4 @@ class Playing(Making):
         self.ask("set_queue", SetQueue("mail", paused=False))
         before = len(self.leases)
         while len(self.leases) < before + count:
-            lines = (Line(("mail",)),)
-            self.claim_with(self.request(count, lines=lines, process=self.alive()))
+            self.claim_with(self.request(count, lines=(Line(("mail",)),), sure=True))

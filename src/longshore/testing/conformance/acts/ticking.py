@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from longshore.core.limits import Hold, Rules
 from longshore.core.schedules import (
     Answer,
     CatchUp,
@@ -23,10 +24,16 @@ from longshore.core.schedules import (
 from longshore.core.ticks import HELD, OVERLAP, planned
 from longshore.testing.conformance.acts.playing import Playing
 from longshore.testing.conformance.bench import SECOND
+from longshore.testing.conformance.making import KINDS
 
 APPS: Final = ("app", "other")
 NAMES: Final = ("hourly", "nightly", "sweep", "weekly")
 WHENS: Final = ("every 10 s", "every 15 s", "*/20 * * * * *", "* * * * *")
+#: What people order, in another order each time.
+VERBS: Final = (
+    *("add",) * 4,
+    *("remove", "remove", "remove", "pause", "pause", "resume", "resume", "reset", "reset"),
+)
 
 
 class Ticking(Playing):
@@ -35,6 +42,7 @@ class Ticking(Playing):
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self._fired: list[Firing] = []
+        self._verbs: list[str] = []
 
     def declare(self) -> None:
         """A process of one application says what its code has."""
@@ -47,8 +55,16 @@ class Ticking(Playing):
 
     def set_schedule(self) -> None:
         """A person's order."""
-        random, name = self.random, self.random.choice((*NAMES, "by hand"))
-        verb = random.choice(("add", "add", "remove", "pause", "pause", "resume", "reset"))
+        random = self.random
+        if not self._verbs:
+            self._verbs = random.sample(VERBS, len(VERBS))
+        verb = self._verbs.pop()
+        name = random.choice((*NAMES, "by hand", "by hand"))
+        there: Sequence[ScheduleRecord] = self.look("schedules")
+        if verb == "remove" and random.random() < 0.5:
+            there = [record for record in there if record.retired or not record.in_code]
+        if verb != "add" and there and random.random() < 0.8:
+            name = random.choice(there).name
         schedule = self.schedule(name) if verb == "add" else None
         request = SetSchedule(name=name, verb=verb, app="app", schedule=schedule, reason="why")
         answer: Answer = self.ask("set_schedule", request)
@@ -56,7 +72,10 @@ class Ticking(Playing):
         self.met["schedule in code"] += answer is Answer.IN_CODE
 
     def schedules(self) -> None:
-        names = self.random.choice((None, NAMES[:2], (*NAMES[1:3], "unknown")))
+        self.show(self.random.choice((None, NAMES[:2], (*NAMES[1:3], "unknown"))))
+
+    def show(self, names: Sequence[str] | None) -> None:
+        """Compare schedules as people see them."""
         shown: Sequence[ScheduleRecord] = self.ask("schedules", names)
         self.met["schedule retired"] += any(record.retired for record in shown)
 
@@ -105,6 +124,8 @@ class Ticking(Playing):
     def some_due(self) -> Sequence[ScheduleRecord]:
         """Schedules that a worker looks at."""
         found: Sequence[ScheduleRecord] = self.look("schedules")
+        lively = [record for record in found if not (record.paused or record.retired)]
+        found = self.random.choice((lively, lively, found))
         return self.random.sample(found, min(len(found), 3))
 
     def plan(self, record: ScheduleRecord) -> Firing | None:
@@ -117,6 +138,10 @@ class Ticking(Playing):
         later = {"scheduled_at": 5 * SECOND} if random.random() < 0.2 else {"scheduled_at": 0}
         expires = {"expires_at": 25 * SECOND + 3} if random.random() < 0.2 else {}
         job = msgspec.structs.replace(self.new(**later, **expires), id="", created_at=0)
+        if job.kind in KINDS and random.random() < 0.7:
+            # So that some ticks find the key held by the job of another.
+            rules = msgspec.structs.replace(job.rules or Rules(), hold=Hold("False-0"))
+            job = msgspec.structs.replace(job, rules=rules)
         return Schedule(
             name=name,
             when=random.choice(WHENS),

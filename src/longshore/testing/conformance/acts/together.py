@@ -74,27 +74,34 @@ class Grouped(Playing):
         ends: list[Ending] = []
         for _ in range(3):
             before = len(self.leases)
-            lines = (Line((queue,)),)
-            self.exchange_with(ends, self.request(8, lines=lines, process=self.alive()))
+            self.exchange_with(ends, self.request(8, lines=(Line((queue,)),), sure=True))
             mine = [one for one in self.leases[before:] if new.id in self.within(one.job_id)]
             ends = [self.end(one) for one in mine]
         self.tell(ends)
-        if random.random() < 0.5:
-            ended = [job.id for job in jobs]
-            self.retry_all(random.sample(ended, random.choice((1, len(ended)))))
+        self.count_opened()
+        if random.random() < 0.6:
+            finished = self.is_finished(new)
+            self.retry_all([job.id for job in jobs])
+            self.met["batch reopened"] += finished and not self.is_finished(new)
 
     def end(self, lease: Lease) -> Ending:
         """How a member ends, well in most cases."""
         good = succeeded(lease, b'{"run":%d}' % lease.run)
         return self.random.choice((*(good,) * 5, succeeded(lease), died(lease), cancelled(lease)))
 
+    def is_finished(self, bundle: NewBundle) -> bool:
+        """Whether it has, as the first store has it."""
+        found: Sequence[Bundle] = self.look("bundles", [bundle.id])
+        return any(one.finished_at is not None for one in found)
+
     def join(self) -> None:
         """More members, added by one of them or from elsewhere, in time or late."""
         random = self.random
         lease, within = None, random.choice([*self.groups.values()][-8:] or [None])
-        added_by = [lease for lease in self.leases[-15:] if self.within(lease.job_id)]
+        added_by = [lease for lease in self.leases[-40:] if self.within(lease.job_id)]
+        running = [lease for lease in added_by if self.holds(lease)]
         if added_by and random.random() < 0.7:
-            lease = random.choice(added_by[-3:])
+            lease = random.choice(random.choice((running, running, added_by)) or added_by)
             within = self.groups[self.within(lease.job_id)[0]]
         if within is None:
             return
@@ -132,11 +139,6 @@ class Grouped(Playing):
             told = 0 if before is None else before.told
             self.met["batch finished"] += bundle.finished_at is not None and (
                 before is None or before.finished_at is None
-            )
-            self.met["batch reopened"] += (
-                before is not None
-                and before.finished_at is not None
-                and bundle.finished_at != before.finished_at
             )
             for name, bit in _TOLD:
                 self.met[f"{name} told"] += bool(bundle.told & bit & ~told)
@@ -222,7 +224,7 @@ class Grouped(Playing):
     ) -> NewJob:
         """A job that waits for others, some of whose results it takes."""
         random = self.random
-        edges = tuple(After(one.id, takes=random.random() < 0.5) for one in before)
+        edges = tuple(After(one.id, takes=random.random() < 0.6) for one in before)
         outputs = ",".join(f'"{marker(edge.job_id)}"' for edge in edges if edge.takes)
         later = {"scheduled_at": self.now + 17 * SECOND} if random.random() < 0.15 else {}
         job = self.member(within, **(fields or later))
@@ -236,6 +238,14 @@ class Grouped(Playing):
         if outputs:
             given["payload"] = f'{{"v":1,"args":[{outputs}],"kwargs":{{}}}}'.encode()
         return msgspec.structs.replace(job, **given)
+
+    def holds(self, lease: Lease) -> bool:
+        """Whether a run goes on, as the first store has it."""
+        record = self.records([lease.job_id]).get(lease.job_id)
+        return record is not None and (
+            (record.state, record.claimed_by, record.run)
+            == (JobState.RUNNING, lease.process_id, lease.run)
+        )
 
     def within(self, job_id: str) -> tuple[str, ...]:
         """What a job belongs to, the innermost first."""

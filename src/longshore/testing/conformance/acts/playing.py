@@ -10,7 +10,16 @@ import msgspec
 
 from longshore.core.batches import Together
 from longshore.core.model import ENDED, Ending, Inserted, JobState, Lease, NewJob
-from longshore.core.store import Changed, Claim, ClaimRequest, Exchanged, Line, NewProcess, ProcessRecord, SetQueue
+from longshore.core.store import (
+    Changed,
+    Claim,
+    ClaimRequest,
+    Exchanged,
+    Line,
+    NewProcess,
+    ProcessRecord,
+    SetQueue,
+)
 from longshore.testing.conformance.bench import LEASE, SECOND
 from longshore.testing.conformance.lockstep import Stage
 from longshore.testing.conformance.making import EVERY_KIND, PLAIN, PRIORITIES, Making

@@ -81,9 +81,7 @@ class Ticking(Playing):
 
     def ticks(self) -> None:
         name = self.random.choice((*NAMES, "by hand"))
-        self.met["tick shown"] += bool(
-            self.ask("ticks", name, limit=self.random.choice((3, 1000)))
-        )
+        self.met["tick shown"] += bool(self.ask("ticks", name, limit=self.random.choice((3, 1000))))
 
     def fire(self) -> None:
         """What is due, now and then what was fired before or is not due yet."""

@@ -219,9 +219,7 @@ class Grouped(Playing):
         rules = msgspec.structs.replace(job.rules or _NONE, bundles=within)
         return msgspec.structs.replace(job, rules=rules)
 
-    def node(
-        self, within: tuple[str, ...], before: Sequence[NewJob], **fields: Any
-    ) -> NewJob:
+    def node(self, within: tuple[str, ...], before: Sequence[NewJob], **fields: Any) -> NewJob:
         """A job that waits for others, some of whose results it takes."""
         random = self.random
         edges = tuple(After(one.id, takes=random.random() < 0.6) for one in before)

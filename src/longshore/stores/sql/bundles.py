@@ -242,7 +242,8 @@ class Bundling(Core):
             tally = tallies[bundle]
             jobs += tally.settle(now, live=bundle in live)
             kept = self.kept[TEXT[tally.worst]]
-            until = None if tally.finished_at is None or kept is None else now + kept
+            # By its end, not by now: a repeated request does not keep what has finished for longer.
+            until = None if tally.finished_at is None or kept is None else tally.finished_at + kept
             counts = (tally.succeeded, tally.cancelled, tally.dead, tally.told)
             written.append((bundle, *counts, tally.finished_at, until))
         yield self.sql["bundle_set"].many(sorted(written))

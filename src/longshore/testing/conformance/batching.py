@@ -20,6 +20,7 @@ from longshore.testing.conformance.bench import (
     died,
     failed,
     interrupted,
+    released,
     succeeded,
 )
 from longshore.testing.conformance.bundling import (
@@ -257,6 +258,18 @@ class BatchOrderConformance:
         assert not bench.exists(late.id)
         assert read(bench, new).total == 2
 
+    def test_an_earlier_run_adds_nothing(self, bench: Bench) -> None:
+        bench.process()
+        new = batch(bench)
+        job = member(bench, new)
+        store(bench, [job], new)
+        lease = running(bench)[job.id]
+        bench.finish(released(lease))
+        again = running(bench)[job.id]
+        assert [one.late for one in store(bench, [member(bench, new)], lease=lease)] == [True]
+        assert [one.late for one in store(bench, [member(bench, new)], lease=again)] == [False]
+        assert read(bench, new).total == 2
+
     def test_nobody_adds_to_what_has_finished_or_is_not_there(self, bench: Bench) -> None:
         new = batch(bench)
         store(bench, [], new)
@@ -432,6 +445,15 @@ class BatchKeepingConformance:
         bench.do(bench.store.prune(10))
         assert [one.id for one in bench.do(bench.store.bundles())] == [made[1].id]
         bench.pass_time(DAY)
+        bench.do(bench.store.prune(10))
+        assert bench.do(bench.store.bundles()) == ()
+
+    def test_a_repeated_request_keeps_it_for_no_longer(self, bench: Bench) -> None:
+        new = batch(bench, on_success=None, on_complete=None)
+        store(bench, [], new)
+        bench.pass_time(DAY - HOUR)
+        store(bench, [], new)
+        bench.pass_time(HOUR)
         bench.do(bench.store.prune(10))
         assert bench.do(bench.store.bundles()) == ()
 

@@ -254,6 +254,27 @@ def filled(payload: bytes, rules: Rules, outputs: Mapping[str, Output]) -> bytes
     return payload
 
 
+def replacing(job: NewJob) -> NewJob | None:
+    """What a job leaves to the holder of its unique key that it replaces.
+
+    What it was to belong to is not among that: the holder is no member. ``None``: it replaces
+    nobody, since its arguments are not complete before others have ended.
+
+    Example:
+        >>> from longshore.core.limits import Rules
+        >>> job = NewJob("0192", "app.x", "mail", b"{}", JobState.AVAILABLE, 0, 0, 0)
+        >>> member = msgspec.structs.replace(job, rules=Rules(bundles=("b",)))
+        >>> replacing(member).rules == Rules()
+        True
+    """
+    rules = job.rules
+    if rules is None or not rules.bundles:
+        return job
+    if rules.after:
+        return None
+    return msgspec.structs.replace(job, rules=msgspec.structs.replace(rules, bundles=()))
+
+
 def bundles_of(jobs: Iterable[NewJob]) -> list[str]:
     """Everything these jobs belong to, sorted."""
     return sorted({one for job in jobs if job.rules is not None for one in job.rules.bundles})

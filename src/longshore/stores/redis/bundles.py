@@ -50,7 +50,7 @@ class Bundling(Producing):
         for at in range(0, max(1, len(jobs)), MOST):
             part = jobs[at : at + MOST]
             more = at + MOST < len(jobs)
-            found = yield from _joined(part, together, older(jobs, together), more=more)
+            found = yield from _joined(part, together, older((), together), more=more)
             answers += found
             if any(answer.conflict for answer in found):
                 return answers + [Inserted(job.id) for job in jobs[at + MOST :]]

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from msgspec import json, msgpack
 
+from longshore.core.batches import replacing
 from longshore.core.limits import Hold, OnConflict
 from longshore.core.model import (
     Inserted,
@@ -201,6 +202,8 @@ def packed_job(job: NewJob) -> list[Any]:
     queue, kind, rules = word(job.queue), word(job.kind), job.rules
     state, flags = TEXT[job.state], "-" if rules is None else flags_of(rules)
     hold = None if rules is None else rules.hold
+    left = replacing(job) if hold is not None and hold.on_conflict is OnConflict.REPLACE else job
+    on_conflict = OnConflict.RETURN if left is None else None if hold is None else hold.on_conflict
     return [
         job.id,
         line_of(job, state, queue, kind, flags),
@@ -214,8 +217,9 @@ def packed_job(job: NewJob) -> list[Any]:
         flags,
         None if rules is None else json.encode(rules).decode(),
         None if hold is None else hold.key,
-        None if hold is None else hold.on_conflict.value,
+        None if on_conflict is None else on_conflict.value,
         None if hold is None else hold.ttl,
+        None if left is None or left is job else json.encode(left.rules).decode(),
     ]
 
 

@@ -48,14 +48,30 @@ class Bundling(Core):
 
     # --- storing ---
 
-    def joined_together(
+    def in_time(
         self, jobs: Sequence[NewJob], together: Together, answers: Sequence[Inserted]
     ) -> Steps[bool]:
-        """Write what belongs to jobs just stored; false if they may not join what is there."""
-        there = older(jobs, together)
+        """Whether jobs may join what is there; what an earlier try has stored is not asked again.
+
+        What they join is held until the commit.
+        """
+        fresh = [
+            job
+            for job, answer in zip(jobs, answers, strict=True)
+            if answer.held or not (answer.duplicate or answer.conflict)
+        ]
+        rows: list[Row]
+        if not fresh and together.bundles:
+            ids = [bundle.id for bundle in together.bundles]
+            rows = yield self.sql["bundles_of"](ids=self.ids(ids))
+            if len(rows) == len(ids):
+                return True
+        elif not fresh:
+            return True
+        there = older(fresh, together)
         if together.lease is not None:
             lease = together.lease
-            rows: list[Row] = yield self.sql["lease_shared"](
+            rows = yield self.sql["lease_shared"](
                 id=lease.job_id, process_id=lease.process_id, run=lease.run
             )
             if not rows:
@@ -64,6 +80,12 @@ class Bundling(Core):
             rows = yield self.sql["bundles_shared"](ids=self.ids(there))
             if len(rows) < len(there):
                 return False
+        return True
+
+    def joined_together(
+        self, jobs: Sequence[NewJob], together: Together, answers: Sequence[Inserted]
+    ) -> Steps[None]:
+        """Write what belongs to jobs just stored."""
         stored = [job for job, answer in zip(jobs, answers, strict=True) if not answer.duplicate]
         if together.bundles:
             yield self.sql["bundle_add"].many([_row(new) for new in together.bundles])
@@ -84,7 +106,6 @@ class Bundling(Core):
             tallies = yield from self._held(empty)
             # What an earlier try of this request has finished is told already.
             yield from self._settled({t.new.id: t for t in tallies.values()}, now)
-        return True
 
     # --- what follows from an end ---
 
@@ -221,7 +242,8 @@ class Bundling(Core):
             tally = tallies[bundle]
             jobs += tally.settle(now, live=bundle in live)
             kept = self.kept[TEXT[tally.worst]]
-            until = None if tally.finished_at is None or kept is None else now + kept
+            # By its end, not by now: a repeated request does not keep what has finished for longer.
+            until = None if tally.finished_at is None or kept is None else tally.finished_at + kept
             counts = (tally.succeeded, tally.cancelled, tally.dead, tally.told)
             written.append((bundle, *counts, tally.finished_at, until))
         yield self.sql["bundle_set"].many(sorted(written))

@@ -21,7 +21,7 @@ from tests.harbour_tools import Harbour, eventually
 from tests.places import each, place
 
 pytestmark = [pytest.mark.timeout(900)]
-SERVERS = ("postgres18", "mariadb", "redis", "valkey")
+SERVERS = ("postgres16", "postgres18", "mariadb", "redis", "valkey")
 SCHEDULES = 25
 TICKS = 1000
 LEASE = 3.0

@@ -263,14 +263,14 @@ class Joins:
 
         def hook() -> None:
             try:
-                self._told(jobs, client.run(client.store.insert(jobs)))
+                self._told(jobs, client.insert(jobs))
             except LongshoreError as error:
                 error.add_note(_too_late(jobs))
                 raise
 
         async def ahook() -> None:
             try:
-                self._told(jobs, await client.arun(client.store.insert(jobs)))
+                self._told(jobs, await client.ainsert(jobs))
             except LongshoreError as error:
                 error.add_note(_too_late(jobs))
                 raise

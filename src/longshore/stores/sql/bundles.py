@@ -52,18 +52,8 @@ class Bundling(Core):
         self, jobs: Sequence[NewJob], together: Together, answers: Sequence[Inserted]
     ) -> Steps[bool]:
         """Write what belongs to jobs just stored; false if they may not join what is there."""
-        there = older(jobs, together)
-        if together.lease is not None:
-            lease = together.lease
-            rows: list[Row] = yield self.sql["lease_shared"](
-                id=lease.job_id, process_id=lease.process_id, run=lease.run
-            )
-            if not rows:
-                return False
-        if there:
-            rows = yield self.sql["bundles_shared"](ids=self.ids(there))
-            if len(rows) < len(there):
-                return False
+        if not (yield from self._open_to(jobs, together)):
+            return False
         stored = [job for job, answer in zip(jobs, answers, strict=True) if not answer.duplicate]
         if together.bundles:
             yield self.sql["bundle_add"].many([_row(new) for new in together.bundles])
@@ -84,6 +74,29 @@ class Bundling(Core):
             tallies = yield from self._held(empty)
             # What an earlier try of this request has finished is told already.
             yield from self._settled({t.new.id: t for t in tallies.values()}, now)
+        return True
+
+    @operation(writes=True)
+    def joinable(self, jobs: Sequence[NewJob], together: Together) -> Steps[bool]:
+        """Whether jobs may join what is there; it stays so until the commit.
+
+        Asked first where nothing can be taken back, and where no job has a unique key: who waits
+        for one while he holds bundles may wait for ever.
+        """
+        return (yield from self._open_to(jobs, together))
+
+    def _open_to(self, jobs: Sequence[NewJob], together: Together) -> Steps[bool]:
+        if together.lease is not None:
+            lease = together.lease
+            rows: list[Row] = yield self.sql["lease_shared"](
+                id=lease.job_id, process_id=lease.process_id, run=lease.run
+            )
+            if not rows:
+                return False
+        there = older(jobs, together)
+        if there:
+            rows = yield self.sql["bundles_shared"](ids=self.ids(there))
+            return len(rows) == len(there)
         return True
 
     # --- what follows from an end ---

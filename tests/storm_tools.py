@@ -92,8 +92,7 @@ class Storming:
                 os.kill(worker.pid, signal.SIGKILL)
                 worker.wait(10)
                 # Whose supervisor is gone ends by itself.
-                _, left = psutil.wait_procs(children, timeout=20)
-                assert not left, left
+                eventually(lambda: not any(map(_lives, children)), 60, "the end of orphans")
             case _:
                 self.harbour.lose(worker)
         if what != "child":
@@ -146,6 +145,10 @@ class Storming:
             (given["batch"], given["what"])
             for given in (msgspec.json.decode(one.record.payload)["kwargs"] for one in handles)
         )
+
+
+def _lives(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 # --- a batch with a batch inside ------------------------------------------------------------------

@@ -8,7 +8,7 @@ counts, dependants and callbacks are one write with the end itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Final
 
 from msgspec import json
@@ -27,7 +27,7 @@ from longshore.core.batches import (
     older,
 )
 from longshore.core.limits import Rules
-from longshore.core.model import Inserted, NewJob
+from longshore.core.model import Inserted, JobState, NewJob
 from longshore.core.store import operation
 from longshore.stores.sql.core import TEXT, Core
 from longshore.stores.sql.statements import Row, Steps
@@ -55,8 +55,6 @@ class Bundling(Core):
         if not (yield from self._open_to(jobs, together)):
             return False
         stored = [job for job, answer in zip(jobs, answers, strict=True) if not answer.duplicate]
-        if together.bundles:
-            yield self.sql["bundle_add"].many([_row(new) for new in together.bundles])
         members = [(bundle, job.id, 1) for job in stored for bundle in (job.rules or _NONE).bundles]
         edges = [
             (after.job_id, job.id, (job.rules or _NONE).bundles[0])
@@ -67,14 +65,26 @@ class Bundling(Core):
             yield self.sql["member_add"].many(sorted(members))
         if edges:
             yield self.sql["edge_add"].many(sorted(set(edges)))
-        filled_now = {bundle for bundle, _, _ in members}
-        empty = [new.id for new in together.bundles if new.id not in filled_now]
-        if empty:
-            now = yield from self.time()
-            tallies = yield from self._held(empty)
-            # What an earlier try of this request has finished is told already.
-            yield from self._settled({t.new.id: t for t in tallies.values()}, now)
+        if together.bundles:
+            yield from self._begun(together.bundles, {bundle for bundle, _, _ in members})
         return True
+
+    def _begun(self, bundles: Sequence[NewBundle], full: Container[str]) -> Steps[None]:
+        """Write new bundles; who only enqueues may do no more with them."""
+        empty = [Tally(new, 0, 0, 0, 0, None) for new in bundles if new.id not in full]
+        now = (yield from self.time()) if empty else 0
+        kept = self.kept[TEXT[JobState.SUCCEEDED]]
+        until = None if kept is None else now + kept
+        jobs: list[NewJob] = []
+        rows = [_row(new) for new in bundles if new.id in full]
+        # What lies in another is told of before it.
+        for tally in sorted(empty, key=lambda one: -len(one.new.parents)):
+            jobs += tally.settle(now, live=False)
+            rows.append(_row(tally.new, tally.told, tally.finished_at, until))
+        written: int = yield self.sql["bundle_add"].many(rows)
+        # What an earlier try of this request has written is told already.
+        if jobs and written:
+            yield from self.inserted(jobs, now)
 
     @operation(writes=True)
     def joinable(self, jobs: Sequence[NewJob], together: Together) -> Steps[bool]:
@@ -286,5 +296,8 @@ def counted(tallies: Mapping[str, Tally], ends: Iterable[End], jobs: int) -> Non
 _NONE: Final = Rules()
 
 
-def _row(new: NewBundle) -> Row:
-    return (new.id, new.sort.value, new.name, new.created_at, json.encode(new).decode())
+def _row(
+    new: NewBundle, told: int = 0, finished_at: int | None = None, until: int | None = None
+) -> Row:
+    entry = json.encode(new).decode()
+    return (new.id, new.sort.value, new.name, new.created_at, entry, told, finished_at, until)

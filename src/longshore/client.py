@@ -10,13 +10,15 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakSet
 
 import msgspec
 
 from longshore.callers import warn
+from longshore.core.batches import Together
+from longshore.core.model import Inserted, NewJob
 from longshore.core.store import Operation, Store, Watch
 from longshore.errors import ClientClosed, StoreBusy
 
@@ -51,6 +53,17 @@ def pause(timeout: float) -> Generator[Hint, bool, bool]:
     return hinted
 
 
+class Inserts(Protocol):
+    """Stores jobs for who does not do it himself."""
+
+    def insert(
+        self, jobs: Sequence[NewJob], together: Together | None = None, /
+    ) -> Sequence[Inserted]: ...
+    async def ainsert(
+        self, jobs: Sequence[NewJob], together: Together | None = None, /
+    ) -> Sequence[Inserted]: ...
+
+
 class Client:
     """Opens the store at the first use, drives operations and plans, and closes it for good.
 
@@ -61,6 +74,7 @@ class Client:
         self._connect = connect
         self._store: Store | None = None
         self._closed = False
+        self._inserts: Inserts | None = None
         self.begin()
         _clients.add(self)
 
@@ -70,6 +84,14 @@ class Client:
         self._inside: set[int] = set()
         self._hub: Hub | None = None
         self._spare: Watch | None = None
+
+    def divert(self, inserts: Inserts, connect: Callable[[], Store] | None = None) -> None:
+        """Let another store jobs from now on; ``connect`` is how the store is opened instead.
+
+        For a job in a process of its own, whose parent does it.
+        """
+        self._inserts = inserts
+        self._connect = connect or self._connect
 
     @property
     def store(self) -> Store:
@@ -87,6 +109,22 @@ class Client:
         store = self.store
         # A store in this process answers at once: there is nothing to await.
         return await store.arun(op) if store.shared else self._run(op)
+
+    def insert(
+        self, jobs: Sequence[NewJob], together: Together | None = None
+    ) -> Sequence[Inserted]:
+        """Store jobs, blocking."""
+        if self._inserts is not None:
+            return self._inserts.insert(jobs, together)
+        return self.run(self.store.insert(jobs, together))
+
+    async def ainsert(
+        self, jobs: Sequence[NewJob], together: Together | None = None
+    ) -> Sequence[Inserted]:
+        """Store jobs, awaiting."""
+        if self._inserts is not None:
+            return await self._inserts.ainsert(jobs, together)
+        return await self.arun(self.store.insert(jobs, together))
 
     def follow(self, plan: Plan[T]) -> T:
         """Run a plan, blocking."""

@@ -8,7 +8,7 @@ counts, dependants and callbacks are one write with the end itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Final
 
 from msgspec import json
@@ -27,7 +27,7 @@ from longshore.core.batches import (
     older,
 )
 from longshore.core.limits import Rules
-from longshore.core.model import Inserted, NewJob
+from longshore.core.model import Inserted, JobState, NewJob
 from longshore.core.store import operation
 from longshore.stores.sql.core import TEXT, Core
 from longshore.stores.sql.statements import Row, Steps
@@ -60,35 +60,20 @@ class Bundling(Core):
             for job, answer in zip(jobs, answers, strict=True)
             if answer.held or not (answer.duplicate or answer.conflict)
         ]
-        rows: list[Row]
-        if not fresh and together.bundles:
+        if not fresh:
             ids = [bundle.id for bundle in together.bundles]
-            rows = yield self.sql["bundles_of"](ids=self.ids(ids))
+            rows: list[Row] = []
+            if ids:
+                rows = yield self.sql["bundles_of"](ids=self.ids(ids))
             if len(rows) == len(ids):
                 return True
-        elif not fresh:
-            return True
-        there = older(fresh, together)
-        if together.lease is not None:
-            lease = together.lease
-            rows = yield self.sql["lease_shared"](
-                id=lease.job_id, process_id=lease.process_id, run=lease.run
-            )
-            if not rows:
-                return False
-        if there:
-            rows = yield self.sql["bundles_shared"](ids=self.ids(there))
-            if len(rows) < len(there):
-                return False
-        return True
+        return (yield from self._open_to(fresh, together))
 
     def joined_together(
         self, jobs: Sequence[NewJob], together: Together, answers: Sequence[Inserted]
     ) -> Steps[None]:
         """Write what belongs to jobs just stored."""
         stored = [job for job, answer in zip(jobs, answers, strict=True) if not answer.duplicate]
-        if together.bundles:
-            yield self.sql["bundle_add"].many([_row(new) for new in together.bundles])
         members = [(bundle, job.id, 1) for job in stored for bundle in (job.rules or _NONE).bundles]
         edges = [
             (after.job_id, job.id, (job.rules or _NONE).bundles[0])
@@ -99,13 +84,48 @@ class Bundling(Core):
             yield self.sql["member_add"].many(sorted(members))
         if edges:
             yield self.sql["edge_add"].many(sorted(set(edges)))
-        filled_now = {bundle for bundle, _, _ in members}
-        empty = [new.id for new in together.bundles if new.id not in filled_now]
-        if empty:
-            now = yield from self.time()
-            tallies = yield from self._held(empty)
-            # What an earlier try of this request has finished is told already.
-            yield from self._settled({t.new.id: t for t in tallies.values()}, now)
+        if together.bundles:
+            yield from self._begun(together.bundles, {bundle for bundle, _, _ in members})
+
+    def _begun(self, bundles: Sequence[NewBundle], full: Container[str]) -> Steps[None]:
+        """Write new bundles; who only enqueues may do no more with them."""
+        empty = [Tally(new, 0, 0, 0, 0, None) for new in bundles if new.id not in full]
+        now = (yield from self.time()) if empty else 0
+        kept = self.kept[TEXT[JobState.SUCCEEDED]]
+        until = None if kept is None else now + kept
+        jobs: list[NewJob] = []
+        rows = [_row(new) for new in bundles if new.id in full]
+        # What lies in another is told of before it.
+        for tally in sorted(empty, key=lambda one: -len(one.new.parents)):
+            jobs += tally.settle(now, live=False)
+            rows.append(_row(tally.new, tally.told, tally.finished_at, until))
+        written: int = yield self.sql["bundle_add"].many(rows)
+        # What an earlier try of this request has written is told already.
+        if jobs and written:
+            yield from self.inserted(jobs, now)
+
+    @operation(writes=True)
+    def joinable(self, jobs: Sequence[NewJob], together: Together) -> Steps[bool]:
+        """Whether jobs may join what is there; it stays so until the commit.
+
+        Asked first where nothing can be taken back, and where no job has a unique key: who waits
+        for one while he holds bundles may wait for ever.
+        """
+        return (yield from self._open_to(jobs, together))
+
+    def _open_to(self, jobs: Sequence[NewJob], together: Together) -> Steps[bool]:
+        if together.lease is not None:
+            lease = together.lease
+            rows: list[Row] = yield self.sql["lease_shared"](
+                id=lease.job_id, process_id=lease.process_id, run=lease.run
+            )
+            if not rows:
+                return False
+        there = older(jobs, together)
+        if there:
+            rows = yield self.sql["bundles_shared"](ids=self.ids(there))
+            return len(rows) == len(there)
+        return True
 
     # --- what follows from an end ---
 
@@ -295,5 +315,8 @@ def counted(tallies: Mapping[str, Tally], ends: Iterable[End], jobs: int) -> Non
 _NONE: Final = Rules()
 
 
-def _row(new: NewBundle) -> Row:
-    return (new.id, new.sort.value, new.name, new.created_at, json.encode(new).decode())
+def _row(
+    new: NewBundle, told: int = 0, finished_at: int | None = None, until: int | None = None
+) -> Row:
+    entry = json.encode(new).decode()
+    return (new.id, new.sort.value, new.name, new.created_at, entry, told, finished_at, until)

@@ -250,6 +250,16 @@ class BatchOrderConformance:
         assert fired(bench) == ["on_complete", "on_success"]
         assert read(bench, new).finished_at == bench.now
 
+    def test_an_empty_batch_asked_for_again_calls_nobody_again(self, bench: Bench) -> None:
+        bench.process()
+        new = batch(bench)
+        store(bench, [], new)
+        for lease in running(bench).values():
+            bench.finish(succeeded(lease))
+        store(bench, [], new)
+        assert running(bench) == {}
+        assert fired(bench) == ["on_complete", "on_success"]
+
     def test_a_repeated_request_changes_nothing(self, bench: Bench) -> None:
         new = batch(bench)
         jobs = [member(bench, new) for _ in range(2)]

@@ -17,6 +17,7 @@ RATE = {"jobs/s": "jobs/s"}
 SECONDS = {"s": "s"}
 MILLISECONDS = {"ms": "ms"}
 PERCENTILES = {"p50": "ms", "p99": "ms"}
+TAILS = {"p50": "ms", "p95": "ms", "p99": "ms"}
 MEMORY = {"idle": "MiB", "after": "MiB"}
 
 #: The stores, in the order in which they are shown, and the modules of their raw loops.
@@ -111,6 +112,7 @@ def cells(*, quick: bool) -> list[Cell]:
         _spinning(size(6_000)),
         *_restrained(size),
         *_sidekiqload(size(500_000)),
+        *_awaited(200),
     ]
 
 
@@ -279,3 +281,12 @@ def _sidekiqload(jobs: int) -> list[Cell]:
         )
         for store in ("memory", "sqlite")
     ]
+
+
+def _awaited(jobs: int) -> Iterator[Cell]:
+    """A result is awaited in another process than its job's; in memory there is no other."""
+    title = f"end of a job to its result elsewhere, {jobs:,} jobs one by one"
+    for store in STORES:
+        if store != "memory":
+            ours = Call("fleet.results", {"store": store, "jobs": jobs})
+            yield _cell(f"W11//{store}", title, TAILS, ours, None)

@@ -65,5 +65,5 @@ select
         else count(*) end,
     case when count(*) < %(count)s then array_agg(id::text) end,
     (select array_agg(limit_key) from vacant),
-    case when %(notify)s then pg_notify(%(channel)s, '')::text end
+    case when %(notify)s then pg_notify(%(channel)s, 'end')::text end
 from gone;

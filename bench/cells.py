@@ -30,6 +30,9 @@ STORES: Mapping[str, str] = {
     "valkey": "raw_redis",
 }
 
+#: Of them those whose servers tell who waits.
+TELLING = ("raw_postgres", "raw_redis")
+
 #: Of jobs that W2 drains: a run of seconds.
 DRAINED: Mapping[str, int] = {"memory": 200_000, "mariadb": 50_000}
 
@@ -286,7 +289,8 @@ def _sidekiqload(jobs: int) -> list[Cell]:
 def _awaited(jobs: int) -> Iterator[Cell]:
     """A result is awaited in another process than its job's; in memory there is no other."""
     title = f"end of a job to its result elsewhere, {jobs:,} jobs one by one"
-    for store in STORES:
+    for store, raw in STORES.items():
         if store != "memory":
             ours = Call("fleet.results", {"store": store, "jobs": jobs})
-            yield _cell(f"W11//{store}", title, TAILS, ours, None)
+            bare = Call(f"{raw}.awaited", {"jobs": jobs}) if raw in TELLING else None
+            yield _cell(f"W11//{store}", title, TAILS, ours, bare)

@@ -1,4 +1,4 @@
-"""``longshore worker`` as a program of its own: W3, W5, W6, W11; W2 and W7 with several processes."""
+"""``longshore worker`` as a program: W3, W5, W6, W11, and W2 and W7 with several processes."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.ledger import read
-from bench.sample import Invalid, Sample, Stopwatch, exactly_once, same
+from bench.sample import Invalid, Sample, Stopwatch, exactly_once, percentiles, same
 from bench.workloads.stores import fill, url_of
 
 if TYPE_CHECKING:
@@ -200,9 +200,3 @@ def pss(pid: int | str = "self") -> float:
         if line.startswith("Pss:"):
             return int(line.split()[1]) / 1024
     raise Invalid(f"process {pid} does not say how much memory it has")
-
-
-def percentiles(nanoseconds: list[int], wanted: Sequence[int] = (50, 99)) -> dict[str, float]:
-    """The median and other percentiles in milliseconds."""
-    ordered = sorted(nanoseconds)
-    return {f"p{one}": ordered[len(ordered) * one // 100] / 1e6 for one in wanted}

@@ -80,12 +80,12 @@ with recursive t as materialized (
         and not exists (
             select from longshore_kind where paused_until is null or paused_until > t.now
         )
-        and (
+        and (s.name is null or (
             select queue from longshore_job
             where state = 'available' and parked is null and blocked_by is null
               and strpos(rules, '"limits":') > 0 and queue >= s.name
             order by queue limit 1
-        ) is distinct from s.name
+        ) is distinct from s.name)
         -- Of queues that are not served only those that stand between two that are.
         and (
             select queue from longshore_job

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from longshore import JobHandle, Longshore, ResultTimeout
+from longshore import JobHandle, Longshore, ResultTimeout, hints
 from longshore.core.model import Ending, JobState, Lease
 from longshore.core.store import ClaimRequest, Line
 from longshore.errors import StoreUnavailable
@@ -143,7 +143,10 @@ def test_a_look_that_fails_ends_no_wait(jobs: Longshore) -> None:
     assert waiting.join() == [0, 1, 2, 3]
 
 
-def test_who_waits_after_nobody_did_is_woken_too(jobs: Longshore) -> None:
+def test_who_waits_after_nobody_did_is_woken_too(
+    jobs: Longshore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hints, "_LINGER", 0.01)
     for number in range(3):
         (handle,) = enqueued(jobs, 1)
         (ending,) = claimed(jobs, [handle], number + 1)
@@ -152,3 +155,32 @@ def test_who_waits_after_nobody_did_is_woken_too(jobs: Longshore) -> None:
         eventually(lambda seen=looks.sizes: len(seen) > 1, 30)
         jobs.store.run(jobs.store.finish([ending]))
         assert waiting.join() == [0]
+        eventually(lambda: "longshore-hints" not in map(_name, threading.enumerate()))
+
+
+def test_a_thread_that_fails_ends_no_wait(jobs: Longshore, monkeypatch: pytest.MonkeyPatch) -> None:
+    handles = enqueued(jobs, 2)
+    endings = claimed(jobs, handles)
+    watch, failed = jobs.store.watch, threading.Event()
+
+    def failing() -> Any:
+        made = watch()
+        if not failed.is_set():
+            monkeypatch.setattr(made, "wait", fail)
+        return made
+
+    def fail(_timeout: float) -> bool:
+        failed.set()
+        raise RuntimeError("a watch that breaks")
+
+    monkeypatch.setattr(jobs.store, "watch", failing)
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    looks = Looks(jobs)
+    waiting = Waiting(handles[:1], handles[1:])
+    eventually(lambda: failed.is_set() and 2 in looks.sizes, 30)
+    jobs.store.run(jobs.store.finish(endings))
+    assert waiting.join() == [0, 1]
+
+
+def _name(thread: threading.Thread) -> str:
+    return thread.name

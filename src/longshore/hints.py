@@ -95,32 +95,37 @@ class Hub:
         watch.close()
 
     def _run(self, watch: Watch) -> None:
+        stays = False
         try:
             # Only now does the store know that we listen: what changed before was not hinted at.
             watch.wait(0)
-            self._listen(watch)
+            stays = self._listen(watch)
         finally:
-            with self._lock:
-                # Nobody is here unless this thread was told to close, or has failed.
-                left, self._waiters = self._waiters, set()
-                self._runs = False
-                if self._closed or left:
-                    self._watch = None
-                    watch.close()
-            for waiter in left:
-                waiter.tell(None)
+            if not stays:
+                self._end(watch)
 
-    def _listen(self, watch: Watch) -> None:
+    def _end(self, watch: Watch) -> None:
+        """This thread was told to close, or has failed; whoever comes next begins anew."""
+        with self._lock:
+            left, self._waiters = self._waiters, set()
+            self._runs, self._watch = False, None
+        watch.close()
+        for waiter in left:
+            waiter.tell(None)
+
+    def _listen(self, watch: Watch) -> bool:
+        """Look for those who wait; true when nobody has for a while, false when told to close."""
         hinted, looked, took = True, 0.0, 0.0
         idle_since = time.monotonic()
         while True:
             now = time.monotonic()
             with self._lock:
                 waiters = tuple(self._waiters)
-                if self._closed or (not waiters and now - idle_since >= _LINGER):
-                    # Under the lock: who comes next starts another thread.
-                    self._runs = False
-                    return
+                if self._closed:
+                    return False
+                if not waiters and now - idle_since >= _LINGER:
+                    self._runs = False  # under the lock: who comes next starts another thread
+                    return True
                 wanted = self._came or hinted
             if not waiters:
                 hinted = watch.wait(_LINGER)
@@ -135,9 +140,11 @@ class Hub:
                 watch.wait(rest)
                 hinted = True
             else:
+                # A server may tell of one change, and of no other until it was asked again.
+                hinted = watch.wait(0) and watch.wait(0)
                 self._look()
                 looked = time.monotonic()
-                hinted, took = False, looked - now
+                took = looked - now
 
     def _look(self) -> None:
         with self._lock:

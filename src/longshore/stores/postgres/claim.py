@@ -102,13 +102,14 @@ class PostgresClaiming(PostgresFinishing, Claiming):
         reports = alike(endings, request.process_id)
         if reports is None or self.slotted(endings):
             return None
+        hint = bool(endings) and self.hint(end=True)
         params = {
             **self.ending(),
             **reports,
             **_line(request.lines[0]),
             "claim_id": request.claim_id,
             "wanted": request.wanted,
-            "notify": bool(endings) and self.hint(end=True),
+            "notify": hint,
         }
         try:
             rows: list[Row] = yield Alone(self.sql["exchange"], params)
@@ -119,6 +120,8 @@ class PostgresClaiming(PostgresFinishing, Claiming):
             self._in_vain += 1
             return None
         self._in_vain = 0
+        if endings and not hint:
+            yield from self.told_apart(len(endings))
         jobs = () if first is None else self.claims([row[3:] for row in rows])
         return Exchanged(
             frozenset([ending.lease for ending in endings]),

@@ -73,5 +73,5 @@ select
             select slot_key from gone where slot_key is not null
         ) as v (key)
     ),
-    case when %(notify)s then pg_notify(%(channel)s, '')::text end
+    case when %(notify)s then pg_notify(%(channel)s, 'end')::text end
 from gone;

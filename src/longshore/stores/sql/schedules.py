@@ -154,7 +154,7 @@ class Scheduling(Producing):
             mine = {due.at for due in firing.ticks}
             told = tuple(tick for tick in reversed(kept) if tick.at in mine)
             return Fired(firing.name, held=True, ticks=told)
-        if record is None or record.revision != firing.revision or firing.until > now:
+        if record is None or not firing.fits(record, now):
             return Fired(firing.name, held=False)
         ticks: list[TickRecord] = []
         last = record.last_job

@@ -181,6 +181,11 @@ class Firing(msgspec.Struct, frozen=True, gc=False):
         """The new watermark."""
         return self.ticks[-1].at
 
+    def fits(self, record: ScheduleRecord, now: int) -> bool:
+        """Whether it holds. A revision is not enough: that of a schedule added anew begins again."""
+        begins = self.ticks[0].at > record.watermark
+        return begins and self.until <= now and self.revision == record.revision
+
 
 class Fired(msgspec.Struct, frozen=True, gc=False):
     """What came of a firing; ``held`` false: nothing was written, look at the schedule again."""

@@ -78,7 +78,8 @@ class ModelSchedules:
         kept = self.ticks[firing.name]
         if record.firing == firing.id:
             return Fired(firing.name, held=True, ticks=tuple(kept[due.at] for due in firing.ticks))
-        if record.revision != firing.revision or firing.until > now:
+        late = firing.ticks[0].at <= record.watermark
+        if late or record.revision != firing.revision or firing.until > now:
             return Fired(firing.name, held=False)
         told: list[TickRecord] = []
         last = record.last_job

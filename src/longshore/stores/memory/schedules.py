@@ -89,7 +89,7 @@ class Scheduling:
                 held=True,
                 ticks=tuple(kept[due.at] for due in firing.ticks if due.at in kept),
             )
-        if record is None or record.revision != firing.revision or firing.until > now:
+        if record is None or not firing.fits(record, now):
             return Fired(firing.name, held=False)
         told: list[TickRecord] = []
         last = record.last_job

@@ -84,7 +84,7 @@ class Scheduling(Producing):
             record = records.get(firing.name)
             if record is not None and record.firing == firing.id:
                 answers.append((yield from self.fired_before(firing)))
-            elif record is None or record.revision != firing.revision or firing.until > now:
+            elif record is None or not firing.fits(record, now):
                 answers.append(Fired(firing.name, held=False))
             else:
                 ticks = yield from self.ticks_settled(firing, record.last_job, live, now)

@@ -160,6 +160,8 @@ class BatchConformance:
         new = batch(bench)
         job = member(bench, new)
         store(bench, [job], new)
+        beside = batch(bench)
+        store(bench, [member(bench, beside)], beside)
         bench.do(bench.store.cancel([job.id], "enough"))
         assert fired(bench) == ["on_complete"]
         assert read(bench, new).cancelled == 1

@@ -327,6 +327,17 @@ class TickConformance:
         assert not fire(bench, firing)[0].held
         assert bench.look() == {}
 
+    def test_a_schedule_that_was_added_anew_fires_nothing_of_before(self, bench: Bench) -> None:
+        to_half_past(bench)
+        order(bench, "add", schedule=schedule(bench))
+        bench.pass_time(HOUR)
+        planned_before = due(bench)
+        order(bench, "remove")
+        order(bench, "add", schedule=schedule(bench))
+        before = read(bench)
+        (fired,) = fire(bench, planned_before)
+        assert (fired.held, read(bench), bench.look()) == (False, before, {})
+
     def test_several_schedules_are_fired_at_once_each_for_itself(self, bench: Bench) -> None:
         to_half_past(bench)
         own = {name: b'{"v":1,"args":["%b"]}' % name.encode() for name in ("a", "b", "c")}

@@ -55,11 +55,13 @@ end
 local answer = {}
 for index, firing in ipairs(cmsgpack.unpack(ARGV[4])) do
   local key = P .. 'schedule:' .. firing[2]
-  local there = call('HMGET', key, 'revision', 'firing')
+  local there = call('HMGET', key, 'revision', 'firing', 'watermark')
   if there[2] == firing[1] then
     local first = firing[6][1][1]
     answer[index] = { 1, call('ZRANGEBYSCORE', P .. 'ticks:' .. firing[2], first, firing[4]) }
-  elseif there[1] ~= firing[3] or tonumber(firing[4]) > T then
+  elseif there[1] ~= firing[3] or tonumber(firing[4]) > T
+    or tonumber(firing[6][1][1]) <= tonumber(there[3]) -- of one that was added anew since
+  then
     for _, tick in ipairs(firing[6]) do
       if tick[4] then next_payload = next_payload + 1 end
     end

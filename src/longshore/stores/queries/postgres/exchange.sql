@@ -50,19 +50,18 @@ with recursive t as materialized (
       )
     limit 2
 ), process as materialized (
-    -- Held until the commit: nobody takes the lease away while jobs are claimed under it. Where
-    -- there is nothing to claim nothing is held: then nothing is written, and nothing waits for
-    -- the disk.
+    -- Held until the commit: nobody takes the lease away while jobs are claimed under it.
     select 1 from longshore_process
     where id = %(process_id)s
       and expires_at > coalesce(
           %(now)s::bigint, (extract(epoch from clock_timestamp()) * 1000000)::bigint
       )
-      and (%(count)s > 0 or exists (select from served))
     for share
 ), gate as materialized (
     select d.due_at, s.name,
         s.queues <= 1
+        -- Where there is nothing to claim or report nothing is held: so nothing is written, and
+        -- nothing waits for the disk.
         and case when %(count)s > 0 or s.queues > 0 then (select count(*) from process) = 1
             else exists (
                 select from longshore_process where id = %(process_id)s and expires_at > t.now

@@ -289,9 +289,8 @@ class PostgresClaiming(PostgresFinishing, Claiming):
             queue=queue, now=look.now, limit=walk.wanted
         )
         first = together(rows, walk.free)
-        if first is None:
-            self._tight = TRIES
         if first is None or not first.rows:
+            self._tight += 1
             return
         walk.now = look.now
         if first.limits:

@@ -47,12 +47,12 @@ class PostgresFinishing(PostgresGating, Finishing):
         """The same in a transaction that goes on."""
         held: list[Lease] = []
         left = yield from self.successes(endings, held, 0, {})
-        told = bool(held)
         if left:
             now = yield from self.time()
-            held += yield from self.finished(left, now, {})
-        if told or held:
-            yield from self.told()
+            others = yield from self.finished(left, now, {})
+            held += others
+            if others:
+                yield from self.told()
         return frozenset(held)
 
     def slotted(self, endings: Sequence[Ending]) -> bool:
@@ -94,7 +94,7 @@ class PostgresFinishing(PostgresGating, Finishing):
                 **_reports(reported, process_id),
                 strict=False,
                 slotted=True,
-                notify=False,
+                notify=True,
             )
             count, gone, keys, _ = rows[0]
             vacant.update(keys or ())

@@ -51,6 +51,16 @@ class LimitConformance:
         assert bench.taken("p1") == []
         assert used(bench) == 3
 
+    def test_jobs_with_one_limit_and_with_several_count_alike(self, bench: Bench) -> None:
+        wide = Limit("account", "7", 2)
+        (both,) = bench.add(rules=limited(wide, Limit("other", "", 5)))
+        jobs = bench.add(3, rules=limited(wide))
+        bench.process()
+        assert bench.taken("p1", 1) == [both]
+        assert bench.taken("p1", 1) == jobs[:1]
+        assert bench.taken("p1", 1) == []
+        assert used(bench, wide) == 2
+
     def test_jobs_behind_are_not_held_back(self, bench: Bench) -> None:
         first, *waiting = bench.add(4, rules=limited(ACCOUNT))
         other = bench.add(2, rules=limited(OTHER_ACCOUNT))

@@ -218,6 +218,15 @@ class RateConformance:
         (behind,) = bench.add()
         assert bench.taken("p1", free=0) == [behind]
 
+    def test_a_full_rate_behind_the_last_free_slot_does_not_end_a_claim(self, bench: Bench) -> None:
+        bench.process()
+        bench.add(rules=rated(1))
+        bench.lease()
+        (first,) = bench.add(rules=rated(9, value="other"))
+        bench.add(2, rules=rated(1))
+        (behind,) = bench.add()
+        assert bench.taken("p1", free=1) == [first, behind]
+
     def test_in_no_window_start_more_than_allowed(self, bench: Bench) -> None:
         random = Random(5)  # noqa: S311 - repeatable, not secret
         to, per = 5, SECOND
@@ -350,6 +359,18 @@ class RateSettingConformance:
         assert bench.taken("p1") == []
         bench.pass_time(1)
         assert bench.taken("p1") == jobs[1:2]
+
+    def test_a_longer_period_counts_what_the_declared_one_would_forget(self, bench: Bench) -> None:
+        jobs = bench.add(3, rules=rated(2))
+        bench.process(lease=HOUR)
+        set_limit(bench, "mail", to=2, per=MINUTE)
+        assert bench.taken("p1", 1) == jobs[:1]
+        bench.pass_time(2 * PER)
+        assert bench.taken("p1", 1) == jobs[1:2]
+        bench.pass_time(PER)
+        assert bench.taken("p1") == []
+        bench.pass_time(MINUTE - 3 * PER)
+        assert bench.taken("p1") == jobs[2:3]
 
     def test_a_shorter_period_opens_at_once(self, bench: Bench) -> None:
         jobs = bench.add(3, rules=rated(1))

@@ -19,11 +19,11 @@ with full_slot as materialized (
     having sum(jobs) > max(most)
     limit 1
 ), rate as materialized (
-    select key, starts, starts + coalesce(more, 0) as needed, most, per, coalesce(said_most, most) as said_most,
-        coalesce(said_per, per) as said_per
+    select key, starts, starts + coalesce(more, 0) as needed, most, per,
+        coalesce(said_most, most) as said_most, coalesce(said_per, per) as said_per
     from unnest(
-        %(rates)s::text[], %(starts)s::bigint[], %(more)s::bigint[], %(rate_most)s::bigint[], %(rate_per)s::bigint[],
-        %(said_most)s::bigint[], %(said_per)s::bigint[]
+        %(rates)s::text[], %(starts)s::bigint[], %(more)s::bigint[], %(rate_most)s::bigint[],
+        %(rate_per)s::bigint[], %(said_most)s::bigint[], %(said_per)s::bigint[]
     ) as e (key, starts, more, most, per, said_most, said_per)
 ), full_rate as materialized (
     select 1 from rate as e join longshore_start as s on s.limit_key = e.key

@@ -301,8 +301,8 @@ def export(ctx: click.Context, form: str, write: str | None) -> int:
             out.say(note)
         for path in made.paths:
             out.say(f"wrote {path}")
-        if (note := needed(os.environ)) is not None:
-            out.say(note)
+        if (lacking := needed(os.environ)) is not None:
+            out.say(lacking)
     return 1 if made.problems else 0
 
 

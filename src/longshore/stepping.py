@@ -220,9 +220,10 @@ class Loop(Generic[T]):
 
     def _pairs(self, items: Any) -> Iterator[tuple[Any, T]]:
         if not isinstance(items, Iterable):
+            what = shown(items)
             if isinstance(items, CoroutineType):
                 items.close()
-            raise self._no_pairs(f"returned {shown(items)}")
+            raise self._no_pairs(f"returned {what}")
         for pair in items:
             yield self._pair(pair)
 

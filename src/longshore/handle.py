@@ -450,13 +450,6 @@ class JoinedHandle(JobHandle[R_co]):
         return (yield from super()._wait(None if limit is None else max(0.0, limit - waited)))
 
 
-def meet(given: JobHandle[Any], stored: JobHandle[Any]) -> None:
-    """Let a handle stand for what the store answered, where that is a job that was there."""
-    if stored.is_duplicate:
-        given.id, given.is_duplicate = stored.id, True
-        given._new, given._record = stored._new, stored._record  # noqa: SLF001 - of this module
-
-
 def _over(job: JobRecord | None) -> bool:
     return job is None or job.state in ENDED
 

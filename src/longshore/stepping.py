@@ -137,11 +137,17 @@ def step_values(label: str, name: str, func: Callable[..., Any]) -> Values:
 
 def encoded(values: Values, value: Any) -> bytes:
     """What a step has returned, to be saved."""
-    if isinstance(value, CoroutineType):
-        # Nobody will await it; closing it keeps Python from saying so later, elsewhere.
-        cast("CoroutineType[object, object, object]", value).close()
+    if _close(value):
         raise StepRefused(f"{values.what} is a coroutine: `await ctx.astep(...)`")
     return values.encode(value, MAX_STEP)
+
+
+def _close(value: object) -> bool:
+    """Whether it is a coroutine: one that nobody will await, which Python would say elsewhere."""
+    if isinstance(value, CoroutineType):
+        cast("CoroutineType[object, object, object]", value).close()
+        return True
+    return False
 
 
 async def awaited(value: Any) -> Any:
@@ -219,11 +225,12 @@ class Loop(Generic[T]):
                 yield pair
 
     def _pairs(self, items: Any) -> Iterator[tuple[Any, T]]:
-        if not isinstance(items, Iterable):
-            if isinstance(items, CoroutineType):
-                items.close()
-            raise self._no_pairs(f"returned {shown(items)}")
-        for pair in items:
+        try:
+            pairs: Iterator[Any] = iter(items)
+        except TypeError:
+            _close(items)
+            raise self._no_pairs(f"returned {shown(items)}") from None
+        for pair in pairs:
             yield self._pair(pair)
 
     def _pair(self, pair: Any) -> tuple[Any, T]:

@@ -14,7 +14,7 @@ from longshore.core.model import JobState, NewJob
 from longshore.core.registry import Declaration
 from longshore.declare import new_job
 from longshore.errors import BatchFinished, EnqueueError, InvalidOption
-from longshore.handle import JobHandle, meet
+from longshore.handle import JobHandle
 from longshore.job import BoundJob, member_job
 from longshore.query.bundled import (
     Bundled,
@@ -32,6 +32,18 @@ R = TypeVar("R")
 DEEPEST: Final = 32
 
 
+class Collected(JobHandle[Any]):
+    """The handle of a job that is stored when a block ends."""
+
+    __slots__ = ()
+
+    def meet(self, stored: JobHandle[Any]) -> None:
+        """Stand for what the store answered, where that is a job that was there already."""
+        self.is_duplicate = stored.is_duplicate
+        if stored.id != self.id:
+            self.id, self._new, self._record = stored.id, None, None
+
+
 class Block:
     """What the ``with`` block of a batch has gathered; of one inside another it goes to that.
 
@@ -44,7 +56,7 @@ class Block:
         self.open = False
         self.left = False  # without an exception
         self.jobs = 0
-        self.made: list[tuple[tuple[Declaration, NewJob], JobHandle[Any]]] = []
+        self.made: list[tuple[tuple[Declaration, NewJob], Collected]] = []
         self.bundles: list[NewBundle] = []
 
     def enter(self, new: NewBundle) -> None:
@@ -83,7 +95,7 @@ class Block:
     def stored(self, handles: Sequence[JobHandle[Any]]) -> None:
         """Its handles stand for what the store has answered."""
         for (_, given), stored in zip(self.made, handles, strict=True):
-            meet(given, stored)
+            given.meet(stored)
         self.made = []
 
 
@@ -207,7 +219,7 @@ class Batch(Bundled):
                 why = "its block raised" if block.entered else "add jobs inside its `with` block"
                 raise BatchFinished(f"{self} is not stored: {why}.")
             return None
-        handle: JobHandle[Any] = JobHandle(self._app, made[1].id, made[0], new=made[1])
+        handle = Collected(self._app, made[1].id, made[0], new=made[1])
         into.made.append((made, handle))
         block.grow(1, into)
         return handle

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import CoroutineType
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from longshore.core.codec.annotations import Annotations
 from longshore.core.codec.callables import (
@@ -43,6 +43,8 @@ from longshore.core.codec.text import (
     write_payload,
 )
 from longshore.errors import AmbiguousAnnotation, ArgsMismatch, PayloadMismatch, UnstorableResult
+
+_WHOLE: Final = frozenset({"int"})
 
 Call = tuple[list[Any] | tuple[Any, ...], dict[str, Any]]
 
@@ -153,7 +155,7 @@ class Plan:
         given = source._result
         for name, value in values:
             node = self._node_of(name)
-            shapes = node.shapes | ({"int"} if "float" in node.shapes else set())
+            shapes = node.shapes | _WHOLE if "float" in node.shapes else node.shapes
             if value == mark and not given.shapes & shapes:
                 return f"`{name}` takes `{node.name}`, and job {source.kind} returns `{given.name}`"
         return None

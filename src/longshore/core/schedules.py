@@ -182,7 +182,7 @@ class Firing(msgspec.Struct, frozen=True, gc=False):
         return self.ticks[-1].at
 
     def fits(self, record: ScheduleRecord, now: int) -> bool:
-        """Whether it holds. A revision is not enough: that of a schedule added anew begins again."""
+        """Whether it holds; the revisions of a schedule that is added anew begin again."""
         begins = self.ticks[0].at > record.watermark
         return begins and self.until <= now and self.revision == record.revision
 

@@ -154,7 +154,7 @@ class TogetherRules(Parts):
         self.requests.append((jobs, together))
         self.store(jobs, together)
 
-    def new_bundle(self, sort: Sort, *, within: bool, **callbacks: NewJob) -> NewBundle:
+    def new_bundle(self, sort: Sort, *, within: bool, **callbacks: Any) -> NewBundle:
         """One not yet stored, perhaps in the newest batch that has not finished."""
         known = [bundle.new for bundle in self.model.bundles.all.values()]
         around = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from longshore.core.limits import KindRecord, LimitRecord, Rules, SetKind, SetLimit, Setting
 from longshore.core.model import ENDED, JobState
-from longshore.core.store import Changed, Filter, SetQueue
+from longshore.core.store import Changed, Filter, Line, SetQueue
 from longshore.testing.conformance.acts.playing import Playing
 from longshore.testing.conformance.bench import SECOND
 from longshore.testing.conformance.making import (
@@ -12,6 +12,7 @@ from longshore.testing.conformance.making import (
     FAIR_QUEUES,
     IDENTITIES,
     KINDS,
+    LIMITS,
     PLAIN,
     QUEUES,
 )
@@ -113,3 +114,12 @@ class People(Playing):
         self.met["blocked"] += any(record.blocked for record in shown)
         for record in shown:
             assert record.per is not None or len(record.holders) == min(record.used, 10)
+
+    def crowd(self) -> None:
+        """More of one limit than may run, and a claim of their queue."""
+        queue, limit = self.random.choice(QUEUES), self.random.choice(LIMITS)
+        new = [self.new(queue=queue, rules=Rules(limits=(limit,))) for _ in range(5)]
+        self.ask("insert", new)
+        self.made |= {job.id: job for job in new}
+        self.claim_with(self.request(4, lines=(Line((queue,)),)))
+        self.limits()

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from longshore.core.limits import Rules
-from longshore.core.store import Beat, Line, Orders, ProcessBeat
+from longshore.core.store import Beat, Orders, ProcessBeat
 from longshore.testing.conformance.acts.playing import Playing
 from longshore.testing.conformance.bench import LEASE, died, parked, succeeded
-from longshore.testing.conformance.making import EVERY_KIND, LIMITS, QUEUES
+from longshore.testing.conformance.making import EVERY_KIND
 
 
 class Runs(Playing):
     """Storing, claiming, finishing."""
-
-    def crowd(self) -> None:
-        """More of one limit than may run, and a claim of their queue."""
-        queue, limit = self.random.choice(QUEUES), self.random.choice(LIMITS)
-        new = [self.new(queue=queue, rules=Rules(limits=(limit,))) for _ in range(5)]
-        self.ask("insert", new)
-        self.made |= {job.id: job for job in new}
-        self.claim_with(self.request(4, lines=(Line((queue,)),)))
-        self.limits()
 
     def register(self) -> None:
         self.birth(self.random.randrange(3))

@@ -186,7 +186,7 @@ class Grouped(Playing):
     def bundle(self, sort: Sort, parents: tuple[str, ...]) -> NewBundle:
         """One not yet stored, with some of the callbacks if it is a batch."""
         names = ("on_success", "on_complete", "on_death") if sort is Sort.BATCH else ()
-        called = {
+        called: dict[str, Any] = {
             name: self.new(kind=PLAIN, rules=None, queue=self.random.choice(QUEUES))
             for name in names
             if self.random.random() < 0.8

@@ -68,6 +68,9 @@ def test_a_claim_that_finds_nothing_says_that_the_lease_is_gone(
     assert not store.run(store.claim(ClaimRequest("p", 1, 1, EVERYTHING))).live
     look.execute("delete from longshore_process")
     assert not store.run(store.claim(ClaimRequest("p", 2, 1, EVERYTHING))).live
+    store.run(store.insert([job()]))
+    store._in_vain = 0  # by the one statement again
+    assert not store.run(store.claim(ClaimRequest("p", 3, 1, EVERYTHING))).live
 
 
 @pytest.mark.parametrize("exchanged", [False, True])

@@ -7,6 +7,7 @@ them.
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from bench.ledger import Ledger
@@ -24,6 +25,15 @@ def note(number: int) -> None:
     """As good as nothing."""
     if _ledger is not None:
         _ledger.write(number)
+
+
+@jobs.job(kind="nap")
+def nap(number: int, seconds: float) -> int:
+    """The moment at which it ended, by the machine's monotonic clock."""
+    if _ledger is not None:
+        _ledger.write(number)
+    time.sleep(seconds)
+    return time.monotonic_ns()
 
 
 @jobs.job(kind="spin")

@@ -17,6 +17,7 @@ RATE = {"jobs/s": "jobs/s"}
 SECONDS = {"s": "s"}
 MILLISECONDS = {"ms": "ms"}
 PERCENTILES = {"p50": "ms", "p99": "ms"}
+TAILS = {"p50": "ms", "p95": "ms", "p99": "ms"}
 MEMORY = {"idle": "MiB", "after": "MiB"}
 
 #: The stores, in the order in which they are shown, and the modules of their raw loops.
@@ -28,6 +29,9 @@ STORES: Mapping[str, str] = {
     "redis": "raw_redis",
     "valkey": "raw_redis",
 }
+
+#: Of them those whose servers tell who waits.
+TELLING = ("raw_postgres", "raw_redis")
 
 #: Of jobs that W2 drains: a run of seconds.
 DRAINED: Mapping[str, int] = {"memory": 200_000, "mariadb": 50_000}
@@ -111,6 +115,7 @@ def cells(*, quick: bool) -> list[Cell]:
         _spinning(size(6_000)),
         *_restrained(size),
         *_sidekiqload(size(500_000)),
+        *_awaited(200),
     ]
 
 
@@ -279,3 +284,13 @@ def _sidekiqload(jobs: int) -> list[Cell]:
         )
         for store in ("memory", "sqlite")
     ]
+
+
+def _awaited(jobs: int) -> Iterator[Cell]:
+    """A result is awaited in another process than its job's; in memory there is no other."""
+    title = f"end of a job to its result elsewhere, {jobs:,} jobs one by one"
+    for store, raw in STORES.items():
+        if store != "memory":
+            ours = Call("fleet.results", {"store": store, "jobs": jobs})
+            bare = Call(f"{raw}.awaited", {"jobs": jobs}) if raw in TELLING else None
+            yield _cell(f"W11//{store}", title, TAILS, ours, bare)

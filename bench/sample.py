@@ -57,6 +57,12 @@ class Stopwatch:
         return Sample({"s": self.seconds}, self.seconds, self.cpu)
 
 
+def percentiles(nanoseconds: Sequence[int], wanted: Sequence[int] = (50, 99)) -> dict[str, float]:
+    """The median and other percentiles in milliseconds."""
+    ordered = sorted(nanoseconds)
+    return {f"p{one}": ordered[len(ordered) * one // 100] / 1e6 for one in wanted}
+
+
 def exactly_once(numbers: Iterable[int], jobs: int) -> None:
     """Each number below ``jobs`` is there once and nothing else is, or :class:`Invalid`."""
     ran = Counter(numbers)

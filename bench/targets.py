@@ -48,6 +48,8 @@ TARGETS: Mapping[str, Target] = {
     "W4-threads-sqlite": Target(most=2.05),
     "W4-async-sqlite": Target(most=2.05),
     "W6-import": Target(most=60),
+    "W11-postgres-p95": Target(most=5),
+    "W11-redis-p95": Target(most=5),
     **{
         f"W9-{rule}-{store}": Target(least=0.4 if store == "mariadb" else 0.5, ratio=True)
         for rule in RULES

@@ -21,7 +21,7 @@ from tests.harbour_tools import Harbour, eventually
 from tests.places import each, place
 
 pytestmark = [pytest.mark.timeout(900)]
-SERVERS = ("postgres18", "mariadb", "redis", "valkey")
+SERVERS = ("postgres16", "postgres18", "mariadb", "redis", "valkey")
 SCHEDULES = 25
 TICKS = 1000
 LEASE = 3.0
@@ -85,6 +85,54 @@ def test_a_thousand_ticks_have_a_job_each(kind: str, tmp_path: Path) -> None:
             f"{kind}: {len(jobs)} ticks of {SCHEDULES} schedules, one job each; fired"
             f" {statistics.median(late):.1f} ms late, at most {max(late):.0f} ms"
         )
+
+
+@pytest.mark.parametrize("kind", each("sqlite", *SERVERS))
+def test_after_twenty_four_ticks_without_a_worker(kind: str, tmp_path: Path) -> None:
+    """Each policy exactly, and a word on every tick."""
+    with ticking(kind, tmp_path) as harbour:
+        schedules, bound = harbour.jobs.schedules, harbour.app.tick.bind(1)
+        for policy in ("none", "one", "all"):
+            schedules.add(policy, bound, "* * * * * *", catch_up=policy)
+        schedules.add("aged", bound, "* * * * * *", catch_up="all", max_age="8s")
+        schedules.add("skip", bound, "* * * * * *", catch_up="all", overlap="skip")
+        names = ("none", "one", "all", "aged", "skip")
+        worker = harbour.worker()
+        eventually(lambda: all(len(schedules.ticks(name)) > 2 for name in names), 60, "ticks")
+        harbour.lose(worker)
+        last = {name: schedules.ticks(name)[0].at for name in names}
+        threading.Event().wait(25)
+        harbour.worker()
+        eventually(
+            lambda: all(schedules.ticks(name)[0].at > last[name] + 28_000_000 for name in names),
+            60,
+            "the ticks after it came back",
+        )
+        told: dict[str, str] = {}
+        for name in names:
+            ticks = [t for t in reversed(schedules.ticks(name, 1000)) if t.at > last[name]]
+            times = [tick.at for tick in ticks]
+            assert times == list(range(last[name] + 1_000_000, times[-1] + 1, 1_000_000))
+            down = [tick for tick in ticks if tick.made_at == ticks[0].made_at]
+            assert len(down) >= 24
+            outcomes = Counter(tick.outcome for tick in down)
+            fired = [tick for tick in down if tick.outcome is Outcome.FIRED]
+            told[name] = ", ".join(f"{count} {what}" for what, count in sorted(outcomes.items()))
+            match name:
+                case "none" | "one":
+                    # The latest is in time for both: it is no older than 30 s.
+                    assert fired == down[-1:]
+                case "all":
+                    assert fired == down
+                case "aged":
+                    assert fired == [t for t in down if t.made_at - t.at <= 8_000_000]
+                case _:
+                    # The first of them runs when the second is due.
+                    assert fired == down[:1]
+                    assert outcomes[Outcome.SKIPPED] == len(down) - 1
+            jobs = {job.id for job in harbour.jobs.query if job.record.meta["schedule"] == name}
+            assert {tick.job_id for tick in fired} <= jobs
+        print(f"{kind}: after 24 ticks without a worker {told}")
 
 
 @pytest.mark.parametrize("kind", each("sqlite", *SERVERS))

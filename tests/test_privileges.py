@@ -10,17 +10,25 @@ from typing import Any
 import msgspec
 import pytest
 
-from longshore import Longshore, cli
+from longshore import JobContext, Longshore, cli
+from longshore.core.batches import Bundle
 from longshore.core.model import JobState
 from longshore.core.schedules import Declare, Schedule, SetSchedule
 from longshore.core.store import ClaimRequest, Filter, Retention, SetQueue, Store
 from longshore.core.store_url import Password, StoreURL, parse_url
 from longshore.core.ticks import planned
-from longshore.errors import LongshoreError, SchemaMismatch, StoreError, StoreUnwritable
+from longshore.errors import (
+    BatchFinished,
+    LongshoreError,
+    SchemaMismatch,
+    StoreError,
+    StoreUnwritable,
+)
 from longshore.ids import new_id
 from longshore.stores import connect
 from longshore.stores.clock import ManualClock
 from longshore.testing.conformance.trace import RETENTION, Script, Stage
+from tests.harbour_tools import eventually
 from tests.places import mysql, new_name, place, postgres
 from tests.servers import Server, shared
 from tests.store_tools import EVERYTHING, job, migrations, register
@@ -216,6 +224,87 @@ def test_who_only_enqueues_can_do_no_more(roles: Roles) -> None:
     worker.close()
 
 
+class Shop:
+    """An application that composes jobs, for either role; ``said`` is what its callbacks said."""
+
+    def __init__(self, roles: Roles, role: str, prefix: str = "longshore_") -> None:
+        self.app = app = Longshore(roles.url(role), prefix=prefix)
+        self.said: list[str] = []
+
+        @app.job(kind="part")
+        def part(number: int) -> int:
+            return number + 1
+
+        @app.job(kind="tell")
+        def tell(what: str) -> None:
+            self.said.append(what)
+
+        @app.job(kind="split", context=True)
+        def split(ctx: JobContext, parts: int) -> int:
+            assert ctx.batch is not None
+            ctx.log.info("splitting")
+            ctx.progress(1, 2)
+            for number in ctx.iterate(
+                "parts", lambda at: ((n + 1, n) for n in range(at, parts)), start=0
+            ):
+                ctx.batch.add(part.bind(number))
+            ctx.checkpoint()
+            return ctx.step("sum", lambda: parts)
+
+        self.part, self.tell, self.split = part, tell, split
+
+    def compose(self) -> list[str]:
+        """A batch with one inside, an empty one, a workflow and a chain; their ids."""
+        app, tell, part = self.app, self.tell, self.part
+        with app.batch("b", on_success=tell.bind("s"), on_complete=tell.bind("c")) as batch:
+            batch.add(self.split.bind(3))
+            with batch.batch("inside", on_complete=tell.bind("i")) as inside:
+                inside.add(part.bind(1))
+        with app.batch("empty", on_success=tell.bind("es"), on_complete=tell.bind("ec")) as empty:
+            pass
+        with app.workflow("w") as flow:
+            first = flow.add(part.bind(1))
+            flow.add(part.bind(first.output), after=[first])
+        chain = app.chain(part.bind(1)).then(part).then(part)
+        chain.enqueue()
+        return [batch.id, inside.id, empty.id, flow.id, chain.workflow.id]
+
+    def settle(self, ids: list[str]) -> None:
+        """Run all of it and look; with the rights of a worker."""
+        app = self.app
+
+        def bundles() -> tuple[Bundle, ...]:
+            return app.store.run(app.store.bundles(ids))
+
+        app.schedules.add("every-second", self.part.bind(7), "* * * * * *")
+        with app.worker(threads=2).running():
+            eventually(lambda: app.schedules.ticks("every-second"), 20, "a tick")
+            app.schedules.pause("every-second")
+            app.schedules.run_now("every-second").result(timeout=20)
+            app.schedules.remove("every-second")
+            eventually(lambda: len(self.said) == 5, 20, "the callbacks")
+            eventually(lambda: all(one.finished_at for one in bundles()), 20, "the last end")
+        found = bundles()
+        assert {one.id: (one.total, one.succeeded) for one in found} == dict(
+            zip(ids, [(5, 5), (1, 1), (0, 0), (2, 2), (3, 3)], strict=True)
+        )
+        assert sorted(self.said) == ["c", "ec", "es", "i", "s"]
+        (split,) = app.query.filter(kind="split")
+        assert [line.message for line in split.logs()] == ["splitting"]
+        with pytest.raises(BatchFinished):
+            app.batches.get(ids[0]).add(self.part.bind(1))
+        assert app.batches.get(ids[0]).cancel() == 0
+
+
+@pytest.mark.parametrize("role", ["worker", "web"])
+def test_either_role_composes_what_a_worker_runs(roles: Roles, role: str) -> None:
+    migrated(roles)
+    composing, working = Shop(roles, role), Shop(roles, "worker")
+    working.settle(composing.compose())
+    for one in (composing, working):
+        one.app.close()
+
+
 @pytest.mark.parametrize("role", ["worker", "web"])
 def test_tables_that_are_missing_are_told_to_who_may_not_make_them(roles: Roles, role: str) -> None:
     store = roles.open(role)
@@ -346,6 +435,14 @@ def test_who_only_enqueues_on_redis_can_do_no_more(acl: Roles) -> None:
     assert len(found) == 53
     assert {record.state for record in found} == {JobState.AVAILABLE, JobState.SCHEDULED}
     worker.close()
+
+
+@pytest.mark.parametrize("role", ["worker", "web"])
+def test_either_role_composes_what_a_worker_runs_on_redis(acl: Roles, role: str) -> None:
+    composing, working = Shop(acl, role, acl.prefix), Shop(acl, "worker", acl.prefix)
+    working.settle(composing.compose())
+    for one in (composing, working):
+        one.app.close()
 
 
 def test_nobody_reaches_the_keys_of_others_on_redis(acl: Roles) -> None:

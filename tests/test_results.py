@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import json
+import os
 import statistics
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from longshore import JobDead, JobHandle, Longshore, ResultGone
+from longshore import CONTEXT, JobContext, JobDead, JobHandle, Longshore, ResultGone
+from longshore.core.model import Patch
+from longshore.worker.reports import PROGRESS
 from tests.places import Place, each, place
 from tests.worker_tools import eventually
 
 APP = """
-import sys, time
+import os, time
 from longshore import CONTEXT, JobContext, Longshore
 
-jobs = Longshore(sys.argv[1], prefix=sys.argv[2], durability=sys.argv[3])
+jobs = Longshore()
 
 
 @jobs.job(kind="nap")
@@ -31,13 +36,15 @@ def nap(seconds: float) -> float:
 
 
 @jobs.job(kind="talk")
-def talk(words: int, ctx: JobContext = CONTEXT) -> list[float]:
+def talk(words: int, go: str = "", ctx: JobContext = CONTEXT) -> list[float]:
     said = []
     for number in range(words):
         said.append(time.time())
         ctx.progress(number + 1, words)
         ctx.log.info("word %d", number + 1)
         time.sleep(0.1)
+        while number == 0 and go and not os.path.exists(go):
+            time.sleep(0.01)
     return said
 
 
@@ -50,19 +57,19 @@ if __name__ == "__main__":
 def working(where: Place, folder: Path) -> Iterator[Longshore]:
     """An application here, and its worker in another process."""
     (folder / "app_of_results.py").write_text(APP)
-    # The server for tests keeps nothing on its disk, and would say so.
-    durability = "normal" if where.url.startswith("redis") else "full"
-    jobs = Longshore(where.url, prefix=where.prefix, durability=durability)
+    # A poll that takes longer than a test may: who waits for a result must be woken.
+    durability = environment(where)["LONGSHORE_DURABILITY"]
+    jobs = Longshore(where.url, prefix=where.prefix, durability=durability, poll_interval="1h")
 
     @jobs.job(kind="nap")
     def nap(seconds: float) -> float: ...
 
     @jobs.job(kind="talk")
-    def talk(words: int) -> list[float]: ...
+    def talk(words: int, go: str = "") -> list[float]: ...
 
     jobs.migrate()
     worker = subprocess.Popen(
-        [sys.executable, str(folder / "app_of_results.py"), where.url, where.prefix, durability]
+        [sys.executable, str(folder / "app_of_results.py")], env=environment(where)
     )
     try:
         jobs.push({"kind": "nap", "kwargs": {"seconds": 0}}).result(timeout=30)
@@ -71,6 +78,13 @@ def working(where: Place, folder: Path) -> Iterator[Longshore]:
         worker.terminate()
         worker.wait(30)
         jobs.close()
+
+
+def environment(where: Place) -> dict[str, str]:
+    """For the application in another process."""
+    # The server for tests keeps nothing on its disk, and would say so.
+    durability = "normal" if where.url.startswith("redis") else "full"
+    return {**os.environ, **where.environment, "LONGSHORE_DURABILITY": durability}
 
 
 def tell(what: str, late: list[float]) -> None:
@@ -122,6 +136,71 @@ def test_progress_and_log_are_seen_by_another_process(kind: str, tmp_path: Path)
     # On an idle machine each of them is.
     assert statistics.median(late) < 0.25, late
     assert late[-1] < 3.0, late
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("kind", each("sqlite", "postgres18", "mariadb", "redis"))
+def test_a_followed_log_is_seen_as_soon(kind: str, tmp_path: Path) -> None:
+    with place(kind, tmp_path) as where, working(where, tmp_path) as jobs:
+        go = tmp_path / "go"
+        handle = jobs.push({"kind": "talk", "kwargs": {"words": 20, "go": str(go)}})
+        seen: dict[int, float] = {}
+        command = [sys.executable, "-m", "longshore", "-A", "app_of_results:jobs"]
+        with subprocess.Popen(
+            [*command, "jobs", "logs", "--follow", handle.id, "-o", "jsonl"],
+            env={**environment(where), "PYTHONPATH": str(tmp_path)},
+            stdout=subprocess.PIPE,
+        ) as follower:
+            assert follower.stdout is not None
+            for line in follower.stdout:
+                at = time.time()
+                seen.setdefault(int(json.loads(line)["message"].split()[1]), at)
+                go.touch()  # the first word was heard, so somebody follows: go on
+        said = handle.result(timeout=10)
+        assert follower.returncode == 0
+    assert sorted(seen) == list(range(1, 21)), "each line, and it ended with the job"
+    late = sorted(seen[number] - said[number - 1] for number in range(2, 21))
+    tell(f"a log followed through {kind}", late)
+    # On an idle machine each of them is, on the busiest every fourth.
+    assert late[len(late) // 4] < 0.25, late
+
+
+@pytest.mark.timeout(60)
+def test_a_burst_is_saved_every_quarter_of_a_second(tmp_path: Path) -> None:
+    jobs = Longshore(f"sqlite:///{tmp_path}/jobs.db")
+    saved: list[tuple[float, int, float]] = []
+    store: Any = jobs.client.store
+    save = store.save
+
+    def counted(patches: Sequence[Patch]) -> Any:
+        (patch,) = patches
+        assert patch.progress is not None
+        saved.append((time.monotonic(), len(patch.lines), patch.progress.done))
+        return save(patches)
+
+    store.save = counted
+
+    @jobs.job(kind="burst")
+    def burst(ctx: JobContext = CONTEXT) -> int:
+        end, said = time.monotonic() + 1.5, 0
+        while time.monotonic() < end:
+            said += 1
+            ctx.progress(said)
+            ctx.log.info("line %d", said)
+            time.sleep(0.002)
+        return said
+
+    handle = burst.enqueue()
+    jobs.worker(threads=1).run(until_empty=True)
+    said = handle.result(timeout=1)
+    began, ended = saved[0][0], saved[-1][0]
+    assert saved[-1][2] == said, "what it said last was saved before its end"
+    assert sum(lines for _, lines, _ in saved) == said
+    # One write each time, however much was said, and one more at the end of the job.
+    assert 3 <= len(saved) <= (ended - began) / PROGRESS + 2, saved
+    assert saved[0][2] < 20, "the first word is saved at once"
+    jobs.close()
 
 
 @pytest.mark.parametrize("nothing_kept", [True, False])

@@ -7,7 +7,9 @@ from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
+from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
 from longshore import (
@@ -27,7 +29,9 @@ from longshore import (
     Unique,
     every,
 )
-from longshore.core.schedules import CatchUp, Overlap
+from longshore.core.schedules import CatchUp, Declare, Overlap
+from longshore.stores.clock import ManualClock
+from longshore.stores.memory.store import MemoryStore
 
 
 @pytest.fixture
@@ -89,8 +93,16 @@ def test_what_cannot_work_is_refused_where_it_is_declared(jobs: Longshore) -> No
     for name in ("", "a\n", "x" * 201, 5):
         with pytest.raises(InvalidOption, match="is not the name of a schedule"):
             jobs.schedule("@daily", name=name)  # type: ignore[arg-type]
-    with pytest.raises(ArgsMismatch, match="region"):
-        jobs.schedule("@daily")(sync)
+    with pytest.raises(InvalidSchedule, match=r"schedule: tz=.* Give its name, tz='Europe/Paris'"):
+        jobs.schedule("@daily", tz=ZoneInfo("Europe/Paris"))  # type: ignore[arg-type]
+    with pytest.raises(InvalidSchedule, match="is no time zone"):
+        jobs.schedule("@daily", tz=["UTC"])  # type: ignore[arg-type]
+    with pytest.raises(InvalidOption, match=r"schedule x: args='eu' is not .* args=\('eu',\)"):
+        jobs.schedule("@daily", args="eu", name="x")
+    with pytest.raises(InvalidOption, match="schedule: kwargs=7 gives no arguments"):
+        jobs.schedule("@daily", kwargs=7)  # type: ignore[arg-type]
+    with pytest.raises(ArgsMismatch, match=r"schedule nightly: sync: .*region"):
+        jobs.schedule("@daily", name="nightly")(sync)
     with pytest.raises(ArgsMismatch, match="region"):
         jobs.schedule("@daily", args=(1,))(sync)
     for other in (print, 5, Longshore, Job):
@@ -194,6 +206,45 @@ def test_orders_for_one_in_code_that_no_worker_has_declared_yet(jobs: Longshore)
     assert jobs.schedules.get("sync").edited
     jobs.schedules.reset("sync")
     assert jobs.schedules.get("sync").schedule.when == "@daily"
+
+
+def test_what_no_worker_declares_any_more_is_what_the_code_says() -> None:
+    """Workers without a scheduler declare nothing: then a deploy would change nothing here."""
+    clock = ManualClock()
+    store = MemoryStore(clock=clock)
+    jobs = Longshore("memory://")
+    jobs.client._store = store
+
+    @jobs.schedule("0 9 * * *", args=(2,))
+    @jobs.job(kind="sync")
+    def sync(number: int) -> None: ...
+
+    new = jobs.planned.schedules()
+    old = msgspec.structs.replace(new[0], when="0 5 * * *", tz="Europe/Paris")
+    store.run(store.declare(Declare(jobs.planned.app, (old,), fresh=True)))
+    assert jobs.schedules.get("sync").schedule == old, "a worker of another release lives"
+    clock.advance(60_000_000)
+    assert jobs.schedules.get("sync").schedule == new[0]
+    assert [one.schedule for one in jobs.schedules.list()] == list(new)
+    assert {at.hour for at in jobs.schedules.next("sync", 3)} == {9}
+    jobs.schedules.pause("sync")
+    assert store.run(store.schedules())[0].schedule == new[0]
+    jobs.close()
+
+
+def test_a_reason_is_text_that_every_store_can_keep(tmp_path: Path) -> None:
+    jobs = Longshore(f"sqlite:///{tmp_path}/jobs.db")
+    jobs.migrate()
+    jobs.schedules.add("s", jobs.job(kind="one")(lambda: None).bind(), "@daily")
+    with pytest.raises(InvalidOption, match="schedule s: reason=7 is no text; nothing was changed"):
+        jobs.schedules.pause("s", 7)  # type: ignore[arg-type]
+    assert not jobs.schedules.get("s").paused
+    jobs.schedules.pause("s", "\ud800\0" + "x" * 2000)
+    (record,) = jobs.schedules.list()
+    assert record.entry.reason is not None
+    assert record.entry.reason.startswith("\\ud800\\x00xx")
+    assert len(record.entry.reason) == 1000
+    jobs.close()
 
 
 def test_an_unknown_name_says_the_nearest(jobs: Longshore) -> None:

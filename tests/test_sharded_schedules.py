@@ -1,6 +1,6 @@
 """Schedules over shards: each lives where its jobs go, and nowhere else."""
 
-from longshore.core.schedules import Declare, Schedule
+from longshore.core.schedules import Answer, Declare, Schedule, SetSchedule
 from longshore.core.shards import named
 from longshore.core.ticks import planned
 from longshore.ids import new_id
@@ -23,6 +23,24 @@ def test_a_name_that_is_in_another_shard_is_refused() -> None:
     assert store.run(store.declare(moved)) == ("s",)
     (record,) = store.run(store.schedules())
     assert record.schedule.job.kind == "a"
+    store.close()
+
+
+def test_a_name_that_was_removed_by_others_may_live_in_another_shard() -> None:
+    shards = [MemoryStore() for _ in range(3)]
+    store = ShardedStore(shards)
+    home = store.placing.shard(job(kind="a"))
+    other = next(k for k in "bcdefgh" if store.placing.shard(job(kind=k)) != home)
+    add = SetSchedule(name="s", verb="add", schedule=_scheduled("s", "a"))
+    assert store.run(store.set_schedule(add)) is Answer.DONE
+    moved = Declare("app", (_scheduled("s", other),), fresh=True)
+    assert store.run(store.declare(moved)) == ("s",)
+    store.run(store.schedules(["t"]))  # which says nothing of s
+    # Another process removes it.
+    shards[home].run(shards[home].set_schedule(SetSchedule(name="s", verb="remove")))
+    assert store.run(store.declare(moved)) == ()
+    (record,) = store.run(store.schedules())
+    assert record.schedule.job.kind == other
     store.close()
 
 

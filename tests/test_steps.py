@@ -19,6 +19,7 @@ from longshore import (
     JobState,
     Longshore,
     LongshoreError,
+    UnstorableResult,
 )
 from longshore.core.steps import MAX_STEP, MAX_STEPS
 from tests.worker_tools import NOW, drain_due, eventually
@@ -134,6 +135,39 @@ def test_a_step_that_raises_is_not_saved(jobs: Longshore) -> None:
     assert (handle.result(timeout=5), calls) == (2, [1, 2])
 
 
+def test_a_step_that_raised_may_be_tried_again_in_the_same_run(jobs: Longshore) -> None:
+    calls: list[str] = []
+
+    def part(value: Any) -> Any:
+        calls.append(str(value))
+        if value == "raises":
+            raise TimeoutError
+        return value
+
+    @jobs.job(kind="stubborn", max_attempts=1)
+    def stubborn(ctx: JobContext = CONTEXT) -> int:
+        for value in ("raises", {1, 2}, 3):
+            try:
+                return int(ctx.step("part", part, value))
+            except (TimeoutError, UnstorableResult):
+                continue
+        return 0
+
+    @jobs.job(kind="awaiting", max_attempts=1)
+    async def awaiting(ctx: JobContext = CONTEXT) -> int:
+        try:
+            async with asyncio.timeout(0.001):
+                await ctx.astep("part", asyncio.sleep, 60)
+        except TimeoutError:
+            return await ctx.astep("part", coroutine)
+        return 0
+
+    handles = [stubborn.enqueue(), awaiting.enqueue()]
+    drain_due(jobs)
+    assert [handle.result(timeout=5) for handle in handles] == [3, 1]
+    assert calls == ["raises", "{1, 2}", "3"]
+
+
 def test_a_retry_by_a_person_keeps_steps(jobs: Longshore) -> None:
     calls: list[int] = []
     healthy = threading.Event()
@@ -178,6 +212,14 @@ def test_a_retry_by_a_person_keeps_steps(jobs: Longshore) -> None:
         ),
         (lambda ctx: list(ctx.iterate("a", odd, start=0)), r"loop 'a': value"),
         (
+            lambda ctx: list(ctx.iterate("a", lambda _: [7], start=0)),  # type: ignore[arg-type,return-value,list-item]
+            r"source of 'a' yielded 7. It has to yield pairs",
+        ),
+        (
+            lambda ctx: list(ctx.iterate("a", awaited_rows, start=0)),
+            r"source of 'a' returned <coroutine .* It has to yield pairs",
+        ),
+        (
             lambda ctx: [ctx.step("a", int), list(ctx.iterate("a", odd, start=0))],
             r"this run has a step 'a' already",
         ),
@@ -199,6 +241,10 @@ def test_a_step_that_cannot_be_is_refused_and_says_why(
 
 async def coroutine() -> int:
     return 1
+
+
+async def awaited_rows(cursor: int) -> list[tuple[int, int]]:
+    return [(cursor, cursor)]
 
 
 async def asynchronous(cursor: int) -> AsyncIterator[tuple[int, int]]:

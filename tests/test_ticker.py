@@ -155,6 +155,59 @@ def test_a_name_that_is_taken_is_told_once(caplog: pytest.LogCaptureFixture) -> 
     store.close()
 
 
+def test_many_that_are_due_at_once_are_settled_in_pieces_by_one_turn() -> None:
+    clock = ManualClock()
+    pieces: list[int] = []
+    looks: list[int] = []
+
+    class Counting(MemoryStore):
+        def fire(self, firings: Any) -> Any:
+            pieces.append(sum(due.job is not None for one in firings for due in one.ticks))
+            return super().fire(firings)
+
+        def schedules(self, names: Any = None) -> Any:
+            looks.append(1)
+            return super().schedules(names)
+
+    store = Counting(clock=clock)
+    told: list[Event] = []
+    ticker = Ticker(store, "app", told.extend)
+    ticker.declare([schedule(f"s{number}", catch_up="all") for number in range(30)])
+    ticker.turn()
+    clock.advance(10 * MINUTE)
+    ticker._look_at = 0.0
+    looks.clear()
+    ticker.turn()
+    assert sum(pieces) == len(told) == 300
+    assert max(pieces) == 100
+    # What it settled itself it need not read again.
+    clock.advance(MINUTE)
+    ticker._ahead = {name: ahead + MINUTE / 1e6 for name, ahead in ticker._ahead.items()}
+    ticker.turn()
+    assert (len(told), len(looks)) == (330, 1)
+    store.close()
+
+
+def test_one_that_cannot_be_read_here_does_not_stop_the_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock = ManualClock()
+    store = MemoryStore(clock=clock)
+    for one in (schedule("far", tz="Mars/Olympus"), schedule("new", when="at noon"), schedule()):
+        store.run(store.set_schedule(SetSchedule(name=one.name, verb="add", schedule=one)))
+    told: list[Event] = []
+    ticker = Ticker(store, "app", told.extend)
+    ticker.declare([])
+    for _ in range(3):
+        ticker.turn()
+        clock.advance(MINUTE)
+        ticker._look_at = 0.0
+    assert [event.schedule for event in told] == ["s", "s"]
+    assert caplog.text.count("is not fired by this worker") == 2
+    assert "the schedule 'far' is not fired by this worker: tz='Mars/Olympus'" in caplog.text
+    store.close()
+
+
 @pytest.fixture
 def ticking(tmp_path: Path) -> Iterator[Harbour]:
     harbour = Harbour(tmp_path, 15, name="ticking", TICKING="2")

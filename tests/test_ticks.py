@@ -86,7 +86,7 @@ def test_every_tick_up_to_now_is_settled_and_no_other(
     latest = passed // MINUTE
     young = [n for n in range(1, latest + 1) if max_age is None or passed - n * MINUTE <= max_age]
     expected = {CatchUp.NONE: [], CatchUp.ONE: young[-1:], CatchUp.ALL: young}[policy]
-    if latest and passed - latest * MINUTE <= IN_TIME:
+    if latest in young and passed - latest * MINUTE <= IN_TIME:
         expected = sorted({*expected, latest})
     assert fired == expected
 
@@ -115,6 +115,12 @@ def test_a_tick_in_time_is_the_latest_that_is_not_too_old() -> None:
     one = record(catch_up=CatchUp.NONE)
     assert plan(one, START + MINUTE + IN_TIME) == [(1, "fired")]
     assert plan(one, START + MINUTE + IN_TIME + 1) == [(1, "missed")]
+
+
+def test_an_age_of_less_than_what_is_in_time_holds_too() -> None:
+    one = record(max_age=10 * SECOND)
+    assert plan(one, START + MINUTE + 10 * SECOND) == [(1, "fired")]
+    assert plan(one, START + MINUTE + 11 * SECOND) == [(1, "missed")]
 
 
 def test_jobs_are_made_for_their_ticks() -> None:

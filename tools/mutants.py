@@ -35,6 +35,8 @@ from tests.servers import keeping
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = ("src", "tests", "pyproject.toml")
 SUITES = ("tests/test_conformance.py", "tests/test_machine.py")
+#: Rules above all stores have their mutants with the memory store; here they are tested.
+ABOVE = {"memory": ("test_batches.py",)}
 #: On which server a store is tested where there are several, as names of tests have it.
 SERVER = {"postgres": "postgres18", "mysql": "mariadb", "redis": "valkey"}
 FAILED = re.compile(r"^(?:FAILED|ERROR) \S+?::(?:\w+::)?(\S+)", re.MULTILINE)
@@ -192,8 +194,9 @@ def run(root: Path, store: str) -> tuple[str | None, str]:
 
 
 def own_suites(root: Path, store: str) -> list[str]:
-    """The files of tests that are about one store alone."""
-    return [f"tests/{path.name}" for path in sorted((root / "tests").glob(f"test_{store}*.py"))]
+    """The files of tests that are about one store alone, or about what lies above it."""
+    own = sorted((root / "tests").glob(f"test_{store}*.py"))
+    return [f"tests/{name}" for name in (*(path.name for path in own), *ABOVE.get(store, ()))]
 
 
 def run_suites(root: Path, runs: list[tuple[str, str]]) -> tuple[str | None, str]:

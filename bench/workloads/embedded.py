@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from bench.sample import Sample, Stopwatch, exactly_once
-from bench.workloads.fleet import SETTLE, percentiles, pss, succeeded, until
+from bench.sample import Sample, Stopwatch, exactly_once, percentiles
+from bench.workloads.fleet import SETTLE, pss, succeeded, until
 from bench.workloads.stores import opened
 
 

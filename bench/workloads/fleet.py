@@ -1,4 +1,4 @@
-"""``longshore worker`` as a program of its own: W2 and W7 with several processes, W3, W5, W6."""
+"""``longshore worker`` as a program: W3, W5, W6, W11, and W2 and W7 with several processes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.ledger import read
-from bench.sample import Invalid, Sample, Stopwatch, exactly_once, same
+from bench.sample import Invalid, Sample, Stopwatch, exactly_once, percentiles, same
 from bench.workloads.stores import fill, url_of
 
 if TYPE_CHECKING:
@@ -62,6 +62,28 @@ def latency(home: Path, *, store: str, jobs: int, per_second: int) -> Sample:
     exactly_once((entry.number for entry in entries), jobs + 1)
     waits = [entry.at - called[entry.number] for entry in entries if entry.number < jobs]
     return Sample(percentiles(waits), took)
+
+
+def results(home: Path, *, store: str, jobs: int) -> Sample:
+    """One job after the other is awaited by `result(timeout=5)`; `longshore worker` runs it.
+
+    From the last line of the body, which takes the time, to the return of the call in this process:
+    the worker's report, its commit on disk, the store's hint and the reading of the result lie in
+    between. Bodies take 0, 10 and 20 ms in turn. By the machine's monotonic clock.
+    """
+    app = connected(home, store)
+    from bench.application import nap  # noqa: PLC0415 - it reads the environment
+
+    waits: list[int] = []
+    with running(home, jobs + 1), Stopwatch() as watch:
+        nap.enqueue(jobs, 0).result(timeout=PATIENCE)
+        for number in range(jobs):
+            handle = nap.enqueue(number, number % 3 / 100)
+            ended = handle.result(timeout=5)
+            waits.append(time.monotonic_ns() - ended)
+    same("succeeded jobs", succeeded(app), jobs + 1)
+    exactly_once((entry.number for entry in read(home)), jobs + 1)
+    return Sample(percentiles(waits, (50, 95, 99)), watch.seconds)
 
 
 def memory(home: Path, *, store: str, jobs: int) -> Sample:
@@ -178,12 +200,3 @@ def pss(pid: int | str = "self") -> float:
         if line.startswith("Pss:"):
             return int(line.split()[1]) / 1024
     raise Invalid(f"process {pid} does not say how much memory it has")
-
-
-def percentiles(nanoseconds: list[int]) -> dict[str, float]:
-    """Median and 99th percentile in milliseconds."""
-    ordered = sorted(nanoseconds)
-    return {
-        "p50": ordered[len(ordered) // 2] / 1e6,
-        "p99": ordered[len(ordered) * 99 // 100] / 1e6,
-    }

@@ -20,8 +20,8 @@ from redis import Redis
 from bench.ledger import read
 from bench.peers.catalogue import KNOWN, Peer
 from bench.peers.environments import python_of
-from bench.sample import Invalid, Sample, exactly_once, same
-from bench.workloads.fleet import LOOK_EVERY, PATIENCE, SPARE, percentiles
+from bench.sample import Invalid, Sample, exactly_once, percentiles, same
+from bench.workloads.fleet import LOOK_EVERY, PATIENCE, SPARE
 
 LOG = "peer.log"
 GRACE = 5.0  # seconds that a worker gets to end; nothing is measured any more

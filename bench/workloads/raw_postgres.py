@@ -6,6 +6,7 @@ One blocking connection, statements prepared once, durability as the server has 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from uuid import UUID
 
 import psycopg
 
-from bench.sample import Sample, Stopwatch, exactly_once, same
+from bench.sample import Sample, Stopwatch, exactly_once, percentiles, same
 from bench.workloads.stores import CHUNK
 
 # The columns that a plain enqueue writes, with one index that a claim would read.
@@ -51,6 +52,11 @@ _STEP = """
     ))
     returning id, due, kind, payload
 """
+_END = """
+    with ended as (update job set state = 'succeeded' where id = %s returning id)
+    select pg_notify('ended', id::text) from ended
+"""
+_READ = "select state from job where id = %s"
 _NOW = 1_800_000_000_000_000
 _DAY = 86_400_000_000
 _KEY = 0x0197F1C0_6A00_7000_8000_000000000000
@@ -85,6 +91,29 @@ def in_bulk(home: Path, *, jobs: int) -> Sample:  # noqa: ARG001 - called as all
                         copy.write_row(row)
         same("rows", _count(connection), jobs)
     return watch.rate(jobs)
+
+
+def awaited(home: Path, *, jobs: int) -> Sample:  # noqa: ARG001 - called as all are
+    """An `UPDATE` that commits and notifies; a second connection, which listens, reads the row.
+
+    All in one thread, so that nobody has to be woken. It rests between rows as the bodies do.
+    """
+    waits: list[int] = []
+    with _opened(_TABLE) as ends, psycopg.connect(os.environ["BENCH_URL"]) as waits_for:
+        waits_for.autocommit = True
+        waits_for.execute("listen ended")
+        with ends.cursor() as cursor:
+            cursor.executemany(_INSERT, (_row(number) for number in range(jobs)))
+        with Stopwatch() as watch:
+            for number in range(jobs):
+                time.sleep(number % 3 / 100)
+                start, row = time.monotonic_ns(), (UUID(int=_KEY + number),)
+                ends.execute(_END, row)
+                next(waits_for.notifies(timeout=60, stop_after=1))
+                ((state,),) = waits_for.execute(_READ, row).fetchall()
+                waits.append(time.monotonic_ns() - start)
+                same("the state", state == "succeeded", 1)
+    return Sample(percentiles(waits, (50, 95, 99)), watch.seconds)
 
 
 def drain(home: Path, *, jobs: int) -> Sample:  # noqa: ARG001 - called as all are

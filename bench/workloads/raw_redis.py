@@ -6,11 +6,12 @@ One connection with hiredis, durability as the server has it.
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from redis import Redis
 
-from bench.sample import Sample, Stopwatch, exactly_once, same
+from bench.sample import Sample, Stopwatch, exactly_once, percentiles, same
 from bench.workloads.stores import chunks
 
 # What has ended goes from the hash of running jobs, the next hundred moves there from the list.
@@ -74,6 +75,30 @@ def drain(home: Path, *, jobs: int) -> Sample:  # noqa: ARG001 - called as all a
         same("entries", redis.llen(_READY) + redis.hlen(_RUNNING), 0)
     exactly_once(taken, jobs)
     return watch.rate(jobs)
+
+
+def awaited(home: Path, *, jobs: int) -> Sample:  # noqa: ARG001 - called as all are
+    """A `HSET` and an `LPUSH` in one go; a second connection, blocked by `BLPOP`, reads the value.
+
+    All in one thread, so that nobody has to be woken. It rests between values as the bodies do.
+    """
+    waits: list[int] = []
+    url = os.environ["BENCH_URL"]
+    with Redis.from_url(url) as ends, Redis.from_url(url) as reads:
+        blocked = Redis.from_url(url).connection_pool.get_connection()
+        with Stopwatch() as watch:
+            for number in range(jobs):
+                blocked.send_command("BLPOP", "raw:ear", 0)
+                time.sleep(number % 3 / 100)
+                start = time.monotonic_ns()
+                with ends.pipeline() as pipeline:
+                    pipeline.hset(_RUNNING, str(number), "7").lpush("raw:ear", "1").execute()
+                blocked.read_response()
+                value = reads.hget(_RUNNING, str(number))
+                waits.append(time.monotonic_ns() - start)
+                same("the value", int(value or 0), 7)
+        blocked.disconnect()
+    return Sample(percentiles(waits, (50, 95, 99)), watch.seconds)
 
 
 def _id(number: int) -> str:

@@ -3,6 +3,9 @@
 The public names and nothing else; see the reference for each.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
 from longshore.app import Longshore
 from longshore.context import CONTEXT, JobContext, current
 from longshore.core.backoff import constant, exponential, polynomial
@@ -78,6 +81,10 @@ from longshore.jobclass import Job
 from longshore.middleware import Event
 from longshore.version import __version__
 
+if TYPE_CHECKING:
+    from longshore.query.batches import Batch
+    from longshore.query.workflows import Chain, Node, Workflow
+
 __all__ = [
     "CONTEXT",
     "AmbiguousAnnotation",
@@ -86,10 +93,12 @@ __all__ = [
     "ApplicationError",
     "ArgsMismatch",
     "AttemptTimeout",
+    "Batch",
     "BatchFinished",
     "BatchNotFound",
     "BoundJob",
     "Cancelled",
+    "Chain",
     "ClientClosed",
     "Concurrency",
     "ConfigurationError",
@@ -123,6 +132,7 @@ __all__ = [
     "Longshore",
     "LongshoreError",
     "LongshoreWarning",
+    "Node",
     "NotAJobFunction",
     "NotInAJob",
     "PartlyEnqueued",
@@ -159,6 +169,7 @@ __all__ = [
     "UnstorableArgument",
     "UnstorableResult",
     "Waiting",
+    "Workflow",
     "__version__",
     "constant",
     "current",
@@ -168,3 +179,22 @@ __all__ = [
     "polynomial",
     "retry_on",
 ]
+
+# Imported at their first use: most programs make none of these.
+_LATER: Final = {
+    "Batch": "longshore.query.batches",
+    "Chain": "longshore.query.workflows",
+    "Node": "longshore.query.workflows",
+    "Workflow": "longshore.query.workflows",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _LATER.get(name)
+    if home is None:
+        raise AttributeError(f"module 'longshore' has no attribute {name!r}")
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -141,7 +141,7 @@ class Longshore(Composing):
             return self.enqueue_through(through, made)
         placed = self._placed(made)
         with self._answers.partly(placed):
-            answer = self.client.run(self.store.insert([job for _, job in placed]))
+            answer = self.client.insert([job for _, job in placed])
         return self._answers.many(placed, answer)
 
     async def aenqueue_many(self, bound: Iterable[BoundJob[R]]) -> list[JobHandle[R]]:
@@ -154,7 +154,7 @@ class Longshore(Composing):
             return await self.aenqueue_through(through, made)
         placed = self._placed(made)
         with self._answers.partly(placed):
-            answer = await self.client.arun(self.store.insert([job for _, job in placed]))
+            answer = await self.client.ainsert([job for _, job in placed])
         return self._answers.many(placed, answer)
 
     def push(self, job: Mapping[str, object]) -> JobHandle[Any]:
@@ -182,7 +182,7 @@ class Longshore(Composing):
                 return self.enqueue_through(through, [(declaration, job)])[0]
         if self.placing is not None:
             job = self._place(self.placing, declaration, job)
-        (answer,) = self.client.run(self.store.insert([job]))
+        (answer,) = self.client.insert([job])
         return self._answers.one(declaration, job, answer)
 
     async def aenqueue_one(self, declaration: Declaration | None, job: NewJob) -> JobHandle[Any]:
@@ -193,7 +193,7 @@ class Longshore(Composing):
                 return (await self.aenqueue_through(through, [(declaration, job)]))[0]
         if self.placing is not None:
             job = self._place(self.placing, declaration, job)
-        (answer,) = await self.client.arun(self.store.insert([job]))
+        (answer,) = await self.client.ainsert([job])
         return self._answers.one(declaration, job, answer)
 
     def enqueue_together(self, made: Made, together: Together) -> list[JobHandle[Any]]:
@@ -201,7 +201,7 @@ class Longshore(Composing):
         jobs = [job for _, job in made]
         through = joined(self._owners(), awaits=False) if HERE.get() else None
         if through is None:
-            return self._answers.many(made, self.client.run(self.store.insert(jobs, together)))
+            return self._answers.many(made, self.client.insert(jobs, together))
         return self._answers.joined(through, made, self._joins.insert(through, jobs, together))
 
     async def aenqueue_together(self, made: Made, together: Together) -> list[JobHandle[Any]]:
@@ -209,8 +209,7 @@ class Longshore(Composing):
         jobs = [job for _, job in made]
         through = joined(self._owners(), awaits=True) if HERE.get() else None
         if through is None:
-            stored = await self.client.arun(self.store.insert(jobs, together))
-            return self._answers.many(made, stored)
+            return self._answers.many(made, await self.client.ainsert(jobs, together))
         return self._answers.joined(
             through, made, await self._joins.ainsert(through, jobs, together)
         )

@@ -10,33 +10,38 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from weakref import WeakSet
 
 import msgspec
 
 from longshore.callers import warn
-from longshore.core.store import Operation, Store, Watch
+from longshore.core.batches import Together
+from longshore.core.model import Inserted, JobRecord, NewJob
+from longshore.core.store import Operation, Store
 from longshore.errors import ClientClosed, StoreBusy
 
 if TYPE_CHECKING:
-    from longshore.hints import Hub, Subscription
+    from longshore.hints import Hub
 
 T = TypeVar("T")
 
 
-class Hint(msgspec.Struct, frozen=True):
-    """In a plan: wait until the store hints at a change, at most ``timeout`` seconds.
+class Until(msgspec.Struct, frozen=True):
+    """In a plan: wait until a job is as wanted, for at most ``timeout`` seconds.
 
-    The first one of a plan begins to listen and comes back at once, so that the plan looks again:
-    what changed before it listened was not hinted at.
+    It is looked at when the store hints at a change, and every ``poll`` seconds: in one read for
+    all jobs that threads and coroutines of this process wait for.
     """
 
-    timeout: float
+    job_id: str
+    done: Callable[[JobRecord | None], bool]
+    timeout: float | None
+    poll: float
 
 
-Plan = Generator["Operation[Any] | Hint", Any, T]
+Plan = Generator["Operation[Any] | Until", Any, T]
 
 
 def ask(op: Operation[T]) -> Generator[Operation[T], T, T]:
@@ -45,10 +50,27 @@ def ask(op: Operation[T]) -> Generator[Operation[T], T, T]:
     return answer
 
 
-def pause(timeout: float) -> Generator[Hint, bool, bool]:
-    """Wait for a hint from a plan; gives whether one came."""
-    hinted = yield Hint(timeout)
-    return hinted
+def until(
+    job_id: str,
+    done: Callable[[JobRecord | None], bool],
+    *,
+    timeout: float | None,
+    poll: float,
+) -> Generator[Until, JobRecord | None, JobRecord | None]:
+    """Wait for a job from a plan; gives it as it is then, or ``None``: look yourself."""
+    record = yield Until(job_id, done, timeout, poll)
+    return record
+
+
+class Inserts(Protocol):
+    """Stores jobs for who does not do it himself."""
+
+    def insert(
+        self, jobs: Sequence[NewJob], together: Together | None = None, /
+    ) -> Sequence[Inserted]: ...
+    async def ainsert(
+        self, jobs: Sequence[NewJob], together: Together | None = None, /
+    ) -> Sequence[Inserted]: ...
 
 
 class Client:
@@ -61,6 +83,7 @@ class Client:
         self._connect = connect
         self._store: Store | None = None
         self._closed = False
+        self._inserts: Inserts | None = None
         self.begin()
         _clients.add(self)
 
@@ -69,7 +92,14 @@ class Client:
         self._lock = threading.RLock()
         self._inside: set[int] = set()
         self._hub: Hub | None = None
-        self._spare: Watch | None = None
+
+    def divert(self, inserts: Inserts, connect: Callable[[], Store] | None = None) -> None:
+        """Let another store jobs from now on; ``connect`` is how the store is opened instead.
+
+        For a job in a process of its own, whose parent does it.
+        """
+        self._inserts = inserts
+        self._connect = connect or self._connect
 
     @property
     def store(self) -> Store:
@@ -88,50 +118,59 @@ class Client:
         # A store in this process answers at once: there is nothing to await.
         return await store.arun(op) if store.shared else self._run(op)
 
+    def insert(
+        self, jobs: Sequence[NewJob], together: Together | None = None
+    ) -> Sequence[Inserted]:
+        """Store jobs, blocking."""
+        if self._inserts is not None:
+            return self._inserts.insert(jobs, together)
+        return self.run(self.store.insert(jobs, together))
+
+    async def ainsert(
+        self, jobs: Sequence[NewJob], together: Together | None = None
+    ) -> Sequence[Inserted]:
+        """Store jobs, awaiting."""
+        if self._inserts is not None:
+            return await self._inserts.ainsert(jobs, together)
+        return await self.arun(self.store.insert(jobs, together))
+
     def follow(self, plan: Plan[T]) -> T:
         """Run a plan, blocking."""
-        watch: Watch | None = None
         try:
             step = next(plan)
             while True:
                 match step:
                     case Operation():
                         step = plan.send(self.run(step))
-                    case Hint(timeout=timeout):
-                        heard = watch is None or watch.wait(timeout)
-                        if watch is None:
-                            watch = self._begin_to_watch()
-                            # A store on a server hears nothing before it has asked to be told.
-                            watch.wait(0)
-                        step = plan.send(heard)
+                    case Until(job_id=job_id, done=wanted, timeout=timeout, poll=poll):
+                        from longshore.hints import ThreadWaiter  # noqa: PLC0415 - as below
+
+                        waiter = ThreadWaiter(self._listening(), job_id, wanted, poll)
+                        step = plan.send(waiter.wait(timeout))
         except StopIteration as done:
             value: T = done.value
             return value
         finally:
             plan.close()
-            if watch is not None:
-                self._end_watch(watch)
 
     async def afollow(self, plan: Plan[T]) -> T:
         """Run the same plan, awaiting."""
-        watch: Subscription | None = None
         try:
             step = next(plan)
             while True:
                 match step:
                     case Operation():
                         step = plan.send(await self.arun(step))
-                    case Hint(timeout=timeout):
-                        heard = watch is None or await watch.wait(timeout)
-                        watch = watch or self._subscribe()
-                        step = plan.send(heard)
+                    case Until(job_id=job_id, done=wanted, timeout=timeout, poll=poll):
+                        from longshore.hints import CoroutineWaiter  # noqa: PLC0415 - as below
+
+                        waiter = CoroutineWaiter(self._listening(), job_id, wanted, poll)
+                        step = plan.send(await waiter.wait(timeout))
         except StopIteration as done:
             value: T = done.value
             return value
         finally:
             plan.close()
-            if watch is not None:
-                watch.close()
 
     def close(self) -> None:
         """Close the store; safe to repeat."""
@@ -139,9 +178,6 @@ class Client:
             self._closed = True
             store, self._store = self._store, None
             hub, self._hub = self._hub, None
-            spare, self._spare = self._spare, None
-        if spare is not None:
-            spare.close()
         if hub is not None:
             hub.close()
         if store is not None:
@@ -171,26 +207,14 @@ class Client:
         finally:
             inside.discard(thread)
 
-    def _begin_to_watch(self) -> Watch:
-        with self._lock:
-            spare, self._spare = self._spare, None
-        return spare or self.store.watch()
+    def _listening(self) -> Hub:
+        from longshore.hints import Hub  # noqa: PLC0415 - only who waits pays for it
 
-    def _end_watch(self, watch: Watch) -> None:
-        # A watch may be a connection, which takes longer to open than most jobs to run: one stays.
-        with self._lock:
-            if self._spare is None and not self._closed:
-                self._spare = watch
-                return
-        watch.close()
-
-    def _subscribe(self) -> Subscription:
-        from longshore.hints import Hub  # noqa: PLC0415 - only who awaits pays for it
-
+        store = self.store
         with self._lock:
             if self._hub is None:
-                self._hub = Hub(self.store.watch)
-            return self._hub.subscribe()
+                self._hub = Hub(store)
+            return self._hub
 
 
 def _loop_runs() -> bool:

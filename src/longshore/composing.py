@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from longshore.core.registry import Declaration
     from longshore.core.shards import Placing
     from longshore.joining.through import Through
-    from longshore.query.batches import Batch, Batches, Composer
+    from longshore.query.batches import Batch, Batches
+    from longshore.query.bundled import Composer
     from longshore.query.workflows import Chain, OnDead, Workflow, Workflows
 
 R = TypeVar("R")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar, cast
 
 import msgspec
 
-from longshore.client import Client, Plan, ask, pause
+from longshore.client import Client, Plan, ask, until
 from longshore.core.batches import Output, Together, blocker
 from longshore.core.durations import Duration, seconds
 from longshore.core.model import (
@@ -45,9 +45,11 @@ R_co = TypeVar("R_co", covariant=True)
 
 _LOOK: Final = 1000  # live jobs that are read to find who holds a unique key
 _EXPECTED: Final = 60_000_000  # microseconds that a job stays after its end for who waits for it
-_CALM: Final = 0.02  # seconds that an ended job may go unnoticed in a busy store
 
-_HINTS: Final = {JobState.AVAILABLE: " Does a worker serve its queue? why_waiting() tells."}
+_HINTS: Final = {
+    JobState.AVAILABLE: " Does a worker serve its queue? why_waiting() tells.",
+    JobState.WAITING: " why_waiting() names the job that it waits for.",
+}
 
 
 class App(Protocol):
@@ -253,32 +255,26 @@ class JobHandle(Generic[R_co]):
     def _wait(self, timeout: Duration | None) -> Plan[JobHandle[R_co]]:
         limit = None if timeout is None else seconds(timeout, field="timeout")
         started = time.monotonic()
-        expected = False
-        while True:
-            yield from self.refreshing()
-            looked = time.monotonic()
-            if self.state in ENDED:
-                return self
-            if not expected:
-                expected = True
-                if not (yield from self._expected()):
-                    continue  # it has ended just now
-            waited = time.monotonic() - started
-            left = self._app.settings.poll_interval
+        yield from self.refreshing()
+        if self.state not in ENDED and not (yield from self._expected()):
+            yield from self.refreshing()  # it has ended just now
+        poll = self._app.settings.poll_interval
+        while self.state not in ENDED:
+            left = None
             if limit is not None:
-                left = min(left, limit - waited)
+                left = limit - (time.monotonic() - started)
                 if left <= 0:
                     msg = (
                         f"job {self.id} ({self.kind}) was still {self.state} after {limit:g} s;"
                         f" it goes on.{_HINTS.get(self.state, '')}"
                     )
                     raise ResultTimeout(msg)
-            if (yield from pause(left)):
-                # The hint may be of any job. In a busy store it comes all the time, so look again
-                # when a twentieth more has passed than was waited, not at each; else at once.
-                calm = looked + min(waited / 20, _CALM)
-                while (rest := calm - time.monotonic()) > 0:
-                    yield from pause(rest)
+            found = yield from until(self.id, _over, timeout=left, poll=poll)
+            if found is None:
+                yield from self.refreshing()
+            else:
+                self._record = found
+        return self
 
     def _expected(self) -> Plan[bool]:
         """See to it that what becomes of the job stays until it was read; false if it has ended."""
@@ -444,15 +440,29 @@ class JoinedHandle(JobHandle[R_co]):
             try:
                 yield from self.refreshing()
             except JobNotFound as error:
-                left = self._app.settings.poll_interval
-                if limit is not None:
-                    left = min(left, started + limit - time.monotonic())
-                if left <= 0:
+                left = None if limit is None else started + limit - time.monotonic()
+                if left is not None and left <= 0:
                     msg = f"after {limit:g} s: {error}"
                     raise ResultTimeout(msg) from None
-                yield from pause(left)
+                poll = self._app.settings.poll_interval
+                yield from until(self.id, _there, timeout=left, poll=poll)
         waited = time.monotonic() - started
         return (yield from super()._wait(None if limit is None else max(0.0, limit - waited)))
+
+
+def meet(given: JobHandle[Any], stored: JobHandle[Any]) -> None:
+    """Let a handle stand for what the store answered, where that is a job that was there."""
+    if stored.is_duplicate:
+        given.id, given.is_duplicate = stored.id, True
+        given._new, given._record = stored._new, stored._record  # noqa: SLF001 - of this module
+
+
+def _over(job: JobRecord | None) -> bool:
+    return job is None or job.state in ENDED
+
+
+def _there(job: JobRecord | None) -> bool:
+    return job is not None
 
 
 def _as_record(new: NewJob) -> JobRecord:

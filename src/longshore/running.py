@@ -8,7 +8,18 @@ from typing import Any, Protocol
 
 import msgspec
 
-from longshore.core.model import Claimed, Ending, Lease, LogLine, Patch, Progress, Step
+from longshore.core.batches import Together
+from longshore.core.model import (
+    Claimed,
+    Ending,
+    Inserted,
+    Lease,
+    LogLine,
+    NewJob,
+    Patch,
+    Progress,
+    Step,
+)
 from longshore.core.steps import Book
 from longshore.errors import LongshoreError
 from longshore.joblog import JobLog
@@ -76,6 +87,12 @@ class Reports(Protocol):
 
     async def akeep(self, run: RunState, steps: Sequence[Step], /) -> None:
         """The awaitable twin."""
+        ...
+
+    def insert(
+        self, jobs: Sequence[NewJob], together: Together | None = None, /
+    ) -> Sequence[Inserted]:
+        """Store jobs that its body enqueues in a process of its own."""
         ...
 
     def unsaved(self, run: RunState, /) -> Patch | None:

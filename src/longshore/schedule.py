@@ -16,6 +16,7 @@ from longshore.core.schedules import CatchUp, Overlap, Schedule
 from longshore.core.wording import shown
 from longshore.declare import new_job
 from longshore.errors import (
+    ArgsMismatch,
     ConflictingOptions,
     DuplicateSchedule,
     InvalidOption,
@@ -83,7 +84,9 @@ class Times(msgspec.Struct, frozen=True):
                 f'{what}: max_age= says how late a tick may be caught up, and catch_up="none"'
                 " catches none up. Leave one of them out."
             )
-        age = None if max_age is None else microseconds(max_age, field="max_age", minimum=1)
+        age = (
+            None if max_age is None else microseconds(max_age, field=f"{what}: max_age", minimum=1)
+        )
         return cls(text, tz, policy, age, _choice(Overlap, overlap, what, "overlap"))
 
 
@@ -145,7 +148,11 @@ class _Declared(NamedTuple):
 
     def schedule(self, app: Planning) -> Schedule:
         """As it is stored; raises what binding its arguments raises."""
-        return schedule_of(app, self.name, self.times, self.job.bind(*self.args, **self.kwargs))
+        try:
+            bound = self.job.bind(*self.args, **self.kwargs)
+        except ArgsMismatch as error:
+            raise ArgsMismatch(f"schedule {self.name}: {error}") from None
+        return schedule_of(app, self.name, self.times, bound)
 
 
 class ScheduleDecorator:
@@ -182,7 +189,7 @@ class ScheduleDecorator:
         what = "schedule" if name is None else f"schedule {name}"
         times = Times.of(what, when, tz=tz, catch_up=catch_up, max_age=max_age, overlap=overlap)
         named = None if name is None else check_name(name)
-        return _Above(self._app, named, times, tuple(args), dict(kwargs or {}))
+        return _Above(self._app, named, times, _args(what, args), _kwargs(what, kwargs))
 
 
 class _Above:
@@ -205,6 +212,21 @@ class _Above:
         declared = _Declared(self._name or function.kind, function, *self._rest)
         self._app.planned.add(declared)
         return job
+
+
+def _args(what: str, args: object) -> tuple[Any, ...]:
+    if isinstance(args, list | tuple):
+        return tuple(cast("Sequence[Any]", args))
+    raise InvalidOption(
+        f"{what}: args={shown(args)} is not a list of arguments. One argument is written"
+        f" args=({shown(args)},)."
+    )
+
+
+def _kwargs(what: str, kwargs: object) -> Mapping[str, Any]:
+    if kwargs is None or isinstance(kwargs, Mapping):
+        return dict(cast("Mapping[str, Any]", kwargs or {}))
+    raise InvalidOption(f"{what}: kwargs={shown(kwargs)} gives no arguments by name.")
 
 
 def job_function(job: object) -> JobFunction[..., Any, Any]:

@@ -26,6 +26,7 @@ import msgspec
 
 from longshore.core.model import Step
 from longshore.core.steps import MAX_STEP, SAVE_EVERY, Book, Cursor, Position
+from longshore.core.wording import shown
 from longshore.errors import Cancelled, Interrupted, LeaseLost, StepRefused
 from longshore.joblog import JobLog
 from longshore.running import Notes, RunState
@@ -71,6 +72,8 @@ def follow(run: RunState, plan: _Plan[T], call: Callable[[], Any] | None = None)
     except StopIteration as done:
         value: T = done.value
         return value
+    finally:
+        plan.close()
 
 
 async def afollow(
@@ -91,6 +94,8 @@ async def afollow(
     except StopIteration as done:
         value: T = done.value
         return value
+    finally:
+        plan.close()
 
 
 def notes_of(run: RunState) -> Notes:
@@ -110,8 +115,12 @@ def stepped(run: RunState, name: str, func: Callable[..., Any]) -> _Plan[Any]:
     saved = book.use(name, cursor=False)
     values = step_values(book.label, name, func)
     if saved is None:
-        value = yield _Call()
-        data = encoded(values, value)
+        try:
+            value = yield _Call()
+            data = encoded(values, value)
+        except BaseException:  # what the call raised is not thrown in here: then this is closed
+            book.forget(name)
+            raise
         saved = book.step(name, data, _now())
         _refuse_late(run)
         yield _Keep((saved,))
@@ -198,16 +207,37 @@ class Loop(Generic[T]):
                 f"{_label(self._run)}: the source of {self._name!r} is asynchronous; write"
                 " `async for ... in ctx.iterate(...)`"
             )
-        return items
+        return self._pairs(items)
 
     async def _awaiting(self, start: Any) -> AsyncGenerator[tuple[Any, T]]:
         items = self._source(start)
         if isinstance(items, AsyncIterable):
             async for pair in items:
-                yield pair
+                yield self._pair(pair)
         else:
-            for pair in items:
+            for pair in self._pairs(items):
                 yield pair
+
+    def _pairs(self, items: Any) -> Iterator[tuple[Any, T]]:
+        if not isinstance(items, Iterable):
+            if isinstance(items, CoroutineType):
+                items.close()
+            raise self._no_pairs(f"returned {shown(items)}")
+        for pair in items:
+            yield self._pair(pair)
+
+    def _pair(self, pair: Any) -> tuple[Any, T]:
+        try:
+            at, item = pair
+        except (TypeError, ValueError):
+            raise self._no_pairs(f"yielded {shown(pair)}") from None
+        return at, item
+
+    def _no_pairs(self, did: str) -> StepRefused:
+        return StepRefused(
+            f"{_label(self._run)}: the source of {self._name!r} {did}. It has to yield pairs: the"
+            " cursor of an item and the item."
+        )
 
 
 class _Track:

@@ -1,5 +1,6 @@
 """``batches`` and ``workflows``: listed, shown, drawn and cancelled."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def made(folder: Path) -> tuple[str, str]:
     """A batch of two jobs and a workflow of three, whose ids are given."""
     jobs = Longshore(f"sqlite:///{folder / 'jobs.db'}")
 
-    @jobs.job(kind="app.load")
+    @jobs.job(kind="app.load", max_attempts=1)
     def load(part: int) -> int:
         return part
 
@@ -70,6 +71,53 @@ def test_a_workflow_is_drawn(run: Call, made: tuple[str, str]) -> None:
     assert "waiting" in drawn
     assert run("workflows", "cancel", made[1]).code == 0
     assert run("workflows", "show", made[1], "-o", "json").json["cancelled"] == 3
+
+
+def work(folder: Path, *, broken: bool = True) -> None:
+    jobs = Longshore(f"sqlite:///{folder / 'jobs.db'}")
+
+    @jobs.job(kind="app.load", max_attempts=1)
+    def load(part: int) -> int:
+        if part == 2 and broken:
+            raise ValueError(part)
+        return part
+
+    @jobs.job(kind="app.add")
+    def add(one: int, other: int) -> int:
+        return one + other
+
+    jobs.worker(threads=1).run(until_empty=True)
+    jobs.close()
+
+
+def test_dead_jobs_are_retried(run: Call, made: tuple[str, str], folder: Path) -> None:
+    shown = run("batches", "show", made[0], "-o", "json").json
+    assert shown["callbacks"]["on_complete"]["state"] == "not yet"
+    work(folder)
+    shown = run("batches", "show", made[0])
+    assert re.search(r"on_complete\s+app\.load \S+ succeeded", shown.out)
+    for group, one in zip(("batches", "workflows"), made, strict=True):
+        assert run(group, "retry", one, "-o", "json").json["changed"] == 1
+    work(folder, broken=False)
+    assert run("batches", "show", made[0], "-o", "json").json["succeeded"] == 2
+    assert run("workflows", "show", made[1], "-o", "json").json["succeeded"] == 3
+
+
+def test_of_a_long_chain_the_beginning_is_drawn(run: Call, folder: Path) -> None:
+    jobs = Longshore(f"sqlite:///{folder / 'jobs.db'}")
+
+    @jobs.job(kind="app.load")
+    def load(part: int) -> int:
+        return part
+
+    chain = jobs.chain(load.bind(0))
+    for _ in range(300):
+        chain = chain.then(load)
+    chain.enqueue()
+    jobs.close()
+    drawn = run("workflows", "show", chain.workflow.id).out
+    assert drawn.count("app.load") == 200 + 1  # the chain has the name of its first
+    assert "and more: 301 jobs in all" in drawn
 
 
 def test_what_is_not_there_is_told(run: Call, made: tuple[str, str]) -> None:

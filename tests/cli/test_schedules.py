@@ -4,6 +4,7 @@ import json
 import shlex
 import shutil
 import subprocess
+import time
 from datetime import datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from longshore import Longshore, every
 from longshore.core.cron import next_ticks
 from longshore.core.exporting import calendars, crontab
+from longshore.core.schedules import Declare
 from longshore.errors import InvalidSchedule
 from tests.cli.tools import Call
 
@@ -178,6 +180,66 @@ def test_timers_enqueue(run: Call, shop: Longshore, folder: Path) -> None:
         assert "longshore" not in checked.stderr, checked.stderr
 
 
+def test_a_paused_schedule_has_no_timer(run: Call) -> None:
+    run("schedules", "pause", "sync")
+    said = run("schedules", "export", "systemd")
+    assert said.code == 0
+    assert "longshore-sync.timer" not in said.out
+    assert "longshore-nightly-50-.timer" in said.out
+    assert "sync is paused: it has no timer" in said.err
+    assert "# paused: 0 5 * * 1-5 cd " in run("schedules", "export", "crontab").out
+
+
+def test_what_is_in_the_code_of_another_application_is_left_to_it(
+    run: Call, shop: Longshore
+) -> None:
+    @shop.schedule("@daily")
+    @shop.job(kind="theirs")
+    def other() -> None: ...
+
+    run("db", "up")
+    store = shop.client.store
+    store.run(store.declare(Declare("elsewhere", shop.planned.schedules(), fresh=True)))
+    shop.schedules.add("everybody", other.bind(), "@daily")
+    listed = run("schedules", "list", "-o", "json").json["schedules"]
+    assert {one["name"] for one in listed} >= {"theirs", "everybody", "sync"}
+    lines = run("schedules", "export", "crontab").out
+    assert "everybody" in lines
+    assert "sync" in lines
+    assert "theirs" not in lines
+
+
+def test_what_entries_do_not_carry_is_told(run: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "not in the entries" not in run("schedules", "export", "crontab").err
+    monkeypatch.setenv("LONGSHORE_LEASE", "20s")
+    for form in ("crontab", "systemd"):
+        said = run("schedules", "export", form)
+        assert said.code == 0
+        assert "LONGSHORE_LEASE: set here, and not in the entries" in said.err
+
+
+@pytest.mark.parametrize(("local", "told"), [("UTC", False), ("Europe/London", True)])
+def test_zones_are_told_where_a_cron_may_not_know_them(
+    run: Call, folder: Path, monkeypatch: pytest.MonkeyPatch, local: str, told: bool
+) -> None:
+    monkeypatch.setenv("TZ", local)
+    time.tzset()
+    try:
+        assert "Debian's cron passes over it" in run("schedules", "export", "crontab").err
+        (folder / "shop.py").write_text(APP.replace('tz="Europe/Paris", ', ""))
+        said = run("schedules", "export", "crontab")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert ("Debian's cron passes over it" in said.err) is told
+
+
+def test_a_narrow_list_says_how_it_stands(run: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "90")
+    shown = run("schedules", "list", "-o", "table").out.splitlines()
+    assert shown[0].split() == ["name", "when", "state", "next"]
+
+
 def test_what_cannot_be_written_is_told_and_left_out(run: Call, shop: Longshore) -> None:
     @shop.job(kind="report")
     def report(number: int) -> None: ...
@@ -243,6 +305,13 @@ def test_what_a_timer_cannot_say(when: str) -> None:
         ("0 0 * * 0,3", ["Wed,Sun *-*-* 00:00:00 UTC"]),
         ("every 15 min", ["*-*-* *:00/15:00 UTC"]),
         ("every 10 s", ["*-*-* *:*:00/10 UTC"]),
+        ("every 60 s", ["*-*-* *:*:00 UTC"]),
+        ("every 1 h", ["*-*-* *:00:00 UTC"]),
+        # One of two fields that are joined by or says every day.
+        ("0 9 1-31 * MON", ["*-*-* 09:00:00 UTC"]),
+        ("0 9 13 6 0-6", ["*-06-* 09:00:00 UTC"]),
+        ("0 9 13 * 1-7", ["*-*-* 09:00:00 UTC"]),
+        ("0 9 13 * *", ["*-*-13 09:00:00 UTC"]),
         ("every 12 h", ["*-*-* 00:00:00 UTC", "*-*-* 12:00:00 UTC"]),
         ("every 7 days at 04:30", ["Mon *-*-* 04:30:00 UTC"]),
     ],

@@ -6,13 +6,15 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from time import localtime, time
 from typing import Final
 
 import msgspec
 
 from longshore.core.exporting import calendars, crontab
 from longshore.core.schedules import ScheduleRecord
+from longshore.core.settings import DEFAULTS, VARIABLE_PREFIX
 from longshore.errors import InvalidSchedule
 
 _HEAD: Final = "# Made by `longshore schedules export`: each entry enqueues one job."
@@ -24,6 +26,7 @@ class Export(msgspec.Struct):
 
     files: dict[str, str]
     problems: list[str]
+    notes: list[str] = []
     paths: list[str] = []
 
     def written(self, folder: str | None) -> str:
@@ -44,6 +47,7 @@ def crontab_of(records: Sequence[ScheduleRecord], folder: str) -> Export:
     """Lines for a crontab; ``CRON_TZ`` before each group of one time zone."""
     lines = [_HEAD]
     problems: list[str] = []
+    notes: list[str] = []
     tz = ""
     for record in sorted(records, key=lambda one: (one.schedule.tz, one.name)):
         schedule = record.schedule
@@ -61,19 +65,29 @@ def crontab_of(records: Sequence[ScheduleRecord], folder: str) -> Export:
         call = " ".join(word if word == "&&" else shlex.quote(word) for word in words)
         # A percent sign ends the command in a crontab.
         lines.append(f"{mark}{times} {call}".replace("%", r"\%"))
-    return Export({"": "\n".join(lines) + "\n"}, problems)
+    zones = {line.removeprefix("CRON_TZ=") for line in lines if line.startswith("CRON_TZ=")}
+    if zones and (zones != {"UTC"} or not _in_utc()):
+        notes.append(
+            "CRON_TZ is understood by cronie. Debian's cron passes over it and takes the time zone"
+            " of the machine: set that one, or export timers of systemd."
+        )
+    return Export({"": "\n".join(lines) + "\n"}, problems, notes)
 
 
 def timers_of(records: Sequence[ScheduleRecord], folder: str) -> Export:
-    """A timer and a service for each schedule."""
+    """A timer and a service for each schedule that is not paused."""
     files: dict[str, str] = {}
     problems: list[str] = []
+    notes: list[str] = []
     for record in sorted(records, key=lambda one: one.name):
         schedule = record.schedule
         try:
             times = calendars(schedule.when, schedule.tz)
         except InvalidSchedule as error:
             problems.append(f"{record.name}: {error}")
+            continue
+        if record.paused:
+            notes.append(f"{record.name} is paused: it has no timer. Resume it and export again.")
             continue
         unit = _unit(record.name, files)
         persistent = "false" if schedule.catch_up == "none" else "true"
@@ -107,7 +121,24 @@ def timers_of(records: Sequence[ScheduleRecord], folder: str) -> Export:
                 "",
             )
         )
-    return Export(files, problems)
+    return Export(files, problems, notes)
+
+
+def _in_utc() -> bool:
+    """Whether the clocks of this machine show UTC all year."""
+    months = (time() + month * 30 * 86_400 for month in range(12))
+    return not any(localtime(month).tm_gmtoff for month in months)
+
+
+def needed(environ: Iterable[str]) -> str | None:
+    """What has to be said of settings that the environment gives, which no entry carries."""
+    found = sorted({f"{VARIABLE_PREFIX}{name.upper()}" for name in DEFAULTS} & set(environ))
+    if not found:
+        return None
+    return (
+        f"{', '.join(found)}: set here, and not in the entries. Set the same there (a line in the"
+        " crontab, EnvironmentFile= of the units), or the jobs are enqueued elsewhere."
+    )
 
 
 def _command(name: str) -> list[str]:

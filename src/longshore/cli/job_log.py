@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -15,8 +16,10 @@ from longshore.core.model import ENDED, LogLine, Step
 from longshore.errors import JobNotFound
 from longshore.handle import JobHandle
 
-#: How often a log that is followed is looked at, seconds: jobs save theirs as often.
-_LOOK: Final = 0.2
+#: How often a log that is followed is looked at, seconds, and how often whether the job has ended.
+#: Workers save lines every fifth of a second, and they are to be seen within a quarter.
+_LOOK: Final = 0.04
+_ENDED: Final = 0.2
 #: How much of the value of a step a person is shown.
 _SHOWN: Final = 200
 
@@ -44,12 +47,14 @@ def write_lines(out: Out, lines: Sequence[LogLine]) -> None:
 
 def write_more(out: Out, handle: JobHandle[Any], after: int) -> None:
     """Write what the job still says, until it has ended or is gone."""
-    ended, pause = False, threading.Event()
+    ended, asked, pause = False, 0.0, threading.Event()
     while not ended:
-        try:
-            ended = handle.refresh().state in ENDED
-        except JobNotFound:
-            return
+        if time.monotonic() - asked >= _ENDED:
+            try:
+                ended = handle.refresh().state in ENDED
+            except JobNotFound:
+                return
+            asked = time.monotonic()
         if not ended:
             pause.wait(_LOOK)
         lines = handle.logs(after=after)

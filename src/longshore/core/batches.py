@@ -143,8 +143,33 @@ class Tally(msgspec.Struct, gc=False):
             if not self.told & bit:
                 self.told |= bit
                 if job is not None:
-                    jobs.append(msgspec.structs.replace(job, created_at=now, scheduled_at=now))
+                    jobs.append(called(job, now))
         return jobs
+
+
+def called(job: NewJob, now: int) -> NewJob:
+    """A callback whose turn has come: its delay and its expiry count from now.
+
+    One that is due at a given moment was bound as if it were made then.
+
+    Example:
+        >>> new = NewJob("0192", "tell", "mail", b"", JobState.SCHEDULED, 0, 30, 10, 25, None, 90)
+        >>> later = called(new, 100)
+        >>> later.state.value, later.scheduled_at, later.expires_at
+        ('scheduled', 120, 180)
+    """
+    due, expires_at = now, job.expires_at
+    if job.state is JobState.SCHEDULED:
+        due = max(now + job.scheduled_at - job.created_at, job.scheduled_at)
+    if expires_at is not None:
+        expires_at += now - job.created_at
+    return msgspec.structs.replace(
+        job,
+        state=JobState.SCHEDULED if due > now else JobState.AVAILABLE,
+        created_at=now,
+        scheduled_at=due,
+        expires_at=expires_at,
+    )
 
 
 class End(msgspec.Struct, frozen=True, gc=False):
@@ -227,6 +252,27 @@ def filled(payload: bytes, rules: Rules, outputs: Mapping[str, Output]) -> bytes
             result = outputs[after.job_id].result
             payload = payload.replace(f'"{marker(after.job_id)}"'.encode(), result or b"null")
     return payload
+
+
+def replacing(job: NewJob) -> NewJob | None:
+    """What a job leaves to the holder of its unique key that it replaces.
+
+    What it was to belong to is not among that: the holder is no member. ``None``: it replaces
+    nobody, since its arguments are not complete before others have ended.
+
+    Example:
+        >>> from longshore.core.limits import Rules
+        >>> job = NewJob("0192", "app.x", "mail", b"{}", JobState.AVAILABLE, 0, 0, 0)
+        >>> member = msgspec.structs.replace(job, rules=Rules(bundles=("b",)))
+        >>> replacing(member).rules == Rules()
+        True
+    """
+    rules = job.rules
+    if rules is None or not rules.bundles:
+        return job
+    if rules.after:
+        return None
+    return msgspec.structs.replace(job, rules=msgspec.structs.replace(rules, bundles=()))
 
 
 def bundles_of(jobs: Iterable[NewJob]) -> list[str]:

@@ -5,7 +5,8 @@ zone; where the clocks are changed is decided here, over the stretches of the zo
 
 * a text with a fixed minute and hour (neither begins with ``*``) comes once a day whatever the
   clocks do: a time that is left out comes right after the gap, one that is shown twice only first;
-* any other text, and an interval of less than a day, comes whenever the wall shows it.
+* any other text comes whenever the wall shows it;
+* an interval of less than a day counts what has passed since midnight, and begins anew at the next.
 """
 
 from __future__ import annotations
@@ -228,14 +229,15 @@ def _check(given: str, text: str) -> None:
     """Say where a cron text is wrong, with a mark under the place."""
     fields = text.split()
     if text.startswith("@"):
+        near = did_you_mean(text, ALIASES)
+        if text.lower().startswith("@every "):
+            near = f" Did you mean {text[1:]}?"
+        raise InvalidSchedule(f"{shown(given)} is no schedule.{near} Known: {', '.join(ALIASES)}.")
+    if len(fields) not in (5, 6):
         raise InvalidSchedule(
-            f"{shown(given)} is no schedule.{did_you_mean(text, ALIASES)} Known:"
-            f" {', '.join(ALIASES)}."
-        )
-    if len(fields) not in (5, 6) or not text.isascii():
-        raise InvalidSchedule(
-            f"{shown(given)} has {len(fields)} fields. A cron text has 5 (minute, hour, day of"
-            " month, month, day of week), or 6 with seconds before them, in plain characters."
+            f"{shown(given)} has {len(fields)} field{'' if len(fields) == 1 else 's'}. A cron text"
+            " has 5 (minute, hour, day of month, month, day of week), or 6 with seconds before"
+            ' them; an interval is written every("15m").'
         )
     names = _FIELDS[6 - len(fields) :]
     for place, field in enumerate(fields):
@@ -257,6 +259,8 @@ def _check(given: str, text: str) -> None:
 
 
 def _reads(fields: list[str]) -> bool:
+    if not all(field.isascii() for field in fields):
+        return False
     try:
         CronSim(" ".join(fields), _NEVER)
     except (CronSimError, AssertionError, ValueError, IndexError, TypeError):

@@ -66,25 +66,31 @@ def calendars(when: str, tz: str) -> list[str]:
     cron = CronSim(ALIASES.get(when.lower(), when), EPOCH)
     minutes, hours = _list(cron.minutes, 1), _list(cron.hours, 2)
     clock = f"{hours}:{minutes}:{_list(cron.seconds, 0)}"
-    months = _list(cron.months, 4)
-    weekdays, plain = cron.weekdays, _dates(when, cron.days)
-    every_day = {day for day in cron.days if day > 0} == set(_ALL[3])
-    every_weekday = set(_ALL[5]) <= weekdays or weekdays >= set(range(7))
-    dates: list[str] = []
-    if every_weekday or not (cron.day_and or every_day):
-        dates += [f"*-{months}{day}" for day in plain]
-    if not every_weekday:
-        if cron.day_and:
-            days = [(day, day == "-*") for day in plain]
-            dates += [
-                f"{name} *-{months}{nth if whole else day}"
-                for day, whole in days
-                for name, nth in _weekdays(when, weekdays)
-                if whole or nth == "-*" or _refuse(when)
-            ]
-        else:
-            dates += [f"{name} *-{months}{nth}" for name, nth in _weekdays(when, weekdays)]
+    dates = _days(when, cron, _list(cron.months, 4))
     return [f"{date} {clock} {tz}" for date in dates]
+
+
+def _days(when: str, cron: CronSim, months: str) -> list[str]:
+    """The dates on which a cron text comes, each with its days of the week."""
+    weekdays, dates = cron.weekdays, _dates(when, cron.days)
+    every_date = set(_ALL[3]) <= cron.days
+    every_weekday = set(range(7)) <= {day % 7 for day in weekdays if isinstance(day, int)}
+    if not cron.day_and and (every_date or every_weekday):
+        return [f"*-{months}-*"]
+    if every_weekday:
+        return [f"*-{months}{date}" for date in dates]
+    named = _weekdays(when, weekdays)
+    if not cron.day_and:
+        return [
+            *(f"*-{months}{date}" for date in dates),
+            *(f"{name} *-{months}{nth}" for name, nth in named),
+        ]
+    return [
+        f"{name} *-{months}{nth if date == '-*' else date}"
+        for date in dates
+        for name, nth in named
+        if "-*" in (date, nth) or _refuse(when)
+    ]
 
 
 def _crontab_of(when: str, interval: Every) -> str:
@@ -110,6 +116,9 @@ def _calendars_of(when: str, interval: Every) -> list[str]:
         return [f"{'Mon ' if length > _DAY else ''}*-*-* {_clock(interval.at)}"]
     if length > _DAY:
         raise _cannot(when, "a systemd timer", "it counts no days")
+    # systemd refuses a step that is as long as its field.
+    if length in (60, _HOUR):
+        return ["*-*-* *:00:00" if length == _HOUR else "*-*-* *:*:00"]
     if 60 % length == 0:
         return [f"*-*-* *:*:00/{length}"]
     if length % 60 == 0 and _HOUR % length == 0:

@@ -114,8 +114,8 @@ class Rate(_AtMost, frozen=True, kw_only=True):
         return check_per(self.per, field="per")
 
 
-def check_to(value: object, *, field: str, least: int = 1) -> int:
-    """How many may run or start, at most a thousand million.
+def check_to(value: object, *, field: str, least: int = 1, most: int = MOST) -> int:
+    """A whole number, such as how many may run or start: at most a thousand million.
 
     Raises:
         InvalidOption: not a whole number in the range.
@@ -124,9 +124,9 @@ def check_to(value: object, *, field: str, least: int = 1) -> int:
         >>> check_to(3, field="to")
         3
     """
-    if type(value) is int and least <= value <= MOST:
+    if type(value) is int and least <= value <= most:
         return value
-    raise InvalidOption(f"{field}={shown(value)} must be a whole number from {least} to {MOST}.")
+    raise InvalidOption(f"{field}={shown(value)} must be a whole number from {least} to {most}.")
 
 
 def check_per(value: Duration, *, field: str) -> int:

@@ -50,7 +50,8 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc
     """What is to be enqueued, and when.
 
     ``when`` is a cron text or an interval such as ``every 15 min``, in the zone ``tz``; ``max_age``
-    microseconds, ``None`` for any. ``job`` is each job, its times counted from the tick.
+    microseconds, ``None`` for any. ``job`` is each job: its delay counts from the tick, its expiry
+    from when the job is made.
     """
 
     name: str

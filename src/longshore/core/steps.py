@@ -84,6 +84,10 @@ class Book:
             )
         return saved
 
+    def forget(self, name: str) -> None:
+        """A step came to nothing: this run may try it once more."""
+        self._used.discard(name)
+
     def step(self, name: str, value: bytes, now: int, *, cursor: bool = False) -> Step:
         """A step to save."""
         step = Step(name, value, now, self._run, cursor)

@@ -96,13 +96,13 @@ def _skipped(entry: Entry, at: int) -> str | None:
 
 def _too_late(schedule: Schedule, age: int, *, latest: bool) -> str | None:
     """Why a late tick is not caught up; ``None``: it is, or it is in time."""
+    if schedule.max_age is not None and age > schedule.max_age:
+        return TOO_OLD
     if latest and age <= IN_TIME:
         return None
     if schedule.catch_up is CatchUp.NONE:
         return NOT_CAUGHT_UP
-    if schedule.catch_up is CatchUp.ONE and not latest:
-        return COALESCED
-    return TOO_OLD if schedule.max_age is not None and age > schedule.max_age else None
+    return COALESCED if schedule.catch_up is CatchUp.ONE and not latest else None
 
 
 def _between(schedule: Schedule, after: int, until: int, most: int) -> list[int]:
@@ -157,13 +157,16 @@ def declared(request: Declare, there: Mapping[str, ScheduleRecord], now: int) ->
         if entry.app != request.app and _lives(record, now):
             refused.append(schedule.name)
             continue
-        coded = schedule if request.fresh or entry.coded is None else entry.coded
+        same = schedule == entry.coded
+        # What no living process declares any more gives way, as after a deploy that was undone.
+        left = now - record.seen_at >= RETIRES
+        coded = schedule if request.fresh or entry.coded is None or left else entry.coded
         after = msgspec.structs.replace(entry, app=request.app, coded=coded, retired_at=None)
         if entry.retired_at is not None:
             after = _with_gap(after, record, (entry.retired_at, now, RETIRED))
         if after != entry:
             changes.append(_changed(record, after, now))
-        elif now - record.seen_at >= SEEN:
+        elif same and now - record.seen_at >= SEEN:
             seen.append(schedule.name)
     mine = {schedule.name for schedule in request.schedules}
     for record in there.values():

@@ -50,26 +50,32 @@ def layers(after: Mapping[str, Collection[str]]) -> list[list[str]]:
         >>> layers({"a": [], "b": ["a"], "c": ["a", "b"], "d": []})
         [['a', 'd'], ['b'], ['c']]
     """
-    depth: dict[str, int] = {}
-    left = dict(after)
-    level = 0
-    while left:
-        ready = [node for node, before in left.items() if not any(one in left for one in before)]
-        if not ready:
-            break  # what is left of a graph of which some nodes are unknown
-        for node in ready:
-            depth[node] = level
-            del left[node]
-        level += 1
-    found: list[list[str]] = [[] for _ in range(level)]
-    for node in after:
-        if node in depth:
-            found[depth[node]].append(node)
+    behind: dict[str, list[str]] = {}
+    missing: dict[str, int] = {}
+    for node, before in after.items():
+        known = {one for one in before if one in after}
+        missing[node] = len(known)
+        for one in known:
+            behind.setdefault(one, []).append(node)
+    place = {node: number for number, node in enumerate(after)}
+    found: list[list[str]] = []
+    ready = [node for node, left in missing.items() if not left]
+    while ready:
+        found.append(ready)
+        following: list[str] = []
+        for one in ready:
+            for node in behind.get(one, ()):
+                missing[node] -= 1
+                if not missing[node]:
+                    following.append(node)
+        ready = sorted(following, key=place.__getitem__)
     return found
 
 
-def drawn(after: Mapping[str, Collection[str]], labels: Mapping[str, str]) -> Sequence[str]:
-    """A graph as lines of text: a tree of who follows whom.
+def drawn(
+    after: Mapping[str, Collection[str]], labels: Mapping[str, str], most: int = 1_000_000
+) -> Sequence[str]:
+    """A graph as lines of text, at most so many: a tree of who follows whom.
 
     A node that follows several is drawn below the last of them in the order of the graph, the
     others point at it.
@@ -99,7 +105,7 @@ def drawn(after: Mapping[str, Collection[str]], labels: Mapping[str, str]) -> Se
     # Not by calling itself: a chain may be longer than Python's stack.
     roots = [node for node in order if node not in home]
     todo = [(root, "", "", True) for root in reversed(roots)]
-    while todo:
+    while todo and len(lines) < most:
         node, lead, below, here = todo.pop()
         label = labels.get(node, node)
         lines.append(f"{lead}{label}" if here else f"{lead}({label})")

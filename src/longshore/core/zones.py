@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -35,7 +34,6 @@ class Stretch(NamedTuple):
     offset: int
 
 
-@lru_cache(maxsize=256)
 def zone(name: object) -> ZoneInfo:
     """The zone of this name in the IANA database.
 
@@ -48,9 +46,11 @@ def zone(name: object) -> ZoneInfo:
     """
     try:
         if isinstance(name, str) and name:
-            return ZoneInfo(name)
+            return ZoneInfo(name)  # which keeps what it has read
     except (OSError, ValueError, LookupError):
         pass
+    if isinstance(name, ZoneInfo) and name.key:
+        raise InvalidSchedule(f"tz={shown(name)} is not a name. Give its name, tz={name.key!r}.")
     raise InvalidSchedule(
         f"tz={shown(name)} is no time zone.{did_you_mean(str(name), _USUAL)} Give a name of the"
         " IANA database, such as Europe/Paris; where the machine has none: pip install tzdata."

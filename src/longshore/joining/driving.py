@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
-from longshore.core.model import Lease
+from longshore.core.batches import Together
+from longshore.core.model import Lease, NewJob
 from longshore.core.store import Operation, Store, adrive, drive
 from longshore.errors import IdConflict
 from longshore.joining.through import Statement, Through
@@ -33,6 +34,15 @@ def home_of(store: Store, lease: Lease) -> tuple[Store, Lease]:
     """
     home: Callable[[Lease], tuple[Store, Lease]] | None = getattr(store, "home", None)
     return (store, lease) if home is None else home(lease)
+
+
+def home_together(
+    store: Store, jobs: Sequence[NewJob], together: Together
+) -> tuple[Store, Together]:
+    """The store in which a batch or workflow lies, and who adds to it as he is known there."""
+    home: Callable[[Sequence[NewJob], Together], tuple[Store, Together]] | None
+    home = getattr(store, "home_together", None)
+    return (store, together) if home is None else home(jobs, together)
 
 
 def driven(through: Through, op: Operation[T], jobs: int = 0) -> T:

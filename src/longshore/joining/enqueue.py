@@ -31,7 +31,7 @@ from longshore.errors import (
     StoreBusy,
     StoreElsewhere,
 )
-from longshore.joining.driving import adriven, driven, joined
+from longshore.joining.driving import adriven, driven, home_together, joined
 from longshore.joining.through import Through
 
 T = TypeVar("T")
@@ -103,6 +103,12 @@ class Host(Protocol):
     def outbox(self) -> Client | None: ...
 
 
+class Bundles(Protocol):
+    """What a SQL store does for what is stored as a whole in a transaction of others."""
+
+    def joinable(self, jobs: Sequence[NewJob], together: Together) -> Operation[bool]: ...
+
+
 class Joins:
     """Enqueues through connections of the caller, for one application.
 
@@ -163,14 +169,15 @@ class Joins:
         host = self._host
         there, at_once = yield from self._store_there(through)
         if there in self._stores():
-            self._refuse_crossing(through, there, jobs)
+            if together is None:
+                self._refuse_crossing(through, there, jobs)
+            else:
+                together = self._at_home(through, there, jobs, together)
             if at_once:
                 inserted = yield Here(there, there.store.insert(jobs, together))
                 return Answer(Fate.STORED, inserted)
             if together is not None:
-                _refuse_holders(jobs)
-                op = joined(there.store).insert(jobs, together)
-                return Answer(Fate.JOINED, (yield There(op, 2)))
+                return Answer(Fate.JOINED, (yield from _together(there.store, jobs, together)))
             return Answer(Fate.JOINED, (yield from _joined(joined(there.store), jobs)))
         if together is not None:
             raise StoreElsewhere(
@@ -241,6 +248,20 @@ class Joins:
                     " enqueued. Give both one shard_key=, or enqueue it outside the transaction."
                 )
 
+    def _at_home(
+        self, through: Through, there: Client, jobs: Sequence[NewJob], together: Together
+    ) -> Together:
+        """What is stored as a whole as the shard knows it that the connection leads to."""
+        home, mine = home_together(self._host.client.store, jobs, together)
+        if home is not there.store:
+            what = f"job {jobs[0].kind} ({jobs[0].id})" if jobs else "an empty batch"
+            raise CrossShard(
+                f"{what} belongs to a batch or workflow that lies in another shard than the one"
+                f" that {through.noun} leads to: they cannot commit together; nothing was enqueued."
+                " Give the batch a shard_key= of that shard, or enqueue it outside the transaction."
+            )
+        return mine
+
     def _id(self, client: Client) -> Steps[str]:
         known = self._ids.get(client)
         if known is None:
@@ -263,14 +284,14 @@ class Joins:
 
         def hook() -> None:
             try:
-                self._told(jobs, client.run(client.store.insert(jobs)))
+                self._told(jobs, client.insert(jobs))
             except LongshoreError as error:
                 error.add_note(_too_late(jobs))
                 raise
 
         async def ahook() -> None:
             try:
-                self._told(jobs, await client.arun(client.store.insert(jobs)))
+                self._told(jobs, await client.ainsert(jobs))
             except LongshoreError as error:
                 error.add_note(_too_late(jobs))
                 raise
@@ -306,6 +327,19 @@ def _joined(store: Store, jobs: Sequence[NewJob]) -> Steps[Sequence[Inserted]]:
     for place, answer in (yield from _written(store, fresh)).items():
         answers[place] = answer
     return answers
+
+
+def _together(
+    store: Store, jobs: Sequence[NewJob], together: Together
+) -> Steps[Sequence[Inserted]]:
+    """Insert what is stored as a whole, or nothing of it."""
+    _refuse_holders(jobs)
+    whole = joined(store)
+    open_to_it: bool = yield There(cast("Bundles", whole).joinable(jobs, together))
+    if not open_to_it:
+        return [Inserted(job.id, conflict=True, late=True) for job in jobs]
+    inserted: Sequence[Inserted] = yield There(whole.insert(jobs, together), 2)
+    return inserted
 
 
 def _written(store: Store, jobs: dict[int, NewJob]) -> Steps[dict[int, Inserted]]:

@@ -14,8 +14,25 @@ from types import FrameType
 from typing import ParamSpec, TypeVar
 
 from longshore.app import Longshore
-from longshore.core.model import Ending, Lease, LogLine, Patch, Progress, Step
-from longshore.errors import Interrupted, LeaseLost, LongshoreError, StoreError
+from longshore.core.batches import Together
+from longshore.core.model import (
+    Ending,
+    Inserted,
+    Lease,
+    LogLine,
+    NewJob,
+    Patch,
+    Progress,
+    Step,
+)
+from longshore.core.store import Store
+from longshore.errors import (
+    Interrupted,
+    LeaseLost,
+    LongshoreError,
+    StoreError,
+    StoreUnavailable,
+)
 from longshore.programs.boot import load
 from longshore.running import RunState
 from longshore.worker.control import (
@@ -24,6 +41,7 @@ from longshore.worker.control import (
     Boot,
     Channel,
     Done,
+    Insert,
     Perform,
     Refused,
     Said,
@@ -33,6 +51,9 @@ from longshore.worker.control import (
 )
 from longshore.worker.perform import Performer
 from longshore.worker.transaction import JobTransaction, keep_error
+
+#: Jobs of so many bytes of arguments are sent at a time.
+_PIECE = 4 << 20
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -59,7 +80,8 @@ def main(descriptor: int) -> None:
     performer = Performer(app.registry.by_kind(), app.registry.digest(), app.around)
 
     reports = _Reports(channel, app, performer)
-    run = RunState(order.job, order.lease, 0, reports)
+    run = reports.run = RunState(order.job, order.lease, 0, reports)
+    app.client.divert(reports, _out_of_reach if _in_memory(app) else None)
     threading.Thread(target=reports.listen, args=(messages, run), daemon=True).start()
     pid = os.getpid()
     declaration = performer.declaration(order.job.kind)
@@ -87,6 +109,8 @@ class _Reports:
 
     What is said inside its block belongs to it, and is saved over that connection.
     """
+
+    run: RunState
 
     def __init__(self, channel: Channel[ToChild], app: Longshore, performer: Performer) -> None:
         self._channel = channel
@@ -120,16 +144,36 @@ class _Reports:
         self._say(Said(steps=tuple(steps)))
 
     def steps(self, run: RunState) -> Sequence[Step]:
-        return self._asked(run, None).steps
+        return self._asked(run, Ask).steps
 
     async def asteps(self, run: RunState) -> Sequence[Step]:
         return await _in_thread(self.steps, run)
 
     def keep(self, run: RunState, steps: Sequence[Step]) -> None:
-        self._asked(run, tuple(steps))
+        self._asked(run, lambda number: Ask(number, tuple(steps)))
 
     async def akeep(self, run: RunState, steps: Sequence[Step]) -> None:
         await _in_thread(self.keep, run, steps)
+
+    def insert(
+        self, jobs: Sequence[NewJob], together: Together | None = None
+    ) -> Sequence[Inserted]:
+        """What the body enqueues goes to the parent, behind what it has said before."""
+        run = self.run
+
+        def ask(number: int) -> Insert:
+            rest = list(jobs)
+            while len(rest) > 1 and (size := _fit(rest)) < len(rest):
+                self._channel.send(Insert(number, tuple(rest[:size]), more=True))
+                rest = rest[size:]
+            return Insert(number, tuple(rest), together)
+
+        return self._asked(run, ask).inserted
+
+    async def ainsert(
+        self, jobs: Sequence[NewJob], together: Together | None = None
+    ) -> Sequence[Inserted]:
+        return await _in_thread(self.insert, jobs, together)
 
     def unsaved(self, run: RunState) -> Patch | None:
         said, self._inside = self._inside, []
@@ -156,19 +200,40 @@ class _Reports:
         else:
             self._channel.send(said)
 
-    def _asked(self, run: RunState, keep: tuple[Step, ...] | None) -> Answer:
+    def _asked(self, run: RunState, question: Callable[[int], Ask | Insert]) -> Answer:
         with self._asking:
             self._number += 1
-            self._channel.send(Ask(self._number, keep))
+            self._channel.send(question(self._number))
             answer = self._answers.get()
             while answer.number != self._number:  # who had asked was interrupted
                 answer = self._answers.get()
-        if answer.lost:
-            run.lost = True
-            raise LeaseLost(answer.error or "the lease of this job is lost")
-        if answer.error is not None:
-            raise StoreError(answer.error)
+        if answer.trouble is not None:
+            error = answer.trouble.error()
+            run.lost = run.lost or isinstance(error, LeaseLost)
+            raise error
         return answer
+
+
+def _fit(jobs: Sequence[NewJob]) -> int:
+    """How many of these go in one message; at least one does."""
+    size = 0
+    for number, job in enumerate(jobs):
+        size += len(job.payload)
+        if size > _PIECE:
+            return max(number, 1)
+    return len(jobs)
+
+
+def _in_memory(app: Longshore) -> bool:
+    return any(part.store == "memory" for part in app.settings.store.parts)
+
+
+def _out_of_reach() -> Store:
+    raise StoreUnavailable(
+        "the memory store is in the worker's process, and this job has one of its own: it can"
+        " enqueue, report and use steps, but neither read jobs nor open a transaction. Read them"
+        " outside of it, or choose a store that processes share, such as sqlite:///jobs.db"
+    )
 
 
 async def _in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

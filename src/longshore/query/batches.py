@@ -2,175 +2,89 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Final, Protocol, Self, TypeAlias, TypeVar
+from typing import Any, Final, Self, TypeAlias, TypeVar
 
-from longshore.client import Plan, ask
+import msgspec
+
+from longshore.client import Plan
 from longshore.core.batches import Bundle, NewBundle, Sort, Together
-from longshore.core.model import NewJob, Progress
+from longshore.core.model import JobState, NewJob
 from longshore.core.registry import Declaration
-from longshore.core.shards import Placing
-from longshore.core.wording import shown
 from longshore.declare import new_job
-from longshore.errors import ArgsMismatch, BatchFinished, BatchNotFound, EnqueueError, InvalidOption
-from longshore.handle import App, JobHandle
-from longshore.ids import new_id
+from longshore.errors import BatchFinished, EnqueueError, InvalidOption
+from longshore.handle import JobHandle, meet
 from longshore.job import BoundJob, member_job
+from longshore.query.bundled import (
+    Bundled,
+    Composer,
+    check_bound,
+    find,
+    key_of,
+    make_bundle,
+    newest,
+)
 
 R = TypeVar("R")
 
-LONGEST_NAME: Final = 200
-#: So many members are cancelled, or read, at a time.
-CHUNK: Final = 1000
+#: In so many batches one may lie: each of its jobs carries the ids of all.
+DEEPEST: Final = 32
 
 
-class Composer(App, Protocol):
-    """What batches and workflows need of their application."""
+class Block:
+    """What the ``with`` block of a batch has gathered; of one inside another it goes to that.
 
-    @property
-    def placing(self) -> Placing | None: ...
-
-
-class Bundled:
-    """What batches and workflows share: an id, counts as last read, and cancelling.
-
-    Properties never touch the store: they show what the last :meth:`refresh` saw, and before the
-    first what was stored.
+    ``jobs`` counts those of blocks inside too. It ends when all is stored, or nothing.
     """
 
-    def __init__(self, app: Composer, new: NewBundle, read: Bundle | None = None) -> None:
-        self._app = app
-        self._new = new
-        self._read = read
-        self._added: int = 0
+    def __init__(self, outer: Block | None) -> None:
+        self.outer = outer
+        self.entered = False
+        self.open = False
+        self.left = False  # without an exception
+        self.jobs = 0
+        self.made: list[tuple[tuple[Declaration, NewJob], JobHandle[Any]]] = []
+        self.bundles: list[NewBundle] = []
 
-    @property
-    def id(self) -> str:
-        """Its id, by which it is found again."""
-        return self._new.id
+    def enter(self, new: NewBundle) -> None:
+        """It begins."""
+        self.entered = self.open = True
+        self.bundles = [new]
 
-    @property
-    def name(self) -> str:
-        """The name it was made with; others may have it too."""
-        return self._new.name
+    def leave(self, error: BaseException | None) -> bool:
+        """It ends; whether all is to be stored now."""
+        self.open, self.left = False, error is None
+        if error is not None:
+            self.made, self.bundles, self.jobs = [], [], 0
+            return False
+        outer, into = self.outer, self.collector()
+        if outer is None or into is None:
+            return True
+        into.made += self.made
+        into.bundles += self.bundles
+        outer.grow(self.jobs, into)
+        self.made = []
+        return False
 
-    @property
-    def total(self) -> int:
-        """How many jobs belong to it, those of batches inside included."""
-        return self._added if self._read is None else self._read.total
+    def collector(self) -> Block | None:
+        """The block with which what is added here is stored: this one, or one around it."""
+        block: Block | None = self
+        while block is not None and not block.open:
+            block = block.outer if block.left else None
+        return block
 
-    @property
-    def pending(self) -> int:
-        """How many of them have not ended."""
-        return self._added if self._read is None else self._read.live
+    def grow(self, jobs: int, into: Block) -> None:
+        """Count jobs here and in those around it that have been left, up to ``into``."""
+        self.jobs += jobs
+        if self is not into and self.outer is not None:
+            self.outer.grow(jobs, into)
 
-    @property
-    def succeeded(self) -> int:
-        """How many succeeded."""
-        return 0 if self._read is None else self._read.succeeded
-
-    @property
-    def cancelled(self) -> int:
-        """How many were cancelled, which is an end too."""
-        return 0 if self._read is None else self._read.cancelled
-
-    @property
-    def dead(self) -> int:
-        """How many died and were not retried since."""
-        return 0 if self._read is None else self._read.dead
-
-    @property
-    def finished(self) -> bool:
-        """Whether every member has ended."""
-        return self._read is not None and self._read.finished_at is not None
-
-    @property
-    def progress(self) -> Progress:
-        """How many have ended, of how many."""
-        return Progress(self.total - self.pending, self.total)
-
-    @property
-    def record(self) -> Bundle:
-        """Everything the last refresh saw, as one record.
-
-        Raises :class:`BatchNotFound` before the first.
-        """
-        if self._read is None:
-            raise BatchNotFound(f"{self} has not been read yet; call refresh() first")
-        return self._read
-
-    def refresh(self) -> Self:
-        """Read it anew; counts and members are of one moment. Raises :class:`BatchNotFound`."""
-        self._app.client.follow(self._refreshing())
-        return self
-
-    async def arefresh(self) -> Self:
-        """The awaitable twin of :meth:`refresh`."""
-        await self._app.client.afollow(self._refreshing())
-        return self
-
-    def jobs(self) -> list[JobHandle[Any]]:
-        """Handles on all members, in the order in which they were made.
-
-        Example: ``[job.id for job in batch.jobs() if job.state == "dead"]``
-        """
-        return self._app.client.follow(self._members())
-
-    async def ajobs(self) -> list[JobHandle[Any]]:
-        """The awaitable twin of :meth:`jobs`."""
-        return await self._app.client.afollow(self._members())
-
-    def cancel(self, reason: str | None = None) -> int:
-        """Cancel every member that has not ended; returns how many ended or were asked to.
-
-        A running job is asked to end, and does within a second or so. Callbacks come as ever.
-        """
-        return self._app.client.follow(self._cancelling(reason))
-
-    async def acancel(self, reason: str | None = None) -> int:
-        """The awaitable twin of :meth:`cancel`."""
-        return await self._app.client.afollow(self._cancelling(reason))
-
-    def __repr__(self) -> str:
-        return f"<{self._new.sort} {self._new.name} {self._new.id}>"
-
-    # --- helpers ---
-
-    def _refreshing(self) -> Plan[None]:
-        found = yield from ask(self._app.client.store.bundles([self.id]))
-        if not found:
-            raise BatchNotFound(
-                f"no {self._new.sort} {self.id} is stored: it never was, or it has finished and was"
-                " pruned"
-            )
-        self._read = found[0]
-
-    def _members(self) -> Plan[list[JobHandle[Any]]]:
-        store = self._app.client.store
-        handles: list[JobHandle[Any]] = []
-        after = ""
-        while True:
-            ids = yield from ask(store.members(self.id, after=after, limit=CHUNK))
-            if not ids:
-                return handles
-            records = yield from ask(store.get(ids))
-            handles += [
-                JobHandle(self._app, one, None, record=records[one])
-                for one in ids
-                if one in records
-            ]
-            after = ids[-1]
-
-    def _cancelling(self, reason: str | None) -> Plan[int]:
-        store = self._app.client.store
-        done, after = 0, ""
-        while True:
-            ids = yield from ask(store.members(self.id, live=True, after=after, limit=CHUNK))
-            if not ids:
-                return done
-            changed = yield from ask(store.cancel(ids, reason))
-            done += len(changed.changed) + len(changed.requested)
-            after = ids[-1]
+    def stored(self, handles: Sequence[JobHandle[Any]]) -> None:
+        """Its handles stand for what the store has answered."""
+        for (_, given), stored in zip(self.made, handles, strict=True):
+            meet(given, stored)
+        self.made = []
 
 
 class Batch(Bundled):
@@ -187,35 +101,29 @@ class Batch(Bundled):
         read: Bundle | None = None,
         *,
         shard_key: str | None = None,
-        outer: Batch | None = None,
+        outer: Block | None = None,
     ) -> None:
         super().__init__(app, new, read)
         self._shard_key = shard_key
-        self._outer = outer
-        self._open = False
-        self._made: list[tuple[Declaration | None, NewJob]] = []
-        self._new_bundles: list[NewBundle] = []
+        self._block = Block(outer)
 
     def add(self, job: BoundJob[R]) -> JobHandle[R]:
         """Let a job belong to this batch; its handle.
 
-        One whose unique key another job holds is not stored and does not belong. Outside of the
-        block it is stored at once, which raises :class:`BatchFinished` when the batch has finished;
-        inside of a member say ``current().batch.add(...)``.
+        One whose unique key another job holds is not stored and does not belong; once the block has
+        ended its handle is that of the holder, ``is_duplicate``. Outside of the block it is stored
+        at once, which raises :class:`BatchFinished` when the batch has finished; inside of a member
+        say ``current().batch.add(...)``.
 
         Example: ``batch.add(load.bind(part))``
         """
         made = self._member(job)
-        if self._collects(made):
-            return JobHandle(self._app, made[1].id, made[0], new=made[1])
-        return self._app.enqueue_together([made], Together())[0]
+        return self._collected(made) or self._app.enqueue_together([made], Together())[0]
 
     async def aadd(self, job: BoundJob[R]) -> JobHandle[R]:
         """The awaitable twin of :meth:`add`."""
         made = self._member(job)
-        if self._collects(made):
-            return JobHandle(self._app, made[1].id, made[0], new=made[1])
-        return (await self._app.aenqueue_together([made], Together()))[0]
+        return self._collected(made) or (await self._app.aenqueue_together([made], Together()))[0]
 
     def batch(
         self,
@@ -227,6 +135,8 @@ class Batch(Bundled):
     ) -> Batch:
         """A batch in this one: its jobs count in both. A block, as ``jobs.batch``.
 
+        It may lie in at most 32 others.
+
         Example: ``with batch.batch("part 1") as part: part.add(load.bind(1))``
         """
         parents = (self.id, *self._new.parents)
@@ -236,7 +146,7 @@ class Batch(Bundled):
             {"on_success": on_success, "on_complete": on_complete, "on_death": on_death},
             shard_key=self._key(),
             parents=parents,
-            outer=self if self._open else None,
+            outer=None if self._block.collector() is None else self._block,
         )
 
     def __enter__(self) -> Self:
@@ -253,9 +163,10 @@ class Batch(Bundled):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._leave(error):
-            self._app.enqueue_together(self._made, Together(tuple(self._new_bundles)))
-            self._made = []
+        block = self._block
+        if block.leave(error):
+            made = [one for one, _ in block.made]
+            block.stored(self._app.enqueue_together(made, Together(tuple(block.bundles))))
 
     async def __aexit__(
         self,
@@ -263,30 +174,20 @@ class Batch(Bundled):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._leave(error):
-            await self._app.aenqueue_together(self._made, Together(tuple(self._new_bundles)))
-            self._made = []
+        block = self._block
+        if block.leave(error):
+            made = [one for one, _ in block.made]
+            block.stored(await self._app.aenqueue_together(made, Together(tuple(block.bundles))))
 
     # --- helpers ---
 
     def _enter(self) -> None:
-        if self._open or self._new_bundles or self._read is not None:
+        if self._block.entered or self._read is not None:
             raise EnqueueError(f"{self} was entered before; make another batch.")
-        self._open = True
-        self._new_bundles = [self._new]
+        self._block.enter(self._new)
 
-    def _leave(self, error: BaseException | None) -> bool:
-        """Whether all is to be stored now."""
-        self._open = False
-        if error is not None:
-            self._made = []
-            return False
-        if self._outer is None:
-            return True
-        self._outer._made += self._made  # noqa: SLF001 - stored with the outer one
-        self._outer._new_bundles += self._new_bundles  # noqa: SLF001
-        self._outer._added += self._added  # noqa: SLF001
-        return False
+    def _gathered(self) -> int:
+        return self._block.jobs
 
     def _member(self, job: BoundJob[Any]) -> tuple[Declaration, NewJob]:
         check_bound(self._app, job, self)
@@ -297,14 +198,19 @@ class Batch(Bundled):
     def _key(self) -> str | None:
         return self._shard_key or self._new.shard_key
 
-    def _collects(self, made: tuple[Declaration, NewJob]) -> bool:
-        if not self._open:
-            if self._read is None and not self._new_bundles:
-                raise BatchFinished(f"{self} is not stored: add jobs inside its `with` block.")
-            return False
-        self._made.append(made)
-        self._added += 1
-        return True
+    def _collected(self, made: tuple[Declaration, NewJob]) -> JobHandle[Any] | None:
+        """The handle of a job that is stored when a block ends; ``None`` when none is open."""
+        block = self._block
+        into = block.collector()
+        if into is None:
+            if self._read is None and not block.left:
+                why = "its block raised" if block.entered else "add jobs inside its `with` block"
+                raise BatchFinished(f"{self} is not stored: {why}.")
+            return None
+        handle: JobHandle[Any] = JobHandle(self._app, made[1].id, made[0], new=made[1])
+        into.made.append((made, handle))
+        block.grow(1, into)
+        return handle
 
 
 _BatchList: TypeAlias = "list[Batch]"
@@ -351,10 +257,15 @@ def make_batch(
     *,
     shard_key: str | None = None,
     parents: tuple[str, ...] = (),
-    outer: Batch | None = None,
+    outer: Block | None = None,
 ) -> Batch:
     """A batch that is not stored yet, its name and callbacks checked."""
-    key = shard_key or check_name(name, "batch")
+    key = key_of(name, shard_key, "batch")
+    if len(parents) > DEEPEST:
+        raise InvalidOption(
+            f"batch {name} would lie in {len(parents)} others, and {DEEPEST} are the most. Put its"
+            " jobs into one of those."
+        )
     given = {
         what: _callback(app, job, f"{what} of batch {name}", key)
         for what, job in callbacks.items()
@@ -362,80 +273,6 @@ def make_batch(
     }
     new = make_bundle(app, name, Sort.BATCH, key, parents=parents, **given)
     return Batch(app, new, shard_key=key, outer=outer)
-
-
-def make_bundle(
-    app: Composer,
-    name: str,
-    sort: Sort,
-    key: str,
-    *,
-    parents: tuple[str, ...] = (),
-    **callbacks: NewJob,
-) -> NewBundle:
-    """A bundle not yet stored; over shards its id says where it lies."""
-    from time import time_ns  # noqa: PLC0415 - beside the only use
-
-    bundle_id = new_id()
-    if app.placing is not None:
-        bundle_id = app.placing.with_key(bundle_id, key)
-    return NewBundle(
-        id=bundle_id,
-        name=name,
-        sort=sort,
-        created_at=time_ns() // 1000,
-        parents=parents,
-        shard_key=None if app.placing is None else key,
-        **callbacks,
-    )
-
-
-def find(app: Composer, bundle_id: str, sorts: tuple[Sort, ...], noun: str) -> Plan[Bundle]:
-    """A stored bundle of one of these sorts."""
-    found = yield from ask(app.client.store.bundles([str(bundle_id).lower()]))
-    if not found or found[0].new.sort not in sorts:
-        raise BatchNotFound(
-            f"no {noun} {bundle_id} is stored: it never was, or it has finished and was pruned"
-        )
-    return found[0]
-
-
-def newest(app: Composer, limit: int, sorts: tuple[Sort, ...]) -> Plan[list[Bundle]]:
-    """The newest bundles of these sorts."""
-    store, cursor = app.client.store, None
-    chosen: list[Bundle] = []
-    while len(chosen) < limit:
-        found = yield from ask(store.bundles(cursor=cursor, limit=CHUNK))
-        chosen += [one for one in found if one.new.sort in sorts]
-        if len(found) < CHUNK:
-            break
-        cursor = found[-1].id
-    return chosen[:limit]
-
-
-def check_name(name: object, noun: str) -> str:
-    """A name as it may be stored."""
-    if isinstance(name, str) and 0 < len(name) <= LONGEST_NAME and name.isprintable():
-        return name
-    raise InvalidOption(
-        f"{noun} name={shown(name)} is no name. Give 1 to {LONGEST_NAME} printable characters."
-    )
-
-
-def check_bound(app: Composer, job: object, where: object) -> None:
-    """Refuse what cannot belong to a batch or workflow."""
-    if not isinstance(job, BoundJob):
-        raise ArgsMismatch(
-            f"{shown(job)} is not a bound job; give {where} what bind() of a job returns"
-        )
-    kind = job.declaration.kind
-    if job.app is not app:
-        raise EnqueueError(f"job {kind} was declared by another Longshore object; use that one")
-    if job.options.through is not None:
-        raise EnqueueError(
-            f"job {kind}: {where} is stored as a whole; put jobs.transaction(connection) around it"
-            " instead of using(connection=...) on one job"
-        )
 
 
 def _callback(app: Composer, job: BoundJob[Any], what: str, key: str) -> NewJob:
@@ -447,4 +284,9 @@ def _callback(app: Composer, job: BoundJob[Any], what: str, key: str) -> NewJob:
             f"{what}: job {kind} is unique, so that another job could take its place; a callback"
             " comes exactly once. Give it using(unique=None)."
         )
+    if job.options.at is not None and new.state is JobState.SCHEDULED:
+        # Bound as if made at that moment: then it is no delay that counts from the batch's end.
+        shift = new.scheduled_at - new.created_at
+        expires_at = None if new.expires_at is None else new.expires_at + shift
+        new = msgspec.structs.replace(new, created_at=new.scheduled_at, expires_at=expires_at)
     return app.placed_with(job.declaration, new, key)

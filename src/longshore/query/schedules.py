@@ -14,6 +14,7 @@ from longshore.core.model import NewJob
 from longshore.core.restraints import check_to
 from longshore.core.schedules import (
     KEPT_TICKS,
+    RETIRES,
     Answer,
     Declare,
     Entry,
@@ -25,7 +26,7 @@ from longshore.core.schedules import (
     meta_of,
 )
 from longshore.core.ticks import coming
-from longshore.core.wording import did_you_mean, shown
+from longshore.core.wording import did_you_mean, shown, storable
 from longshore.core.zones import zone
 from longshore.errors import InvalidOption, ScheduleInCode, ScheduleNotFound
 from longshore.handle import JobHandle
@@ -42,6 +43,9 @@ from longshore.schedule import (
 )
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+#: So many bytes of a reason are kept.
+_LONGEST_REASON: Final = 1000
+_MOST_TIMES: Final = 10_000
 
 
 class Schedules:
@@ -125,7 +129,8 @@ class Schedules:
     def pause(self, name: str, reason: str | None = None) -> None:
         """Skip its ticks, and record them, until :meth:`resume`.
 
-        Parameters: ``reason``, shown to people. Raises :class:`ScheduleNotFound`.
+        Parameters: ``reason``, shown to people, cut to 1000 bytes. Raises
+        :class:`ScheduleNotFound`.
 
         Example: ``jobs.schedules.pause("nightly-eu", reason="provider down")``
         """
@@ -239,7 +244,8 @@ class Schedules:
     ) -> Plan[None]:
         store, app = self._app.client.store, self._app.planned.app
         check_name(name)
-        order = SetSchedule(name=name, verb=verb, app=app, schedule=schedule, reason=reason)
+        told = _reason(name, reason)
+        order = SetSchedule(name=name, verb=verb, app=app, schedule=schedule, reason=told)
         if name in self._app.planned:
             # It may not be stored yet; and what is ordered of it is meant for what the code says.
             declared = self._app.planned.schedules()
@@ -257,19 +263,28 @@ class Schedules:
         stored = yield from ask(self._app.client.store.schedules())
         found = {record.name: record for record in stored}
         for schedule in self._app.planned.schedules():
-            found.setdefault(schedule.name, _not_stored(self._app.planned.app, schedule))
+            found[schedule.name] = self._as_it_holds(schedule, found.get(schedule.name))
         return tuple(found[name] for name in sorted(found))
 
     def _get(self, name: str) -> Plan[ScheduleRecord]:
         check_name(name)
         stored = yield from ask(self._app.client.store.schedules([name]))
-        for record in stored:
-            return record
         declared = self._app.planned.find(name)
-        if declared is None:
+        if declared is not None:
+            return self._as_it_holds(declared, stored[0] if stored else None)
+        if not stored:
             yield from self._unknown(name)
-        assert declared is not None  # noqa: S101 - the line before raises
-        return _not_stored(self._app.planned.app, declared)
+        return stored[0]
+
+    def _as_it_holds(self, declared: Schedule, record: ScheduleRecord | None) -> ScheduleRecord:
+        """One in this code: what the code says, unless another version is there and lives."""
+        app = self._app.planned.app
+        if record is None:
+            return _not_stored(app, declared)
+        if record.entry.app != app or record.now - record.seen_at < RETIRES:
+            return record
+        entry = msgspec.structs.replace(record.entry, coded=declared, retired_at=None)
+        return msgspec.structs.replace(record, entry=entry)
 
     def _unknown(self, name: str) -> Plan[None]:
         known = yield from self._list()
@@ -280,9 +295,9 @@ class Schedules:
         )
 
     def _next(self, name: str, count: int) -> Plan[tuple[datetime, ...]]:
-        most = check_to(count, field="count")
+        check_to(count, field="count", most=_MOST_TIMES)
         record = yield from self._get(name)
-        return shown_times(record, min(most, 10_000))
+        return shown_times(record, count)
 
     def _ticks(self, name: str, limit: int) -> Plan[tuple[TickRecord, ...]]:
         most = check_to(limit, field="limit")
@@ -294,6 +309,12 @@ class Schedules:
         template = record.schedule.job
         job = job_of(template, now, now, new_id(), record.name)
         return msgspec.structs.replace(job, meta=meta_of(template, record.name, None))
+
+
+def _reason(name: str, reason: object) -> str | None:
+    if reason is None or isinstance(reason, str):
+        return reason and storable(reason, _LONGEST_REASON)
+    raise InvalidOption(f"schedule {name}: reason={shown(reason)} is no text; nothing was changed.")
 
 
 def _is_bound(job: object) -> bool:

@@ -19,12 +19,12 @@ from longshore.core.workflow import cycle
 from longshore.errors import ArgsMismatch, CyclicWorkflow, EnqueueError, InvalidOption
 from longshore.handle import JobHandle
 from longshore.job import BoundJob, member_job
-from longshore.query.batches import (
+from longshore.query.bundled import (
     Bundled,
     Composer,
     check_bound,
-    check_name,
     find,
+    key_of,
     make_bundle,
     newest,
 )
@@ -82,7 +82,13 @@ class Node(Generic[R_co]):
         return JobHandle(self._flow.app, self.id, self.declaration, new=self.new)
 
     def after(self, *others: Node[Any]) -> Node[R_co]:
-        """Let this job wait for others too; raises :class:`ArgsMismatch` for strangers."""
+        """Let this job wait for others too, inside the block of the workflow.
+
+        Raises :class:`ArgsMismatch` for strangers.
+
+        Example: ``shipped.after(paid, packed)``
+        """
+        self._flow.check_open()
         for other in others:
             self._flow.check_own(other, self.kind)
             self.waits_for[other.id] = None
@@ -112,6 +118,7 @@ class Workflow(Bundled):
         self._shard_key = shard_key
         self._on_dead: OnDead = _on_dead(on_dead, new.name)
         self._open = False
+        self._entered = False
         self._nodes: dict[str, Node[Any]] = {}
 
     @property
@@ -130,12 +137,16 @@ class Workflow(Bundled):
 
         Parameters: ``on_dead``, what becomes of it when one of these dies or is cancelled: it
         waits, visibly, until that one is retried, or is cancelled with it; by default what the
-        workflow says. Raises :class:`ArgsMismatch` for nodes of another workflow.
+        workflow says. Raises :class:`ArgsMismatch` for nodes of another workflow, and for an output
+        whose type the parameter that it is given to can never take.
 
         Example: ``flow.add(thank.bind(order_id), after=[paid])``
         """
-        if not self._open:
-            raise EnqueueError(f"{self}: jobs are added inside its `with` block")
+        self.check_open()
+        if isinstance(after, Node):
+            raise ArgsMismatch(
+                f"{self}: after={shown(after)} is one node. Give a list of nodes: after=[...]"
+            )
         check_bound(self._app, job, self)
         declaration = job.declaration
         new = member_job(declaration.kind, job.options, job.payload, (self.id,))
@@ -143,18 +154,29 @@ class Workflow(Bundled):
         if new.id in self._nodes:
             raise EnqueueError(f"{self}: two of its jobs have the id {new.id}; give each its own")
         takes = marks(new.payload)
+        self._check_outputs(declaration, new, takes)
+        node: Node[R] = Node(self, declaration, new, [*(self._nodes[one] for one in takes), *after])
+        node.takes = frozenset(takes)
+        node.cascade = _on_dead(on_dead or self._on_dead, self.name) == "cancel"
+        self._nodes[node.id] = node
+        return node
+
+    def _check_outputs(self, declaration: Declaration, new: NewJob, takes: Iterable[str]) -> None:
         for taken in takes:
             if taken not in self._nodes:
                 raise ArgsMismatch(
                     f"job {new.kind} takes the output of job {taken}, which is not of {self};"
                     " nothing was enqueued. Add both to one workflow."
                 )
-        node: Node[R] = Node(self, declaration, new, [*(self._nodes[one] for one in takes), *after])
-        node.takes = frozenset(takes)
-        node.cascade = _on_dead(on_dead or self._on_dead, self.name) == "cancel"
-        self._nodes[node.id] = node
-        self._added += 1
-        return node
+            source = self._nodes[taken].declaration.signature
+            why = declaration.signature.misfit(new.payload, marker(taken), source)
+            if why is not None:
+                raise ArgsMismatch(f"job {new.kind}: {why}; nothing was enqueued.")
+
+    def check_open(self) -> None:
+        """Refuse what comes before or behind its block."""
+        if not self._open:
+            raise EnqueueError(f"{self}: jobs are added and ordered inside its `with` block")
 
     def check_own(self, node: object, kind: str) -> None:
         """Refuse a node of another workflow."""
@@ -201,10 +223,13 @@ class Workflow(Bundled):
             raise CyclicWorkflow(f"{self} never ends: {names}; nothing was enqueued.")
         return [(node.declaration, _stored(node)) for node in self._nodes.values()]
 
+    def _gathered(self) -> int:
+        return len(self._nodes)
+
     def _enter(self) -> None:
-        if self._open or self._nodes or self._read is not None:
+        if self._entered or self._read is not None:
             raise EnqueueError(f"{self} was entered before; make another workflow.")
-        self._open = True
+        self._entered = self._open = True
 
 
 class Follows(Protocol[T_contra, S_co]):
@@ -226,9 +251,10 @@ class Chain(Generic[R]):
 
         Example: ``jobs.chain(fetch.bind(url)).then(parse).then(save.using(queue="disk"))``
         """
-        self._close()
-        bound = job.bind(self._last.output)
-        return Chain(self._flow, self._flow.add(bound, after=[self._last]))
+        self._check_open()
+        added = self._flow.add(job.bind(self._last.output), after=[self._last])
+        self._open = False
+        return Chain(self._flow, added)
 
     def enqueue(self) -> JobHandle[R]:
         """Store the chain, all or none; the handle of its last job."""
@@ -247,9 +273,12 @@ class Chain(Generic[R]):
         """The chain as the workflow that it is, to refresh and to cancel."""
         return self._flow
 
-    def _close(self) -> None:
+    def _check_open(self) -> None:
         if not self._open:
             raise EnqueueError(f"{self._flow}: this part of it has gone on already; begin another.")
+
+    def _close(self) -> None:
+        self._check_open()
         self._open = False
 
 
@@ -291,7 +320,7 @@ def make_workflow(
     app: Composer, name: str, *, on_dead: OnDead, shard_key: str | None, sort: Sort = Sort.WORKFLOW
 ) -> Workflow:
     """A workflow that is not stored yet."""
-    key = shard_key or check_name(name, sort.value)
+    key = key_of(name, shard_key, sort.value)
     return Workflow(app, make_bundle(app, name, sort, key), shard_key=key, on_dead=on_dead)
 
 

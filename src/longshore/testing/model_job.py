@@ -13,6 +13,7 @@ from longshore.core.model import (
     Claimed,
     JobState,
     Lease,
+    LogLine,
     NewJob,
     Progress,
     Run,
@@ -57,6 +58,9 @@ class ModelJob(msgspec.Struct):
     progress: Progress | None = None
     runs: tuple[Run, ...] = ()
     steps: Mapping[str, Step] = {}
+    lines: Mapping[int, LogLine] = {}
+    #: Until when pruning has put it off, for what it belongs to.
+    put_off: int | None = None
     #: The last lease whose ending was taken; ``None`` once the run was taken from its process.
     told: Lease | None = None
 
@@ -101,6 +105,7 @@ class ModelJob(msgspec.Struct):
         self.reason = reason
         self.claimed_at = self.parked = self.parked_by = self.budgets = self.key = None
         self.cancel_requested = False
+        self.put_off = None
 
     def expire(self, now: int) -> None:
         """It has not started in time."""
@@ -138,7 +143,10 @@ class ModelJob(msgspec.Struct):
             case _:
                 return None
         by_job = self.new.keep_result
-        return None if by_state is None or by_job is None else max(by_state, by_job)
+        if by_state is None or by_job is None:
+            return None
+        # A member stays until pruning has looked at what it belongs to.
+        return max(by_state, by_job, int(bool(self.ruled.bundles)))
 
 
 def value_of(job: ModelJob) -> str:

@@ -20,7 +20,8 @@ from typing import Final
 
 import msgspec
 
-from longshore.core.limits import OnConflict, SetKind, SetLimit
+from longshore.core.batches import LATER, Together
+from longshore.core.limits import SetKind, SetLimit
 from longshore.core.model import (
     ENDED,
     Ending,
@@ -46,21 +47,24 @@ from longshore.core.store import (
     Retention,
     SetQueue,
 )
+from longshore.testing.model_bundles import ModelBundles
 from longshore.testing.model_job import ModelJob, claimed, kept_runs, serves
+from longshore.testing.model_keys import ModelKeys
 from longshore.testing.model_rules import Restraints
+from longshore.testing.model_ticks import ModelSchedules
 
 _DUE_LATER: Final = frozenset({JobState.SCHEDULED, JobState.RETRYING})
-_RULED: Final = ("rules", "identity")
 
 
-class ModelStore:
+class ModelStore(ModelKeys):
     """Jobs, processes and queues in dictionaries; the test moves ``now`` (microseconds)."""
 
     def __init__(self, retention: Retention, now: int) -> None:
         self.retention = retention
-        self.now = now
-        self.jobs: dict[str, ModelJob] = {}
+        super().__init__(now)
         self.restraints = Restraints(self.jobs)
+        self.bundles = ModelBundles(self.jobs, retention, self._insert)
+        self.schedules = ModelSchedules(self.jobs, self._insert)
         #: When the lease of each process ends.
         self.processes: dict[str, int] = {}
         self.paused: dict[str, int | None] = {}
@@ -71,12 +75,22 @@ class ModelStore:
 
     # --- producing and consuming ---
 
-    def insert(self, jobs: Sequence[NewJob]) -> tuple[Inserted, ...]:
+    def insert(
+        self, jobs: Sequence[NewJob], together: Together | None = None
+    ) -> tuple[Inserted, ...]:
+        together = together or Together()
+        fresh = [job for job in jobs if job.id not in self.jobs]
+        holds = together.lease is None or self._held(together.lease) is not None
+        if not self.bundles.fits(fresh, together, holds=holds):
+            return tuple(Inserted(job.id, conflict=True, late=True) for job in jobs)
         before = {job_id: msgspec.structs.replace(job) for job_id, job in self.jobs.items()}
         answers = tuple(self._insert(job) for job in jobs)
         if any(answer.conflict for answer in answers):
             self.jobs.clear()
             self.jobs.update(before)
+            return answers
+        stored = [job for job, one in zip(jobs, answers, strict=True) if not one.duplicate]
+        self.bundles.add(stored, together, self.now)
         return answers
 
     def register(self, process: NewProcess) -> None:
@@ -92,7 +106,9 @@ class ModelStore:
         return Claim(live=True, jobs=tuple(claimed(job) for job in taken))
 
     def finish(self, endings: Sequence[Ending]) -> frozenset[Lease]:
-        return frozenset(ending.lease for ending in endings if self._end(ending))
+        held = frozenset(ending.lease for ending in endings if self._end(ending))
+        self.bundles.follow(self.now)
+        return held
 
     def exchange(self, endings: Sequence[Ending], request: ClaimRequest) -> Exchanged:
         return Exchanged(self.finish(endings), self.claim(request))
@@ -104,6 +120,7 @@ class ModelStore:
             if job is not None:
                 job.progress = patch.progress or job.progress
                 job.steps = {**job.steps, **{step.name: step for step in patch.steps}}
+                job.lines = {**{line.number: line for line in patch.lines}, **job.lines}
                 held.add(patch.lease)
         return frozenset(held)
 
@@ -121,6 +138,7 @@ class ModelStore:
                     job.give_back(self.now, interrupted=False)
                 elif job.cancel_requested:
                     cancels.append(job.lease())
+        self.bundles.follow(self.now)
         kinds = frozenset(job.new.kind for job in self.jobs.values() if job.parked is not None)
         return Orders(lost=frozenset(lost), cancels=tuple(cancels), parked_kinds=kinds)
 
@@ -136,6 +154,7 @@ class ModelStore:
             elif self.due(job):
                 job.state = JobState.AVAILABLE
                 changed += 1
+        self.bundles.follow(self.now)
         return changed
 
     def rescue(self, request: Rescue) -> Rescued:
@@ -151,15 +170,21 @@ class ModelStore:
         )
         for job, counted in zip(gone, interrupted, strict=True):
             job.give_back(self.now, interrupted=counted)
+        self.bundles.follow(self.now)
         if request.dead is not None:
             self.processes.pop(request.dead, None)
         return Rescued(leases, interrupted)
 
     def prune(self) -> int:
         """Everything past its retention, with no limit; returns how many jobs went."""
-        gone = [job.new.id for job in self.jobs.values() if self._past_retention(job)]
+        over = [job for job in self.jobs.values() if self._past_retention(job)]
+        late = [job for job in over if self.bundles.is_bound(job)]
+        for job in late:
+            job.put_off = self.now + LATER
+        gone = [job.new.id for job in over if job not in late]
         for job_id in gone:
             del self.jobs[job_id]
+        self.bundles.prune(self.now)
         return len(gone)
 
     def elect(self, process_id: str, lease: int) -> bool:
@@ -170,6 +195,15 @@ class ModelStore:
         return True
 
     # --- inspecting ---
+
+    def expect(self, ids: Sequence[str], keep: int) -> frozenset[str]:
+        live = [self.jobs[one] for one in ids if one in self.jobs]
+        live = [job for job in live if job.state not in ENDED]
+        for job in live:
+            kept = job.new.keep_result
+            if kept is not None:
+                job.new = msgspec.structs.replace(job.new, keep_result=max(kept, keep))
+        return frozenset(job.new.id for job in live)
 
     def cancel(self, ids: Sequence[str], reason: str | None) -> Changed:
         changed: list[str] = []
@@ -186,11 +220,13 @@ class ModelStore:
             else:
                 job.end(self.now, JobState.CANCELLED, reason)
                 changed.append(job_id)
+        self.bundles.follow(self.now)
         return Changed(tuple(changed), tuple(requested), tuple(skipped))
 
     def retry(self, ids: Sequence[str]) -> Changed:
         held = [job_id for job_id in ids if self._must_wait(job_id, ids)]
         changed = self._each([job_id for job_id in ids if job_id not in held], self._again)
+        self.bundles.follow(self.now)
         return msgspec.structs.replace(changed, held=tuple(held))
 
     def delete(self, ids: Sequence[str]) -> Changed:
@@ -293,6 +329,7 @@ class ModelStore:
                 )
         for job_id in gone:
             self.vague.update(filter(None, [self.jobs.pop(job_id).told]))
+        self.bundles.follow(self.now)
 
     # --- parts ---
 
@@ -302,47 +339,6 @@ class ModelStore:
             for job in self.jobs.values()
             if job.state is JobState.RUNNING and job.claimed_by == process_id
         ]
-
-    def _insert(self, new: NewJob) -> Inserted:
-        stored = self.jobs.get(new.id)
-        if stored is not None:
-            same = (stored.new.kind, stored.payload) == (new.kind, new.payload)
-            return Inserted(new.id, duplicate=same, conflict=not same)
-        hold = None if new.rules is None else new.rules.hold
-        holder = None if hold is None else self.holder(hold.key)
-        if holder is not None and holder.held_until is not None and holder.held_until <= self.now:
-            holder.key, holder = None, None
-        if hold is None or holder is None:
-            place = (new.queue, new.priority, new.state, new.scheduled_at)
-            job = ModelJob(new, *place, new.expires_at, new.payload, new.rules, new.identity)
-            job.hold(self.now)
-            self.jobs[new.id] = job
-            return Inserted(new.id)
-        match hold.on_conflict:
-            case OnConflict.RAISE:
-                return Inserted(holder.new.id, held=True, conflict=True)
-            case OnConflict.REPLACE if holder.state is not JobState.RUNNING:
-                for name in ("payload", "state", "scheduled_at", "expires_at", *_RULED):
-                    setattr(holder, name, getattr(new, name))
-                holder.parked = holder.parked_by = None
-                holder.steps = {}  # what was done for other arguments
-                holder.hold(self.now)
-                return Inserted(holder.new.id, duplicate=True, held=True, replaced=True)
-            case _:
-                return Inserted(holder.new.id, duplicate=True, held=True)
-
-    def holder(self, key: str) -> ModelJob | None:
-        """Who holds a unique key."""
-        return next((job for job in self.jobs.values() if job.key == key), None)
-
-    def _must_wait(self, job_id: str, ids: Sequence[str]) -> bool:
-        """Whether another holds the key that a retried job would take, or takes it before."""
-        job = self.jobs.get(job_id)
-        key = None if job is None else job.key_again
-        if key is None:
-            return False
-        first = next(one for one in ids if one in self.jobs and self.jobs[one].key_again == key)
-        return self.holder(key) is not None or first != job_id
 
     def _take(self, request: ClaimRequest) -> list[ModelJob]:
         taken: list[ModelJob] = []
@@ -459,7 +455,8 @@ class ModelStore:
         return Changed(changed=tuple(changed), skipped=tuple(skipped))
 
     def _again(self, job: ModelJob) -> bool:
-        if job.state in ENDED:
+        ended = job.state in ENDED
+        if ended:
             if job.key_again is not None:
                 job.hold(self.now)
             job.failures = job.interruptions = 0
@@ -470,16 +467,23 @@ class ModelStore:
                 job.expires_at = None
         elif job.state not in _DUE_LATER:
             return False
-        job.state = JobState.AVAILABLE
         job.scheduled_at = self.now
+        if not ended or not job.ruled.after or job.attempted_at is not None:
+            job.state = JobState.AVAILABLE
+        elif self.bundles.may_go(job):
+            self.bundles.fill(job)
+            job.state = JobState.AVAILABLE
+        else:
+            job.state = JobState.WAITING
         return True
 
     def _remove(self, job: ModelJob) -> bool:
-        if job.state is JobState.RUNNING:
+        if job.state is JobState.RUNNING or self.bundles.is_bound(job):
             return False
         del self.jobs[job.new.id]
         return True
 
     def _past_retention(self, job: ModelJob) -> bool:
         kept = job.kept_for(self.retention)
-        return kept is not None and (job.finalized_at or 0) + kept <= self.now
+        until = job.put_off or (job.finalized_at or 0) + (kept or 0)
+        return kept is not None and until <= self.now

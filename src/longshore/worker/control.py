@@ -5,13 +5,24 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Generic, TypeVar
 
 import msgspec
 
-from longshore.core.model import Claimed, Ending, Lease, LogLine, Progress, Step
+from longshore import errors
+from longshore.core.batches import Together
+from longshore.core.model import (
+    Claimed,
+    Ending,
+    Inserted,
+    Lease,
+    LogLine,
+    NewJob,
+    Progress,
+    Step,
+)
 from longshore.core.schedules import Schedule
 from longshore.core.store import Retention
 from longshore.middleware import Event
@@ -71,13 +82,45 @@ class Stop(msgspec.Struct, frozen=True, tag="stop"):
     """To an isolated job: the worker is stopping; end at a good place."""
 
 
+class Trouble(msgspec.Struct, frozen=True):
+    """An error of ours on its way to another process; ``jobs`` are the ids that it carries."""
+
+    name: str
+    message: str
+    jobs: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, error: errors.LongshoreError) -> Trouble:
+        """What is to be told of an error."""
+        jobs: Sequence[str] = ()
+        match error:
+            case errors.PartlyEnqueued(stored=stored):
+                jobs = stored
+            case errors.EnqueueUncertain(job_id=job_id):
+                jobs = (job_id,)
+            case _:
+                pass
+        return cls(type(error).__name__, str(error), tuple(jobs))
+
+    def error(self) -> errors.LongshoreError:
+        """The error as it was raised there."""
+        match self.name:
+            case "PartlyEnqueued":
+                return errors.PartlyEnqueued(self.message, self.jobs)
+            case "EnqueueUncertain":
+                return errors.EnqueueUncertain(self.message, *self.jobs)
+            case name:
+                kind: type[errors.LongshoreError] = getattr(errors, name, errors.StoreError)
+                return kind(self.message)
+
+
 class Answer(msgspec.Struct, frozen=True, tag="answer"):
-    """To an isolated job: what it asked for; or why it was not done, ``lost``: the lease is."""
+    """To an isolated job: what it asked for, or why that was not done."""
 
     number: int
     steps: tuple[Step, ...] = ()
-    lost: bool = False
-    error: str | None = None
+    inserted: tuple[Inserted, ...] = ()
+    trouble: Trouble | None = None
 
 
 class Found(msgspec.Struct, frozen=True, tag="found"):
@@ -147,6 +190,15 @@ class Ask(msgspec.Struct, frozen=True, tag="ask"):
     keep: tuple[Step, ...] | None = None
 
 
+class Insert(msgspec.Struct, frozen=True, tag="insert"):
+    """From an isolated job, which waits for the answer: store jobs. ``more`` of them follow."""
+
+    number: int
+    jobs: tuple[NewJob, ...]
+    together: Together | None = None
+    more: bool = False
+
+
 class Done(msgspec.Struct, frozen=True, tag="done"):
     """From an isolated job: its ending, and its body's times in microseconds."""
 
@@ -157,7 +209,7 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
 
 
 ToChild = Boot | Go | Drain | Quiet | Cancel | ParkedKinds | Ticked | Perform | Stop | Answer
-FromChild = Found | Hello | Refused | Stuck | Lost | Finished | Said | Ask | Done
+FromChild = Found | Hello | Refused | Stuck | Lost | Finished | Said | Ask | Insert | Done
 M = TypeVar("M")
 
 _LARGEST = 64 * 1024 * 1024
@@ -194,6 +246,8 @@ class Channel(Generic[M]):
         if not data or len(self._buffer) > _LARGEST:
             return None
         self._buffer += data
+        if b"\n" not in data:
+            return []  # a long one goes in many pieces
         *lines, rest = self._buffer.split(b"\n")
         self._buffer = bytearray(rest)
         return [self._decode(bytes(line)) for line in lines]

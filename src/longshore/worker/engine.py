@@ -1,9 +1,9 @@
 """The store thread of one process: it claims, hands out, gathers endings and reports them.
 
 Duties: keep the lanes fed but never more than a little ahead, finish and claim in one exchange,
-flush endings at once when idle and else within 5 ms, give back what cannot start soon, drain on
-request. It owns no lease and no signal: the heart renews, the supervisor or the program stops it.
-It dies only with its process; an error of the store is waited out, not passed on.
+flush endings at once, but not more often than every 5 ms while busy, give back what cannot start
+soon, drain on request. It owns no lease and no signal: the heart renews, the supervisor or the
+program stops it. It dies only with its process; an error of the store is waited out, not passed on.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Engine:
         self._inflight: dict[str, RunState] = {}
         self._ended: list[tuple[RunState, Ending]] = []
         self._held: list[tuple[RunState, Ending]] = []
-        self._held_since = 0.0
+        self._flush_at = 0.0  # one that ends before is reported then, a later one at once
         self._claims = Claims()
         self._claimed_jobs = 0
         self._parked_kinds: tuple[str, ...] = ()
@@ -182,14 +182,14 @@ class Engine:
 
     def _turn(self) -> None:
         now = time.monotonic()
-        self._gather(now)
+        self._gather()
         if self.mode is Mode.DRAINING:
             self._wind_down(now)
         if now >= self._retry_at:
             wanted = self._wanted(now)
             if wanted or self._must_flush(now) or self._parked_kinds:
                 self._talk(now, wanted)
-                self._gather(time.monotonic())
+                self._gather()
         self._tend(now)
         if self._finished(now):
             self.mode = Mode.STOPPED
@@ -202,12 +202,10 @@ class Engine:
                 self._more = self._watch.wait(pause) or self._more
             self._sleeping = False
 
-    def _gather(self, now: float) -> None:
+    def _gather(self) -> None:
         ended = self._ended
         count = len(ended)
         if count:
-            if not self._held:
-                self._held_since = now
             # Two whole steps: what a slot adds between them stays for the next time.
             self._held += ended[:count]
             del ended[:count]
@@ -237,7 +235,7 @@ class Engine:
         return bool(self._held) and (
             len(self._held) >= FLUSH
             or self._unfinished() == 0
-            or now - self._held_since >= GATHER
+            or now >= self._flush_at
             or self.mode is Mode.DRAINING
         )
 
@@ -245,6 +243,8 @@ class Engine:
         """Finish and claim in as few round trips as possible; a store's trouble is waited out."""
         try:
             self._reports.save(now, self._held)
+            if self._held:
+                self._flush_at = now + GATHER
             if self._parked_kinds:
                 kinds, self._parked_kinds = self._parked_kinds, ()
                 left = min(self._plan.left(self._claimed_jobs), CLAIM)
@@ -384,12 +384,10 @@ class Engine:
             if stale:
                 # Claimed again at once, they would only be kept from others: see ``_wanted``.
                 self._crowded = True
-                self._give_back(stale, now)
+                self._give_back(stale)
 
-    def _give_back(self, runs: Sequence[RunState], now: float) -> None:
-        for run in runs:
-            self._held_since = self._held_since if self._held else now
-            self._held.append((run, self._released(run)))
+    def _give_back(self, runs: Sequence[RunState]) -> None:
+        self._held += [(run, self._released(run)) for run in runs]
 
     def _released(self, run: RunState) -> Ending:
         ended = time.time_ns() // 1000
@@ -407,7 +405,9 @@ class Engine:
         hungry = self._unfinished() < self._plan.slots and self._plan.left(self._claimed_jobs) > 0
         if self.mode is Mode.CLAIMING and hungry:
             wait = 0 if self._more else max(0.0, self._next_look - now)
-        if self._held or self._lanes.waiting:
+        if self._held:
+            wait = min(wait or GATHER, self._flush_at - now)
+        if self._lanes.waiting:
             wait = min(wait or GATHER, GATHER)
         said = self._reports.due_in(now)
         if said is not None:
@@ -445,7 +445,7 @@ class Engine:
     # --- stopping -----------------------------------------------------------------------------
 
     def _wind_down(self, now: float) -> None:
-        self._give_back(self._lanes.take_back(lambda _run: True), now)
+        self._give_back(self._lanes.take_back(lambda _run: True))
         running = self._lanes.running()
         self._performer.note_once(self._store, [run for run in running if not run.stopping])
         for run in running:

@@ -14,9 +14,9 @@ import sys
 import threading
 import time
 
-from longshore.core.model import Ending, JobState, Why
+from longshore.core.model import Ending, JobState, NewJob, Why
 from longshore.core.outcome import Attempt
-from longshore.errors import AppImportFailed, LeaseLost, StoreError
+from longshore.errors import AppImportFailed, LongshoreError
 from longshore.running import RunState
 from longshore.worker.control import (
     Answer,
@@ -24,10 +24,12 @@ from longshore.worker.control import (
     Boot,
     Done,
     FromChild,
+    Insert,
     Perform,
     Refused,
     Said,
     Stop,
+    Trouble,
     parent_channel,
 )
 from longshore.worker.options import WorkerOptions
@@ -51,26 +53,15 @@ class IsolatedJobs:
         try:
             child.channel.send(Perform(run.claimed, run.lease))
             self._warm()
-            stopping = False
+            listener, stopping = _Listener(run, child), False
             while True:
                 if run.stopping and not (stopping or run.once):
                     stopping = True
                     child.channel.send(Stop())
                 for message in child.next_messages():
-                    match message:
-                        case Said():
-                            _said(run, message)
-                        case Ask():
-                            child.channel.send(_answered(run, message))
-                        case Done(ending=ending, started_at=started, ended_at=ended):
-                            run.started_at, run.ended_at = started, ended
-                            if message.settled:
-                                run.report.settled(run, ending)
-                            return ending
-                        case Refused(message=text):
-                            raise AppImportFailed(text)
-                        case _:
-                            pass
+                    ending = listener.hear(message)
+                    if ending is not None:
+                        return ending
                 if child.gone:
                     return _died(run, child.exit_code())
         finally:
@@ -141,6 +132,39 @@ class _Child:
         self._process.wait()
 
 
+class _Listener:
+    """Does what one child asks for, until it tells its end."""
+
+    def __init__(self, run: RunState, child: _Child) -> None:
+        self._run = run
+        self._child = child
+        self._pieces: list[NewJob] = []
+
+    def hear(self, message: FromChild) -> Ending | None:
+        """The end of the job, if this is it."""
+        run = self._run
+        match message:
+            case Said():
+                _said(run, message)
+            case Ask():
+                self._child.channel.send(_answered(run, message))
+            case Insert(jobs=jobs, more=more):
+                self._pieces += jobs
+                if not more:
+                    pieces, self._pieces = self._pieces, []
+                    self._child.channel.send(_inserted(run, message, pieces))
+            case Done(ending=ending, started_at=started, ended_at=ended):
+                run.started_at, run.ended_at = started, ended
+                if message.settled:
+                    run.report.settled(run, ending)
+                return ending
+            case Refused(message=text):
+                raise AppImportFailed(text)
+            case _:
+                pass
+        return None
+
+
 def _said(run: RunState, said: Said) -> None:
     """Pass on what the child has said, as if its body ran here."""
     if said.progress is not None:
@@ -157,11 +181,23 @@ def _answered(run: RunState, ask: Ask) -> Answer:
         if ask.keep is None:
             return Answer(ask.number, tuple(run.report.steps(run)))
         run.report.keep(run, ask.keep)
-    except LeaseLost as error:
-        return Answer(ask.number, lost=True, error=str(error))
-    except StoreError as error:
-        return Answer(ask.number, error=str(error))
+    except LongshoreError as error:
+        return _refused(run, ask.number, error)
     return Answer(ask.number)
+
+
+def _inserted(run: RunState, asked: Insert, jobs: list[NewJob]) -> Answer:
+    """Store what the child has enqueued."""
+    try:
+        return Answer(asked.number, inserted=tuple(run.report.insert(jobs, asked.together)))
+    except LongshoreError as error:
+        return _refused(run, asked.number, error)
+
+
+def _refused(run: RunState, number: int, error: LongshoreError) -> Answer:
+    if isinstance(error, type(run.verdict)):
+        raise error  # it was raised into this thread: the child is to end
+    return Answer(number, trouble=Trouble.of(error))
 
 
 def _died(run: RunState, code: int) -> Ending:

@@ -11,7 +11,18 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-from longshore.core.model import LOG_LINES, Ending, Lease, LogLine, Patch, Progress, Step
+from longshore.core.batches import Together
+from longshore.core.model import (
+    LOG_LINES,
+    Ending,
+    Inserted,
+    Lease,
+    LogLine,
+    NewJob,
+    Patch,
+    Progress,
+    Step,
+)
 from longshore.core.store import Store
 from longshore.errors import LeaseLost, StoreError
 from longshore.running import RunState
@@ -91,6 +102,12 @@ class Reports:
             except StoreError:
                 self._put_back([patch])
                 raise
+
+    def insert(
+        self, jobs: Sequence[NewJob], together: Together | None = None
+    ) -> Sequence[Inserted]:
+        """Store what a body in a process of its own enqueues."""
+        return self._store.run(self._store.insert(jobs, together))
 
     def unsaved(self, run: RunState) -> Patch | None:
         """Take what a run has said and nobody has saved."""

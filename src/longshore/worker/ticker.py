@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from random import uniform
 from typing import Final
 
@@ -24,8 +24,8 @@ from longshore.core.schedules import (
     TickRecord,
 )
 from longshore.core.store import Store
-from longshore.core.ticks import next_due, planned
-from longshore.errors import ClientClosed, StoreError
+from longshore.core.ticks import MOST_JOBS, MOST_TICKS, next_due, planned, settled
+from longshore.errors import ClientClosed, InvalidSchedule, StoreError
 from longshore.ids import new_id
 from longshore.middleware import Event
 from longshore.worker.journal import log
@@ -88,13 +88,15 @@ class Ticker:
             self._declare()
         if now >= self._look_at:
             self._look()
-        firings = self._firings()
-        if firings:
-            settled = self._store.run(self._store.fire(firings))
-            self._note(settled)
-            # Many at once go in pieces; and who was late looks at what others have done.
-            self._look_at = 0.0
-            return 0.0 if all(one.held for one in settled) else SOON
+        for firings in self._pieces():
+            done = self._store.run(self._store.fire(firings))
+            self._note(firings, done)
+            if not all(one.held for one in done):
+                # Who was late looks at what others have done.
+                self._look_at = 0.0
+                return SOON
+            if self._stop.is_set():
+                break
         return self._pause()
 
     # --- helpers ---
@@ -120,7 +122,7 @@ class Ticker:
         request = Declare(self._app, self._declared, fresh)
         try:
             refused = self._store.run(self._store.declare(request))
-        except StoreError:
+        except Exception:
             self._fresh = self._fresh or fresh
             self._declare_at = 0.0
             raise
@@ -152,21 +154,37 @@ class Ticker:
     def _next(self, record: ScheduleRecord) -> int | None:
         revision, due = self._due.get(record.name, (0, None))
         if revision != record.revision:
-            due = next_due(record)
+            try:
+                due = next_due(record)
+            except InvalidSchedule as error:
+                # Of a newer release, or of a machine with more time zones: others fire it.
+                due = None
+                log.error("the schedule %r is not fired by this worker: %s", record.name, error)
             self._due[record.name] = (record.revision, due)
         return due
 
-    def _firings(self) -> list[Firing]:
-        here = time.monotonic()
-        firings: list[Firing] = []
-        for record in self._records.values():
+    def _pieces(self) -> Iterator[list[Firing]]:
+        """What is due, in pieces that a store settles without keeping others waiting."""
+        piece: list[Firing] = []
+        jobs = ticks = 0
+        for firing in self._firings():
+            piece.append(firing)
+            ticks += len(firing.ticks)
+            jobs += sum(due.job is not None for due in firing.ticks)
+            if jobs >= MOST_JOBS or ticks >= MOST_TICKS:
+                yield piece
+                piece, jobs, ticks = [], 0, 0
+        if piece:
+            yield piece
+
+    def _firings(self) -> Iterator[Firing]:
+        for record in tuple(self._records.values()):
             due = self._next(record)
-            now = int((here + self._ahead[record.name]) * 1_000_000)
+            now = int((time.monotonic() + self._ahead[record.name]) * 1_000_000)
             if due is not None and due <= now:
                 firing = planned(record, now, new_id)
                 if firing is not None:
-                    firings.append(firing)
-        return firings
+                    yield firing
 
     def _pause(self) -> float:
         """Until the next tick, the next look or the next declaration."""
@@ -177,10 +195,13 @@ class Ticker:
                 times.append(due / 1e6 - self._ahead[record.name])
         return max(0.0, min(times) - time.monotonic())
 
-    def _note(self, settled: Sequence[Fired]) -> None:
+    def _note(self, firings: Sequence[Firing], done: Sequence[Fired]) -> None:
         events: list[Event] = []
-        for one in settled:
+        for firing, one in zip(firings, done, strict=True):
             record = self._records[one.name]
+            if one.held:
+                # As it is stored now, unless somebody else has changed it: then nothing holds.
+                self._records[one.name] = settled(firing, one.ticks, record)
             for tick in one.ticks:
                 _log(record, tick)
                 events.append(_event(record, tick))

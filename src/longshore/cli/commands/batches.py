@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import click
 
+from longshore.app import Longshore
 from longshore.cli.output import Columns, clean, out_of
 from longshore.cli.parts import Group, Whole, option
 from longshore.cli.session import application
 from longshore.cli.views import ago, many, moment
-from longshore.core.batches import Bundle
+from longshore.core.batches import COMPLETE, DEATH, SUCCESS, Bundle
 from longshore.core.model import JobRecord, JobState
 from longshore.core.workflow import drawn
-from longshore.query.batches import Bundled
+from longshore.errors import JobNotFound
+from longshore.query.bundled import Bundled
 
 #: So many jobs of a batch are shown one by one, those that need a person first.
 _SHOWN = 20
+#: So many lines of a graph are drawn; they grow wider the further down they are.
+_DRAWN = 200
 _FIRST = {JobState.DEAD: 0, JobState.RUNNING: 1, JobState.RETRYING: 2, JobState.CANCELLED: 3}
 
 
@@ -26,7 +31,7 @@ _FIRST = {JobState.DEAD: 0, JobState.RUNNING: 1, JobState.RETRYING: 2, JobState.
     examples=("longshore batches list", "longshore batches show 01928374-…"),
 )
 def batches() -> None:
-    """List, show and cancel batches."""
+    """List, show, cancel and retry batches."""
 
 
 @click.group(
@@ -35,7 +40,7 @@ def batches() -> None:
     examples=("longshore workflows list", "longshore workflows show 01928374-…"),
 )
 def workflows() -> None:
-    """List, draw and cancel workflows and chains."""
+    """List, draw, cancel and retry workflows and chains."""
 
 
 def view(bundle: Bundle) -> dict[str, Any]:
@@ -95,6 +100,24 @@ def list_workflows(ctx: click.Context, limit: int) -> None:
         out_of(ctx).rows("workflows", found, COLUMNS, empty="no workflow is stored")
 
 
+@batches.command("retry", examples=("longshore batches retry 01928374-…",))
+@click.argument("batch", metavar="ID")
+@click.pass_context
+def retry_batch(ctx: click.Context, batch: str) -> None:
+    """Let every dead job of a batch run again."""
+    with application(ctx) as app:
+        _retry(ctx, app.batches.get(batch))
+
+
+@workflows.command("retry", examples=("longshore workflows retry 01928374-…",))
+@click.argument("workflow", metavar="ID")
+@click.pass_context
+def retry_workflow(ctx: click.Context, workflow: str) -> None:
+    """Let every dead job of a workflow run again, and those that were cancelled with them."""
+    with application(ctx) as app:
+        _retry(ctx, app.workflows.get(workflow))
+
+
 @batches.command("show", examples=("longshore batches show 01928374-…",))
 @click.argument("batch", metavar="ID")
 @click.pass_context
@@ -103,11 +126,13 @@ def show_batch(ctx: click.Context, batch: str) -> None:
     with application(ctx) as app:
         found = app.batches.get(batch)
         jobs = sorted(_records(found), key=lambda job: (_FIRST.get(job.state, 9), job.id))
-        document = {**view(found.record), "jobs": [_job(job) for job in jobs]}
+        came = _callbacks(app, found)
+        document = {**view(found.record), "callbacks": came, "jobs": [_job(job) for job in jobs]}
         lines = [(job.id, _line(job)) for job in jobs[:_SHOWN]]
         if len(jobs) > _SHOWN:
             lines.append(("", f"and {many(len(jobs) - _SHOWN, 'job')} more"))
-        out_of(ctx).fields(document, [*_facts(found), *lines])
+        told = [(name, f"{one['kind']} {one['job']} {one['state']}") for name, one in came.items()]
+        out_of(ctx).fields(document, [*_facts(found), *told, *lines])
 
 
 @workflows.command("show", examples=("longshore workflows show 01928374-…",))
@@ -123,8 +148,11 @@ def show_workflow(ctx: click.Context, workflow: str) -> None:
         jobs = _records(found)
         document = {**view(found.record), "jobs": [_job(job) for job in jobs]}
         after = {job.id: _after(job) for job in jobs}
-        graph = drawn(after, {job.id: _line(job) for job in jobs})
-        out_of(ctx).fields(document, [*_facts(found), *(("", line) for line in graph)])
+        graph = drawn(after, {job.id: _line(job) for job in jobs}, _DRAWN + 1)
+        lines = [("", line) for line in graph[:_DRAWN]]
+        if len(graph) > _DRAWN:
+            lines.append(("", f"and more: {many(len(jobs), 'job')} in all, -o json has each"))
+        out_of(ctx).fields(document, [*_facts(found), *lines])
 
 
 @batches.command("cancel", examples=("longshore batches cancel 01928374-… --reason wrong-file",))
@@ -152,6 +180,33 @@ def _cancel(ctx: click.Context, found: Bundled, reason: str | None) -> None:
     found.refresh()
     document = {**view(found.record), "changed": done}
     out_of(ctx).fields(document, [("cancelled", many(done, "job")), *_facts(found)])
+
+
+def _retry(ctx: click.Context, found: Bundled) -> None:
+    done = found.retry()
+    found.refresh()
+    document = {**view(found.record), "changed": done}
+    out_of(ctx).fields(document, [("retried", many(done, "job")), *_facts(found)])
+
+
+def _callbacks(app: Longshore, found: Bundled) -> dict[str, dict[str, str]]:
+    """What has become of each callback: it has not come, it has a state, or it is gone again."""
+    new, came = found.record.new, found.record.told
+    given = {
+        "on_success": (new.on_success, SUCCESS),
+        "on_complete": (new.on_complete, COMPLETE),
+        "on_death": (new.on_death, DEATH),
+    }
+    told: dict[str, dict[str, str]] = {}
+    for name, (job, bit) in given.items():
+        if job is None:
+            continue
+        state = "pruned" if came & bit else "not yet"
+        if came & bit:
+            with suppress(JobNotFound):
+                state = app.get(job.id).state.value
+        told[name] = {"kind": clean(job.kind), "job": job.id, "state": state}
+    return told
 
 
 def _records(found: Bundled) -> list[JobRecord]:
@@ -189,12 +244,6 @@ def _facts(found: Bundled) -> list[tuple[str, str]]:
     ]
     if read.finished_at is not None:
         lines.append(("finished", ago(read.finished_at)))
-    given = {
-        "on_success": read.new.on_success,
-        "on_complete": read.new.on_complete,
-        "on_death": read.new.on_death,
-    }
-    lines += [(name, f"{clean(job.kind)} {job.id}") for name, job in given.items() if job]
     return lines
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ import click
 
 from longshore.app import Longshore
 from longshore.cli.commands.enqueue import payload_of
-from longshore.cli.export import crontab_of, timers_of
+from longshore.cli.export import crontab_of, needed, timers_of
 from longshore.cli.job_input import Readable, read_input
 from longshore.cli.output import Columns, out_of
 from longshore.cli.parts import Command, Group, Whole, option
@@ -90,10 +91,10 @@ def _source(record: ScheduleRecord) -> str:
 COLUMNS: Columns = {
     "name": lambda one: one["name"],
     "when": lambda one: one["when"],
-    "tz": lambda one: one["tz"],
-    "kind": lambda one: one["kind"],
     "state": lambda one: one["state"],
     "next": lambda one: one["next_at"] or "",
+    "tz": lambda one: one["tz"],
+    "kind": lambda one: one["kind"],
     "last": lambda one: one["last_at"] or "",
     "missed": lambda one: str(one["missed"]),
 }
@@ -284,7 +285,11 @@ def export(ctx: click.Context, form: str, write: str | None) -> int:
         raise click.UsageError("--write is for systemd.", ctx)
     out = out_of(ctx)
     with application(ctx) as app:
-        records = [one for one in app.schedules.list() if _state(one) != "retired"]
+        there = [one for one in app.schedules.list() if _state(one) != "retired"]
+        # As with workers: what is in the code of another application that one exports.
+        records = [
+            one for one in there if one.entry.coded is None or one.entry.app == app.planned.app
+        ]
         make = crontab_of if form == "crontab" else timers_of
         made = make(records, current_folder())
         text = made.written(write)
@@ -292,10 +297,12 @@ def export(ctx: click.Context, form: str, write: str | None) -> int:
             click.echo(text)
         for problem in made.problems:
             out.say(problem)
+        for note in made.notes:
+            out.say(note)
         for path in made.paths:
             out.say(f"wrote {path}")
-        if form == "crontab" and any(one.schedule.tz != "UTC" for one in records):
-            out.say("CRON_TZ is understood by cronie and Fedora's cron; Debian's needs TZ set")
+        if (note := needed(os.environ)) is not None:
+            out.say(note)
     return 1 if made.problems else 0
 
 

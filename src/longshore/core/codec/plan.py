@@ -139,6 +139,25 @@ class Plan:
             return False
         return True
 
+    def misfit(self, payload: bytes, mark: str, source: Plan) -> str | None:
+        """As ``Signature.misfit``."""
+        envelope = read_envelope(payload)
+        bound = self._bind(envelope.args, envelope.kwargs, stored=True)
+        names = [p.name for p in self._parameters if p.how == "positional-only"]
+        rest = [p.name for p in self._parameters if p.how == "rest"]
+        values = [
+            *bound.named.items(),
+            *zip(names, bound.positional, strict=False),
+            *((name, value) for name in rest for value in bound.rest),
+        ]
+        given = source._result
+        for name, value in values:
+            node = self._node_of(name)
+            shapes = node.shapes | ({"int"} if "float" in node.shapes else set())
+            if value == mark and not given.shapes & shapes:
+                return f"`{name}` takes `{node.name}`, and job {source.kind} returns `{given.name}`"
+        return None
+
     def encode_result(self, value: Any, limit: int) -> bytes:
         """As ``Signature.encode_result``."""
         try:

@@ -149,6 +149,17 @@ class Signature:
         plan = self._plan or self._resolve()
         return plan.accepts(name, raw)
 
+    def misfit(self, payload: bytes, mark: str, source: Signature) -> str | None:
+        """Which parameter can never take what another job returns, and why.
+
+        Args:
+            payload: a payload of this job.
+            mark: the text that stands in it for that output.
+            source: the signature of the other job.
+        """
+        other = source._plan or source._resolve()
+        return (self._plan or self._resolve()).misfit(payload, mark, other)
+
     def encode_result(self, value: Any, *, limit: int = MAX_RESULT) -> bytes:
         """A return value as JSON.
 

@@ -69,7 +69,12 @@ class Bundles:
     # --- storing ---
 
     def fits(self, jobs: Sequence[NewJob], together: Together) -> bool:
-        """Whether jobs may join what is there, added by a run that holds its lease."""
+        """Whether new jobs may join what is there, added by a run that holds its lease.
+
+        Where neither they nor their bundles are new, the request was made before.
+        """
+        if not jobs and all(bundle.id in self._groups for bundle in together.bundles):
+            return True
         lease = together.lease
         if lease is not None:
             row = self._rows.rows.get(lease.job_id)
@@ -116,10 +121,12 @@ class Bundles:
             for row, state in noted:
                 self._count(row, state, touched)
             children = [c for row, _ in noted for c in self._children.get(row.new.id, ())]
-            for child in dict.fromkeys(children):
-                waiting = self._rows.rows.get(child)
-                if waiting is not None and waiting.state is WAITING:
-                    self._go_on(waiting, now)
+            there = (self._rows.rows.get(child) for child in dict.fromkeys(children))
+            waiting = [row for row in there if row is not None and row.state is WAITING]
+            # All are decided by what had ended before any of them does.
+            causes = [self._cause(row) for row in waiting]
+            for row, cause in zip(waiting, causes, strict=True):
+                self._go_on(row, cause, now)
         for group in sorted(touched.values(), key=lambda one: -len(one.tally.new.parents)):
             self._settle(group, now)
 
@@ -194,13 +201,16 @@ class Bundles:
             group.tally.count(state, -1 if lives else 1)
             (group.live.add if lives else group.live.discard)(row.new.id)
 
-    def _go_on(self, row: Row, now: int) -> None:
+    def _cause(self, row: Row) -> str | None:
+        """With whose end a waiting row ends too."""
         rules = row.new.rules or _NONE
-        outputs = self._outputs(rules)
-        cause = doomed(rules, outputs)
+        return doomed(rules, self._outputs(rules))
+
+    def _go_on(self, row: Row, cause: str | None, now: int) -> None:
+        rules = row.new.rules or _NONE
         if cause is not None:
             self._rows.cancel_row(row, f"{DEPENDENCY} {cause} has not succeeded", now)
-        elif blocker(rules, outputs) is None:
+        elif blocker(rules, self._outputs(rules)) is None:
             self._fill(row)
             self._rows.step(row, SCHEDULED if row.scheduled_at > now else AVAILABLE)
             row.scheduled_at = max(row.scheduled_at, now)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from longshore.core.batches import replacing
 from longshore.core.limits import Hold, OnConflict
 from longshore.core.model import Inserted, NewJob
 from longshore.stores.memory.limits import Limiting
@@ -116,12 +117,15 @@ class _Plan:
             row is not None and (row.state is RUNNING or is_bound(row.new))
         ):
             return Inserted(holder, duplicate=True, held=True)
+        left = replacing(job)
+        if left is None:
+            return Inserted(holder, duplicate=True, held=True)
         if row is None and is_bound(self._fresh[holder]):
             return Inserted(holder, duplicate=True, held=True)
         if row is not None:
-            self.replaced[holder] = (row, job)
+            self.replaced[holder] = (row, left)
         else:
-            self._fresh[holder] = replaced(self._fresh[holder], job)
+            self._fresh[holder] = replaced(self._fresh[holder], left)
         return Inserted(holder, duplicate=True, held=True, replaced=True)
 
     def _is_over(self, row: Row) -> bool:

@@ -45,7 +45,8 @@ class Inspecting(Governing):
         self.noted = self.groups.note
 
     def insert_together(self, jobs: Sequence[NewJob], together: Together) -> Sequence[Inserted]:
-        if not self.groups.fits(jobs, together):
+        fresh = [job for job in jobs if job.id not in self.rows]
+        if not self.groups.fits(fresh, together):
             return [Inserted(job.id, conflict=True, late=True) for job in jobs]
         answers = self.insert(jobs)
         if not any(answer.conflict for answer in answers):

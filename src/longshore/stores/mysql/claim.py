@@ -27,7 +27,9 @@ from longshore.stores.sql.claim import ROUNDS, STEP, TAGS
 from longshore.stores.sql.core import Deltas
 from longshore.stores.sql.operations import Consuming
 from longshore.stores.sql.statements import Row, Steps
+from longshore.stores.sql.turns import InOrder
 from longshore.stores.sql.walk import Restraints, Walk, limits_of
+from longshore.stores.sql.walking import Read
 
 #: How many jobs a claim must want to begin where the last one ended, and for how long, seconds.
 STREAMING = 50
@@ -153,6 +155,13 @@ class MySQLClaiming(MySQLCore, Consuming):
         """As :meth:`claims`, of rows of the queries ``ready_ids`` and ``ready_parked``."""
         return Consuming.claims(self, rows)
 
+    def taken_up(
+        self, claim: Walk, ids: Sequence[str], read: Read | None, now: int
+    ) -> Steps[list[Row]]:
+        """Begin runs of what a walk has chosen; the rows as the query ``ready_ids`` gives them."""
+        taken = yield from super().taken_up(claim, ids, read, now)
+        return taken if read is None else [_in_full(row, now) for row in taken]
+
     def keys_held(self, claim: Walk, keys: Sequence[str]) -> Steps[frozenset[str] | None]:
         """Lock keys: all of them the first time, those that are free later."""
         waits = not (isinstance(claim, MySQLWalk) and claim.waited)
@@ -185,11 +194,12 @@ class MySQLClaiming(MySQLCore, Consuming):
         deltas: Deltas,
         *,
         reported: bool = False,
+        waited: bool = False,
     ) -> Steps[Claim]:
         """The claim itself.
 
         ``due``: when the next job falls due, or earlier; ``reported``: runs have ended in this
-        transaction whose jobs may have rules.
+        transaction whose jobs may have rules; ``waited``: it has waited for keys already.
         """
         now = look.now
         if not look.live:
@@ -216,7 +226,7 @@ class MySQLClaiming(MySQLCore, Consuming):
         restraints = _NONE
         if special:
             restraints = yield from self.unrestrained(now)
-        taken = yield from self._wanted(request, restraints, now, waited=reported)
+        taken = yield from self._wanted(request, restraints, now, waited=reported or waited)
         due_in = None
         if len(taken.jobs) < request.wanted:
             opens = look.opens is not None or taken.walked
@@ -248,14 +258,18 @@ class MySQLClaiming(MySQLCore, Consuming):
                     _restrained(row, restraints) for row in list(taken.values())[before:]
                 )
             if not plain:
-                for job_id in list(taken)[before:]:
-                    del taken[job_id]
+                read = list(taken.values())[before:]
+                for row in read:
+                    del taken[row[0]]
                 self._streams.pop(line, None)
                 rows = list(taken.values())
                 yield from self.began(rows, request, now)
                 claim = MySQLWalk(request, request.wanted - before, restraints)
                 claim.waited = waited
-                yield from self.walked(claim, request.lines[number:], now)
+                if read and not restraints.fair:
+                    yield from self._walked_along(claim, read, now)
+                if claim.wanted and not claim.over:
+                    yield from self.walked(claim, request.lines[number:], now)
                 jobs = (*self.claims(rows), *self.walked_claims(claim.taken))
                 return Taken(jobs, claim.again, walked=True)
             if len(taken) == request.wanted:
@@ -263,6 +277,15 @@ class MySQLClaiming(MySQLCore, Consuming):
         rows = list(taken.values())
         yield from self.began(rows, request, now)
         return Taken(self.claims(rows))
+
+    def _walked_along(self, claim: Walk, rows: list[Row], now: int) -> Steps[None]:
+        """Walk along the first jobs of a line, which are held: nearly always they are enough."""
+        heads = [(0, 0, row[0], row[2], row[1], row[8]) for row in rows]
+        stretch = yield from self.stretch(claim, InOrder(heads, whole=True), heads, now)
+        if stretch.taken:
+            read = Read(rows, whole=True)
+            claim.taken += yield from self.taken_up(claim, stretch.taken, read, claim.now)
+        claim.fair |= yield from self.restraining(stretch, claim.kinds, claim.now)
 
     def _from(
         self,
@@ -369,6 +392,19 @@ def _restrained(row: Row, restraints: Restraints) -> bool:
 
 _NONE = Restraints(frozenset(), {}, None, frozenset())
 _NUMBERS = json.Decoder(tuple[int, int, int, int, int, int, int, int, int | None, int | None])
+
+
+def _in_full(row: Row, now: int) -> Row:
+    """A row of the query ``ready_queue`` as ``ready_ids`` gives it, of a run that begins now."""
+    job_id, kind, queue, payload, numbers, budgets, tags, meta, rules = row
+    (
+        run, priority, failures, interruptions, max_attempts, scheduled_at, created_at, _, timeout,
+        keep_result,
+    ) = _NUMBERS.decode(numbers)  # fmt: skip
+    return (
+        job_id, run, kind, queue, payload, priority, failures, interruptions, max_attempts,
+        scheduled_at, created_at, now, timeout, keep_result, budgets, tags, meta, rules,
+    )  # fmt: skip
 
 
 def _place(queue: str, front: str) -> Place:

@@ -8,7 +8,9 @@ at one by one.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 from longshore.core.model import Claimed, Ending, JobState, Lease
 from longshore.core.store import ClaimRequest, Exchanged, Retention, operation
@@ -18,6 +20,7 @@ from longshore.stores.mysql.text import RowsQuery
 from longshore.stores.sql.core import Deltas, add
 from longshore.stores.sql.finish import RUNS
 from longshore.stores.sql.statements import UNDO, Row, Steps
+from longshore.stores.sql.walk import READ, Column, limits_of, rules_of
 
 #: How many claimed jobs are remembered: many more than a process has at a time.
 REMEMBERED = 20_000
@@ -28,7 +31,7 @@ class MySQLConsuming(MySQLClaiming):
 
     def __init__(self, retention: Retention, clock: Clock | None, prefix: str) -> None:
         super().__init__(retention, clock, prefix)
-        self._claimed: dict[tuple[str, int], Claimed] = {}
+        self._claimed: dict[tuple[str, int], tuple[Claimed, Column]] = {}
 
     @operation(writes=True)
     def exchange(self, endings: Sequence[Ending], request: ClaimRequest) -> Steps[Exchanged]:
@@ -45,30 +48,40 @@ class MySQLConsuming(MySQLClaiming):
                 deltas.clear()
                 look = yield from self.looked(request)
         reported = held is None and bool(endings)
+        waited = False
         if held is None:
             held = yield from self.finished(endings, look.now, deltas)
+        else:
+            slots = _slots(jobs)
+            waited = bool(slots)
+            reported = waited and (yield from self._given_up(slots))
         again = [ending.at for ending in endings if ending.at is not None]
         due = min(again if look.due is None else [look.due, *again], default=None)
-        claim = yield from self.given(request, look, due, deltas, reported=reported)
+        claim = yield from self.given(request, look, due, deltas, reported=reported, waited=waited)
         yield from self.counted(deltas)
         return Exchanged(held, claim)
 
     def claims(self, rows: list[Row]) -> tuple[Claimed, ...]:
         """What rows of a claim say, remembered for the reports on them."""
-        records = super().claims(rows)
-        if len(self._claimed) > REMEMBERED:
-            self._claimed.clear()
-        # What has rules leaves more to do than to end it.
-        self._claimed.update(
-            ((job.id, job.run), job)
-            for row, job in zip(rows, records, strict=True)
-            if row[-1] is None
-        )
-        return records
+        return self._remembered(rows, super().claims(rows))
+
+    def walked_claims(self, rows: list[Row]) -> tuple[Claimed, ...]:
+        """The same, of rows of a claim that walked."""
+        return self._remembered(rows, super().walked_claims(rows))
 
     # --- helpers ---
 
-    def _alike(self, endings: Sequence[Ending]) -> list[Claimed]:
+    def _remembered(self, rows: list[Row], jobs: tuple[Claimed, ...]) -> tuple[Claimed, ...]:
+        if len(self._claimed) > REMEMBERED:
+            self._claimed.clear()
+        self._claimed.update(
+            ((job.id, job.run), (job, row[-1]))
+            for row, job in zip(rows, jobs, strict=True)
+            if row[-1] is None or _only_limited(row[-1])
+        )
+        return jobs
+
+    def _alike(self, endings: Sequence[Ending]) -> list[tuple[Claimed, Column]]:
         """What is remembered of jobs that all just succeeded in the same run of one process."""
         jobs = [
             self._claimed.pop((ending.lease.job_id, ending.lease.run), None) for ending in endings
@@ -81,10 +94,10 @@ class MySQLConsuming(MySQLClaiming):
         return known if len(known) == len(endings) else []
 
     def _succeeded(
-        self, endings: Sequence[Ending], jobs: list[Claimed], now: int, deltas: Deltas
+        self, endings: Sequence[Ending], jobs: list[tuple[Claimed, Column]], now: int, deltas: Deltas
     ) -> Steps[frozenset[Lease] | None]:
         """Write that jobs have succeeded; ``None`` if not every lease held: undo it then."""
-        for job in jobs:
+        for job, _ in jobs:
             if self.kept_until("succeeded", job.keep_result, now) != now:
                 add(deltas, job.queue, job.kind, "succeeded", 1)
         # How long a job is kept may have changed meanwhile, because somebody waits for it.
@@ -93,11 +106,18 @@ class MySQLConsuming(MySQLClaiming):
             return None
         lease = endings[0].lease
         removed: int = yield self.sql["remove_alike" if kept else "remove_unkept"](
-            ids=self.ids([job.id for job in jobs]), process_id=lease.process_id, run=lease.run
+            ids=self.ids([job.id for job, _ in jobs]), process_id=lease.process_id, run=lease.run
         )
         if removed < len(jobs):
             return None
         return frozenset(ending.lease for ending in endings)
+
+    def _given_up(self, slots: Sequence[tuple[str, str]]) -> Steps[bool]:
+        """Give slots back, whose jobs are gone; whether jobs that waited for them may go on."""
+        keys = Counter(key for key, _ in slots)
+        yield from self.locked(sorted(keys))
+        yield self.sql["slot_remove"].many(slots)
+        return bool((yield from self.admitted(keys)))
 
     def _silent(self, endings: Sequence[Ending], now: int) -> Steps[None]:
         yield from self._kept(endings, now)
@@ -120,6 +140,24 @@ class MySQLConsuming(MySQLClaiming):
             assert isinstance(query, RowsQuery)  # noqa: S101
             written = yield query.many(results, now=now, kept=kept)
         return written
+
+
+@lru_cache(READ)
+def _only_limited(column: Column) -> bool:
+    """Whether nothing but its slots is left to give back when a job with these rules has gone."""
+    rules = rules_of(column)
+    return rules is None or (rules.hold is None and not rules.bundles)
+
+
+def _slots(jobs: Sequence[tuple[Claimed, Column]]) -> list[tuple[str, str]]:
+    """The slots of jobs: key and job."""
+    return [
+        (key, job.id)
+        for job, rules in jobs
+        if rules is not None
+        for key, limit in limits_of(rules).items()
+        if limit.per is None
+    ]
 
 
 def _plain(ending: Ending) -> bool:

@@ -39,7 +39,7 @@ from longshore.stores.mysql.watch import MySQLWatch
 from longshore.stores.sql.joining import Joining
 from longshore.stores.sql.schedules import Scheduling
 from longshore.stores.sql.schema import looked_at, read
-from longshore.stores.sql.statements import REPEATED, UNDO, Row, Statement
+from longshore.stores.sql.statements import ONE_LOOK, REPEATED, UNDO, Row, Statement
 
 T = TypeVar("T")
 
@@ -49,8 +49,8 @@ LONGEST_PAUSE = 0.1
 
 PORT = 3306
 
-#: Operations that read with a single statement.
-ONE_LOOK = frozenset({"get"})
+#: ``get`` as well: one statement finds a job wherever it is.
+_ONE_LOOK = ONE_LOOK | {"get"}
 
 _OPTIONS = ("unix_socket", "ssl_ca", "connect_timeout")
 
@@ -319,7 +319,7 @@ class Attempt:
                 self._connection.rollback()
             self._begin()
             return None
-        if not self._begun and not (self._hook is None and self._by_itself(statement)):
+        if not self._begun and not self._by_itself(statement):
             self._begin()
         return execute(self._cursor, statement)
 
@@ -333,10 +333,11 @@ class Attempt:
 
     def _by_itself(self, statement: Statement) -> bool:
         """Whether a statement is the whole of the operation, and needs no transaction around it."""
-        if self._op.name in ONE_LOOK:
+        if self._op.name in _ONE_LOOK:
             return True
         # One that travels in pieces does, and one that an earlier try may have written.
-        return not self._again and _single(statement)
+        # Who counts statements can make each of them fail, so that they need one as well.
+        return self._hook is None and not self._again and _single(statement)
 
     def _begin(self) -> None:
         if not self._op.writes:

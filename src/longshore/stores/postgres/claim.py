@@ -11,11 +11,13 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from longshore.core.limits import Setting
 from longshore.core.model import Claimed, Ending, Lease
 from longshore.core.store import Claim, ClaimRequest, Exchanged, Line, operation
 from longshore.stores.lines import chosen, names, serves
 from longshore.stores.postgres.core import Alone, Refused
 from longshore.stores.postgres.finish import PostgresFinishing, alike
+from longshore.stores.postgres.together import together
 from longshore.stores.sql.claim import ROUNDS, STEP, TAGS, Chosen, Claiming
 from longshore.stores.sql.core import Deltas
 from longshore.stores.sql.statements import Row, Steps
@@ -51,12 +53,22 @@ class Look(NamedTuple):
     until: list[int | None]  # each of them
     limited: list[str]  # queues with jobs that have limits
     fair: list[str]  # queues with jobs that take turns
+    set_names: list[str]  # limits for which something was set
+    set_most: list[int]
+    set_per: list[int | None]
+
+    @property
+    def settings(self) -> Mapping[str, Setting]:
+        """What was set for limits."""
+        values = zip(self.set_most, self.set_per, strict=True)
+        return dict(zip(self.set_names, (Setting(*one) for one in values), strict=True))
 
 
 class PostgresClaiming(PostgresFinishing, Claiming):
     """The steps of a claim."""
 
     _in_vain = 0
+    _tight = 0
 
     @operation(writes=True)
     def claim(self, request: ClaimRequest) -> Steps[Claim]:
@@ -74,10 +86,7 @@ class PostgresClaiming(PostgresFinishing, Claiming):
             return exchanged
         held: frozenset[Lease] = frozenset()
         if endings:
-            now = yield from self.time()
-            held = yield from self.finished(endings, now, {})
-            if held:
-                yield from self.told()
+            held = yield from self.reported(endings)
         claim = yield from self.claimed(request, 0, {})
         return Exchanged(held, claim)
 
@@ -93,13 +102,14 @@ class PostgresClaiming(PostgresFinishing, Claiming):
         reports = alike(endings, request.process_id)
         if reports is None or self.slotted(endings):
             return None
+        hint = bool(endings) and self.hint(end=True)
         params = {
             **self.ending(),
             **reports,
             **_line(request.lines[0]),
             "claim_id": request.claim_id,
             "wanted": request.wanted,
-            "notify": bool(endings) and self.hint(end=True),
+            "notify": hint,
         }
         try:
             rows: list[Row] = yield Alone(self.sql["exchange"], params)
@@ -110,6 +120,8 @@ class PostgresClaiming(PostgresFinishing, Claiming):
             self._in_vain += 1
             return None
         self._in_vain = 0
+        if endings and not hint:
+            yield from self.told_apart(len(endings))
         jobs = () if first is None else self.claims([row[3:] for row in rows])
         return Exchanged(
             frozenset([ending.lease for ending in endings]),
@@ -255,12 +267,51 @@ class PostgresClaiming(PostgresFinishing, Claiming):
             if look.kinds or not special.isdisjoint(served):
                 walk = Walk(request, request.wanted - len(taken), _restraints(look))
                 walk.taken = taken
+                if len(served) == 1 and not (look.kinds or look.fair):
+                    yield from self._together(walk, served[0], look)
+                    if walk.over or not walk.wanted:
+                        return Chosen(walk.taken, over=walk.over)
                 yield from self.walked(walk, request.lines[number:], look.now)
                 return Chosen(walk.taken, walk.again, walked=True, over=walk.over)
             taken += yield from self._of_queues(served, request.wanted - len(taken), claim)
             if len(taken) == request.wanted:
                 break
         return Chosen(taken)
+
+    def _together(self, walk: Walk, queue: str, look: Look) -> Steps[None]:
+        """Begin runs of the first jobs of a queue if the limits of all have room, else do nothing."""
+        if self._tight >= TRIES:
+            self._tight += 1
+            if self._tight < TRIES + LEAVE_OUT:
+                return
+            self._tight = TRIES - 1
+        rows: list[Row] = yield self.sql["ready_queue"](
+            queue=queue, now=look.now, limit=walk.wanted
+        )
+        first = together(rows, walk.free)
+        if first is None:
+            self._tight = TRIES
+        if first is None or not first.rows:
+            return
+        walk.now = look.now
+        if first.limits:
+            mine = yield from self.keys_held(walk, list(first.limits))
+            if not mine.issuperset(first.limits):
+                return
+        fits: list[Row] = yield self.sql["take_together"](
+            **first.params(look.settings),
+            process_id=walk.request.process_id,
+            claim_id=walk.request.claim_id,
+            now=walk.now,
+        )
+        if not fits[0][0]:
+            self._tight += 1
+            return
+        self._tight = 0
+        walk.taken += [(*row[:11], walk.now, *row[12:]) for row in first.rows]
+        walk.wanted -= len(first.rows)
+        walk.free -= first.rated
+        walk.over = bool(first.behind)
 
     def _of_queues(
         self, queues: Sequence[str], wanted: int, claim: dict[str, Any]

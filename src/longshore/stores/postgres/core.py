@@ -24,8 +24,10 @@ DAY: Final = 86_400_000_000
 #: A client says at most this often that there is work, seconds; who hears it looks again a little
 #: later, for what was not said.
 HINT_EVERY: Final = 0.005
-#: The same of jobs that have ended.
+#: The same of jobs that have ended, in the commit that ends them: those that tell are written to
+#: disk one after the other, whoever sends them. And of so many that may not, it is said apart.
 END_EVERY: Final = 0.02
+FEW: Final = 8
 
 
 class Alone(Statement):
@@ -91,7 +93,20 @@ class PostgresCore(Core):
         """Tell those who listen."""
         yield self.sql["notify"](channel=self.channel)
 
+    def told_apart(self, ended: int) -> Steps[None]:
+        """Tell those who wait for ends that a few jobs have ended, which their commit did not.
+
+        Of many the next commit tells, and who waits looks again by himself.
+        """
+        if ended <= FEW and self.heard:
+            yield Alone(self.sql["notify_end"], {"channel": self.channel})
+
     # --- what statements are told ---
+
+    @property
+    def heard(self) -> bool:
+        """Whether anybody may listen."""
+        return True
 
     def given_now(self) -> int | None:
         """The time, where a clock of ours decides and not the server's."""

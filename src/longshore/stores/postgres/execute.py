@@ -16,7 +16,7 @@ from psycopg import pq
 from longshore.core.store import Operation
 from longshore.stores.postgres.arrays import array
 from longshore.stores.postgres.core import Alone, Copy, Refused
-from longshore.stores.sql.statements import REPEATED, UNDO, Query, Statement
+from longshore.stores.sql.statements import ONE_LOOK, REPEATED, UNDO, Query, Statement
 
 T = TypeVar("T")
 
@@ -97,6 +97,7 @@ class _Transaction:
         self._op = op
         self._hook = hook
         self._alone = alone or not op.writes
+        self._one_look = op.name in ONE_LOOK
         self._relaxed = relaxed and op.writes
         self._begun = False
         self._number = 0
@@ -128,7 +129,7 @@ class _Transaction:
             yield from self._begin()
             return None
         sole = not self._begun and isinstance(statement, Alone)
-        if not self._begun and not (sole and self._alone):
+        if not (self._begun or self._one_look or (sole and self._alone)):
             yield from self._begin()
         self._number += 1
         self._told(self._number)

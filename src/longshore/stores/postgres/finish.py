@@ -38,12 +38,22 @@ class PostgresFinishing(PostgresGating, Finishing):
             except Refused:
                 pass
             else:
+                if not hint:
+                    yield from self.told_apart(len(endings))
                 return frozenset([ending.lease for ending in endings])
-        now = yield from self.time()
-        held = yield from self.finished(endings, now, {})
-        if held:
+        return (yield from self.reported(endings))
+
+    def reported(self, endings: Sequence[Ending]) -> Steps[frozenset[Lease]]:
+        """The same in a transaction that goes on."""
+        held: list[Lease] = []
+        left = yield from self.successes(endings, held, 0, {})
+        told = bool(held)
+        if left:
+            now = yield from self.time()
+            held += yield from self.finished(left, now, {})
+        if told or held:
             yield from self.told()
-        return held
+        return frozenset(held)
 
     def slotted(self, endings: Sequence[Ending]) -> bool:
         """Whether these free slots of limits, as far as this process has claimed them.

@@ -11,12 +11,13 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from longshore.stores.postgres.core import PostgresCore
 from longshore.stores.sql.gates import Gating
 from longshore.stores.sql.statements import Row, Steps
-from longshore.stores.sql.walk import Column, limits_of
+from longshore.stores.sql.walk import READ, Column, limits_of
 
 #: Keys share so many locks: a server has room for some thousands.
 LOCKS: Final = 1024
@@ -104,10 +105,15 @@ class PostgresGating(PostgresCore, Gating):
 
     def _locked(self, first: int, names: Iterable[str]) -> Steps[tuple[frozenset[str], int]]:
         """What of these is ours now, and since when by the server's clock."""
-        numbers = {name: first + zlib.crc32(name.encode()) % LOCKS for name in names}
+        numbers = {name: first + _number(name) for name in names}
         if not numbers:
             return frozenset(), 0
         rows: list[Row] = yield self.sql["lock"](numbers=sorted(set(numbers.values())))
         mine, _, at = rows[0]
         mine = frozenset(mine)
         return frozenset(name for name, number in numbers.items() if number in mine), at
+
+
+@lru_cache(READ)
+def _number(name: str) -> int:
+    return zlib.crc32(name.encode()) % LOCKS

@@ -16,6 +16,8 @@ from psycopg import sql
 
 from longshore.errors import StoreError
 
+#: What is said when jobs just succeeded, and there is nothing else to look at.
+END: Final = b"end"
 #: How long after a hint to look again, seconds: who was not heard because he had just said so.
 ECHOES: Final = (0.008, 0.03)
 #: How long a server is left alone that could not be reached, seconds.
@@ -23,11 +25,21 @@ LEAVE_ALONE: Final = 1.0
 
 
 class PostgresWatch:
-    """Listens on one connection of its own; without one (``connect`` gives none) only waits."""
+    """Listens on one connection of its own; without one (``connect`` gives none) only waits.
 
-    def __init__(self, connect: Callable[[], psycopg.Connection[Any] | None], channel: str) -> None:
+    ``is_claiming``: whether the thread that waits claims jobs. A job that just succeeded makes no
+    work, so such a one is not woken by it.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], psycopg.Connection[Any] | None],
+        channel: str,
+        is_claiming: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._connect = connect
         self._channel = channel
+        self._is_claiming = is_claiming
         self._connection: psycopg.Connection[Any] | None = None
         self._pid = os.getpid()
         self._woken, self._waker = os.pipe()
@@ -118,11 +130,11 @@ class PostgresWatch:
         return connection
 
     def _heard(self, connection: psycopg.Connection[Any]) -> bool:
-        heard = False
+        heard, claiming = False, self._is_claiming()
         try:
             connection.pgconn.consume_input()
-            while connection.pgconn.notifies() is not None:
-                heard = True
+            while (told := connection.pgconn.notifies()) is not None:
+                heard = heard or not (claiming and told.extra == END)
         except psycopg.Error:
             self._disconnect()
             self._next_try = time.monotonic() + LEAVE_ALONE / 10

@@ -8,6 +8,7 @@ only then does it say so.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -51,6 +52,7 @@ PATIENCE: Final = 5.0
 CONNECTIONS: Final = 4
 
 _SYNCHRONOUS = ("full", "normal")
+_CLAIMS: Final = frozenset({"claim", "exchange"})
 #: What an address may say to the driver.
 _DRIVERS = (
     *("application_name", "connect_timeout", "options", "target_session_attrs", "sslmode"),
@@ -140,11 +142,15 @@ class PostgresStore(PostgresOperations):
         )
         self._ready = False
         self._look_again = 0.0
+        #: Whether a thread claims: a watch that waits in such a one need not hear of plain ends.
+        self._claiming = threading.local()
 
     # --- driving ---
 
     def run(self, op: Operation[T], /) -> T:
         """Drive an operation and block until it is committed."""
+        if op.name in _CLAIMS:
+            self._claiming.here = True
         if time.monotonic() >= self._look_again:
             self._prepare()
         return self._patiently(
@@ -171,7 +177,7 @@ class PostgresStore(PostgresOperations):
 
     def watch(self) -> Watch:
         """A watch that hears of jobs that arrive or end, where the connection allows it."""
-        return PostgresWatch(self._listening, self.channel)
+        return PostgresWatch(self._listening, self.channel, self._is_claiming)
 
     def connect(self) -> psycopg.Connection[Any]:
         """A new connection, in no transaction, for the work of one job; its user closes it."""
@@ -290,6 +296,14 @@ class PostgresStore(PostgresOperations):
             # After a cancellation as well: what became of the statement is not known then.
             await self._pool.agive_back(link, healthy=healthy)
         return answer
+
+    @property
+    def heard(self) -> bool:
+        """Whether anybody may listen: not where connections are shared."""
+        return not self._pool.pooled
+
+    def _is_claiming(self) -> bool:
+        return getattr(self._claiming, "here", False)
 
     def _is_gone(self, error: psycopg.Error) -> bool:
         if is_unprepared(error):

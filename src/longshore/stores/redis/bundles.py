@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import json, msgpack
@@ -12,7 +12,7 @@ from longshore.core.limits import Rules
 from longshore.core.model import Inserted, NewJob
 from longshore.core.store import operation
 from longshore.errors import EnqueueUncertain
-from longshore.stores.redis.producing import MOST, Producing, packed_job
+from longshore.stores.redis.producing import MOST, Producing, packed_job, same
 from longshore.stores.redis.scripts import SCRIPTS, Steps, Value
 from longshore.stores.redis.wire import Unreplicated
 from longshore.stores.redis.words import word
@@ -31,11 +31,26 @@ class Bundling(Producing):
         """Store jobs, all or none; of more than :data:`MOST` in parts, the first having looked."""
         if together is None:
             return (yield from self.stored(jobs))
+        first: dict[str, NewJob] = {}
+        for job in jobs:
+            first.setdefault(job.id, job)
+        if len(first) == len(jobs):
+            return (yield from self._stored_with(jobs, together))
+        if not all(same(first[job.id], job) for job in jobs):
+            return [Inserted(job.id, conflict=not same(first[job.id], job)) for job in jobs]
+        found = yield from self._stored_with(list(first.values()), together)
+        return _each(jobs, dict(zip(first, found, strict=True)))
+
+    def _stored_with(self, jobs: Sequence[NewJob], together: Together) -> Steps[Sequence[Inserted]]:
+        if len(jobs) > MOST:
+            refused = yield from self.refusals(jobs)
+            if refused:
+                return refused
         answers: list[Inserted] = []
         for at in range(0, max(1, len(jobs)), MOST):
             part = jobs[at : at + MOST]
             more = at + MOST < len(jobs)
-            found = yield from _joined(part, together, older(jobs, together), more=more)
+            found = yield from _joined(part, together, older((), together), more=more)
             answers += found
             if any(answer.conflict for answer in found):
                 return answers + [Inserted(job.id) for job in jobs[at + MOST :]]
@@ -61,6 +76,19 @@ class Bundling(Producing):
         """Ids of members, in order."""
         ids: list[bytes] = yield SCRIPTS["members"](bundle, int(live), after, limit)
         return tuple(one.decode() for one in ids)
+
+
+def _each(jobs: Sequence[NewJob], known: Mapping[str, Inserted]) -> Sequence[Inserted]:
+    """An answer for each job: of two with one id in a request the first is the job."""
+    answers: list[Inserted] = []
+    seen: set[str] = set()
+    for job in jobs:
+        answer = known[job.id]
+        if job.id in seen and not (answer.held or answer.conflict):
+            answer = Inserted(job.id, duplicate=True)
+        seen.add(job.id)
+        answers.append(answer)
+    return answers
 
 
 def _joined(

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from msgspec import json, msgpack
 
+from longshore.core.batches import replacing
 from longshore.core.limits import Hold, OnConflict
 from longshore.core.model import (
     Inserted,
@@ -49,7 +50,7 @@ class Producing(Core):
         for job in jobs:
             first.setdefault(job.id, job)
         # Two that contradict each other in one request: nothing is written.
-        agreed = all(_same(first[job.id], job) for job in jobs) if len(first) < len(jobs) else True
+        agreed = all(same(first[job.id], job) for job in jobs) if len(first) < len(jobs) else True
         fresh: list[NewJob] = list(first.values()) if agreed else []
         there: dict[str, tuple[str, bytes]] = {}
         stored: list[str] = []
@@ -82,6 +83,14 @@ class Producing(Core):
             # Nothing was written; tell of all for which that would have been so.
             held = yield from self._refused([job for job in first.values() if job.id not in there])
         return _answers(jobs, there, held)
+
+    def refusals(self, jobs: Sequence[NewJob]) -> Steps[Sequence[Inserted]]:
+        """The answers to a request in parts of which some would be refused; else nothing."""
+        there: dict[str, tuple[str, bytes]] = {}
+        for part in _parts(jobs):
+            _note(there, part, (yield SCRIPTS["known"](*(job.id for job in part))))
+        held = yield from self._refused([job for job in jobs if job.id not in there])
+        return _answers(jobs, there, held) if held or _contradicts(jobs, there) else ()
 
     def _refused(self, jobs: Sequence[NewJob]) -> Steps[dict[str, Inserted]]:
         """Those of many jobs that may not be stored because their unique key is held."""
@@ -193,6 +202,8 @@ def packed_job(job: NewJob) -> list[Any]:
     queue, kind, rules = word(job.queue), word(job.kind), job.rules
     state, flags = TEXT[job.state], "-" if rules is None else flags_of(rules)
     hold = None if rules is None else rules.hold
+    left = replacing(job) if hold is not None and hold.on_conflict is OnConflict.REPLACE else job
+    on_conflict = OnConflict.RETURN if left is None else None if hold is None else hold.on_conflict
     return [
         job.id,
         line_of(job, state, queue, kind, flags),
@@ -206,8 +217,9 @@ def packed_job(job: NewJob) -> list[Any]:
         flags,
         None if rules is None else json.encode(rules).decode(),
         None if hold is None else hold.key,
-        None if hold is None else hold.on_conflict.value,
+        None if on_conflict is None else on_conflict.value,
         None if hold is None else hold.ttl,
+        None if left is None or left is job else json.encode(left.rules).decode(),
     ]
 
 
@@ -308,7 +320,7 @@ def _answers(
     return answers
 
 
-def _same(one: NewJob, other: NewJob) -> bool:
+def same(one: NewJob, other: NewJob) -> bool:
     return one.kind == other.kind and one.payload == other.payload
 
 

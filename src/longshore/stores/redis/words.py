@@ -112,7 +112,7 @@ def claimed(
         int(created_at),
         int(words[4]),
         timeout,
-        keep_result,
+        keep_result if words[10] == b"=" else _number(words[10]),
         budgets,
         tags,
         meta,

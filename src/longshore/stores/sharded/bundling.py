@@ -10,7 +10,7 @@ import msgspec
 from longshore.core.batches import Bundle, Together, older
 from longshore.core.model import Inserted, NewJob
 from longshore.core.shards import named, shard_of
-from longshore.core.store import operation
+from longshore.core.store import Store, operation
 from longshore.errors import CrossShard
 from longshore.stores.sharded.consuming import Consuming
 from longshore.stores.sharded.core import Steps
@@ -66,7 +66,17 @@ class Bundling(Producing, Consuming):
                 self.found(job_id, shard)
         return tuple(sorted(one for ids in replies for one in ids))
 
+    def home_together(self, jobs: Sequence[NewJob], together: Together) -> tuple[Store, Together]:
+        """The shard for what is stored as a whole, and who adds to it as that shard knows him."""
+        home = self._home(jobs, together, older(jobs, together))
+        return self.shards[home], self._known_there(together)
+
     # --- helpers ---
+
+    def _known_there(self, together: Together) -> Together:
+        if together.lease is None:
+            return together
+        return msgspec.structs.replace(together, lease=self.lease_at(together.lease))
 
     def _home(self, jobs: Sequence[NewJob], together: Together, there: Sequence[str]) -> int:
         """The one shard for all of it."""
@@ -94,9 +104,7 @@ class Bundling(Producing, Consuming):
     def _stored_in(
         self, home: int, jobs: Sequence[NewJob], together: Together
     ) -> Steps[Sequence[Inserted]]:
-        mine = together
-        if together.lease is not None:
-            mine = msgspec.structs.replace(together, lease=self.lease_at(together.lease))
+        mine = self._known_there(together)
         reply: Any = yield from self.ask(home, self.shards[home].insert(jobs, mine))
         (answers,) = all_answered([reply], _NOTHING)
         for job in jobs:

@@ -86,8 +86,7 @@ class Scheduling(Core):
     def set_schedule(self, request: SetSchedule) -> Steps[Answer]:
         """Give an order to the shard that has the schedule; a new one goes where its jobs go."""
         replies = yield from self.tour(lambda shard: shard.schedules([request.name]))
-        self._homes.pop(request.name, None)
-        self._note_homes(replies)
+        self._note_homes(replies, [request.name])
         home = self._homes.get(request.name)
         schedule = request.schedule
         if home is None:
@@ -111,7 +110,7 @@ class Scheduling(Core):
     def schedules(self, names: Sequence[str] | None = None) -> Steps[tuple[ScheduleRecord, ...]]:
         """Schedules by name, of the shards that answer."""
         replies = yield from self.tour(lambda shard: shard.schedules(names))
-        self._note_homes(replies)
+        self._note_homes(replies, names)
         found = {record.name: record for records in answered(replies) for record in records}
         if names is not None and not found.keys() >= set(names):
             all_answered(replies, _INCOMPLETE)
@@ -126,10 +125,16 @@ class Scheduling(Core):
         found = [tick for ticks in all_answered(replies, _INCOMPLETE) for tick in ticks]
         return tuple(sorted(found, key=lambda tick: tick.at, reverse=True)[:limit])
 
-    def _note_homes(self, replies: Iterable[Any]) -> None:
+    def _note_homes(self, replies: Iterable[Any], names: Sequence[str] | None = None) -> None:
+        """What shards answered that were asked for all schedules, or for these names."""
         for shard, records in enumerate(replies):
-            if not failed(records):
-                self._homes.update((record.name, shard) for record in records)
+            if failed(records):
+                continue
+            there = {record.name for record in records}
+            for name, home in tuple(self._homes.items()):
+                if home == shard and name not in there and (names is None or name in names):
+                    self._homes.pop(name, None)
+            self._homes.update((name, shard) for name in there)
 
 
 def _placed(firing: Firing, shard: int) -> Firing:

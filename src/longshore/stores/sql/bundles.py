@@ -8,7 +8,7 @@ counts, dependants and callbacks are one write with the end itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Final
 
 from msgspec import json
@@ -27,7 +27,7 @@ from longshore.core.batches import (
     older,
 )
 from longshore.core.limits import Rules
-from longshore.core.model import Inserted, NewJob
+from longshore.core.model import Inserted, JobState, NewJob
 from longshore.core.store import operation
 from longshore.stores.sql.core import TEXT, Core
 from longshore.stores.sql.statements import Row, Steps
@@ -48,25 +48,32 @@ class Bundling(Core):
 
     # --- storing ---
 
-    def joined_together(
+    def in_time(
         self, jobs: Sequence[NewJob], together: Together, answers: Sequence[Inserted]
     ) -> Steps[bool]:
-        """Write what belongs to jobs just stored; false if they may not join what is there."""
-        there = older(jobs, together)
-        if together.lease is not None:
-            lease = together.lease
-            rows: list[Row] = yield self.sql["lease_shared"](
-                id=lease.job_id, process_id=lease.process_id, run=lease.run
-            )
-            if not rows:
-                return False
-        if there:
-            rows = yield self.sql["bundles_shared"](ids=self.ids(there))
-            if len(rows) < len(there):
-                return False
+        """Whether jobs may join what is there; what an earlier try has stored is not asked again.
+
+        What they join is held until the commit.
+        """
+        fresh = [
+            job
+            for job, answer in zip(jobs, answers, strict=True)
+            if answer.held or not (answer.duplicate or answer.conflict)
+        ]
+        if not fresh:
+            ids = [bundle.id for bundle in together.bundles]
+            rows: list[Row] = []
+            if ids:
+                rows = yield self.sql["bundles_of"](ids=self.ids(ids))
+            if len(rows) == len(ids):
+                return True
+        return (yield from self._open_to(fresh, together))
+
+    def joined_together(
+        self, jobs: Sequence[NewJob], together: Together, answers: Sequence[Inserted]
+    ) -> Steps[None]:
+        """Write what belongs to jobs just stored."""
         stored = [job for job, answer in zip(jobs, answers, strict=True) if not answer.duplicate]
-        if together.bundles:
-            yield self.sql["bundle_add"].many([_row(new) for new in together.bundles])
         members = [(bundle, job.id, 1) for job in stored for bundle in (job.rules or _NONE).bundles]
         edges = [
             (after.job_id, job.id, (job.rules or _NONE).bundles[0])
@@ -77,13 +84,47 @@ class Bundling(Core):
             yield self.sql["member_add"].many(sorted(members))
         if edges:
             yield self.sql["edge_add"].many(sorted(set(edges)))
-        filled_now = {bundle for bundle, _, _ in members}
-        empty = [new.id for new in together.bundles if new.id not in filled_now]
-        if empty:
-            now = yield from self.time()
-            tallies = yield from self._held(empty)
-            # What an earlier try of this request has finished is told already.
-            yield from self._settled({t.new.id: t for t in tallies.values()}, now)
+        if together.bundles:
+            yield from self._begun(together.bundles, {bundle for bundle, _, _ in members})
+
+    def _begun(self, bundles: Sequence[NewBundle], full: Container[str]) -> Steps[None]:
+        """Write new bundles; who only enqueues may do no more with them."""
+        empty = [Tally(new, 0, 0, 0, 0, None) for new in bundles if new.id not in full]
+        now = (yield from self.time()) if empty else 0
+        kept = self.kept[TEXT[JobState.SUCCEEDED]]
+        until = None if kept is None else now + kept
+        jobs: list[NewJob] = []
+        rows = [_row(new) for new in bundles if new.id in full]
+        # What lies in another is told of before it.
+        for tally in sorted(empty, key=lambda one: -len(one.new.parents)):
+            jobs += tally.settle(now, live=False)
+            rows.append(_row(tally.new, tally.told, tally.finished_at, until))
+        written: int = yield self.sql["bundle_add"].many(rows)
+        # What an earlier try of this request has written is told already.
+        if jobs and written:
+            yield from self.inserted(jobs, now)
+
+    @operation(writes=True)
+    def joinable(self, jobs: Sequence[NewJob], together: Together) -> Steps[bool]:
+        """Whether jobs may join what is there; it stays so until the commit.
+
+        Asked first where nothing can be taken back, and where no job has a unique key: who waits
+        for one while he holds bundles may wait for ever.
+        """
+        return (yield from self._open_to(jobs, together))
+
+    def _open_to(self, jobs: Sequence[NewJob], together: Together) -> Steps[bool]:
+        if together.lease is not None:
+            lease = together.lease
+            rows: list[Row] = yield self.sql["lease_shared"](
+                id=lease.job_id, process_id=lease.process_id, run=lease.run
+            )
+            if not rows:
+                return False
+        there = older(jobs, together)
+        if there:
+            rows = yield self.sql["bundles_shared"](ids=self.ids(there))
+            return len(rows) == len(there)
         return True
 
     # --- what follows from an end ---
@@ -198,8 +239,8 @@ class Bundling(Core):
         self, bundle: str, *, live: bool = False, after: str = "", limit: int = 1000
     ) -> Steps[tuple[str, ...]]:
         """Ids of members, in order."""
-        rows: list[Row] = yield self.sql["members"](
-            bundle=bundle, least=int(live), after=after or _FIRST, limit=limit
+        rows: list[Row] = yield self.sql["members_living" if live else "members"](
+            bundle=bundle, after=after or _FIRST, limit=limit
         )
         return tuple(job_id for (job_id,) in rows)
 
@@ -221,7 +262,8 @@ class Bundling(Core):
             tally = tallies[bundle]
             jobs += tally.settle(now, live=bundle in live)
             kept = self.kept[TEXT[tally.worst]]
-            until = None if tally.finished_at is None or kept is None else now + kept
+            # By its end, not by now: a repeated request does not keep what has finished for longer.
+            until = None if tally.finished_at is None or kept is None else tally.finished_at + kept
             counts = (tally.succeeded, tally.cancelled, tally.dead, tally.told)
             written.append((bundle, *counts, tally.finished_at, until))
         yield self.sql["bundle_set"].many(sorted(written))
@@ -273,5 +315,8 @@ def counted(tallies: Mapping[str, Tally], ends: Iterable[End], jobs: int) -> Non
 _NONE: Final = Rules()
 
 
-def _row(new: NewBundle) -> Row:
-    return (new.id, new.sort.value, new.name, new.created_at, json.encode(new).decode())
+def _row(
+    new: NewBundle, told: int = 0, finished_at: int | None = None, until: int | None = None
+) -> Row:
+    entry = json.encode(new).decode()
+    return (new.id, new.sort.value, new.name, new.created_at, entry, told, finished_at, until)

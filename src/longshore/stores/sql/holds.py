@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import json
 
+from longshore.core.batches import replacing
 from longshore.core.limits import Hold, OnConflict
 from longshore.core.model import Inserted, NewJob
 from longshore.stores.sql.bundles import Bundling
@@ -191,18 +192,21 @@ def _met(
         return Inserted(holder.id, held=True, conflict=True)
     if hold.on_conflict is OnConflict.RETURN or holder.state == "running" or holder.bound:
         return Inserted(holder.id, duplicate=True, held=True)
+    left = replacing(job)
+    if left is None:
+        return Inserted(holder.id, duplicate=True, held=True)
     mine = verdict.new.get(holder.id)
     if mine is None:
-        verdict.replaced[holder.id] = job
+        verdict.replaced[holder.id] = left
     else:
         verdict.new[holder.id] = msgspec.structs.replace(
             mine,
-            payload=job.payload,
-            state=job.state,
-            scheduled_at=job.scheduled_at,
-            expires_at=job.expires_at,
-            identity=job.identity,
-            rules=job.rules,
+            payload=left.payload,
+            state=left.state,
+            scheduled_at=left.scheduled_at,
+            expires_at=left.expires_at,
+            identity=left.identity,
+            rules=left.rules,
         )
     if holder.id in there:
         there[holder.id] = (there[holder.id][0], job.payload)

@@ -50,12 +50,12 @@ class Producing(Holding):
         answers: Sequence[Inserted] = []
         if jobs:
             answers = yield from self.stored(jobs, again=again)
-        if any(answer.conflict for answer in answers):
-            return answers
-        if (yield from self.joined_together(jobs, together, answers)):
-            return answers
-        yield UNDO
-        return [Inserted(job.id, conflict=True, late=True) for job in jobs]
+        if not (yield from self.in_time(jobs, together, answers)):
+            yield UNDO
+            return [Inserted(job.id, conflict=True, late=True) for job in jobs]
+        if not any(answer.conflict for answer in answers):
+            yield from self.joined_together(jobs, together, answers)
+        return answers
 
     def stored(self, jobs: Sequence[NewJob], *, again: bool) -> Steps[Sequence[Inserted]]:
         """Store jobs, all or none; ``again``: they may be there by an earlier try of this call."""

@@ -6,7 +6,7 @@ jobs, the records of the ticks and the new watermark are one write.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 from msgspec import json
@@ -78,9 +78,27 @@ class Scheduling(Producing):
             rows = yield self.sql["jobs_live"](ids=self.ids([one for one in last if one]))
             live = {job_id for (job_id,) in rows}
         answers: list[Fired] = []
+        plain: list[NewJob] = []
+        moved: dict[str, tuple[ScheduleRecord, tuple[TickRecord, ...]]] = {}
         for firing in firings:
-            one = yield from self.firing_done(firing, records, live, now)
-            answers.append(one)
+            record = records.get(firing.name)
+            if record is not None and record.firing == firing.id:
+                answers.append((yield from self.fired_before(firing)))
+            elif record is None or record.revision != firing.revision or firing.until > now:
+                answers.append(Fired(firing.name, held=False))
+            else:
+                ticks = yield from self.ticks_settled(firing, record.last_job, live, now)
+                plain += _plain(firing, ticks)
+                records[firing.name] = after = settled(firing, ticks, record)
+                moved[firing.name] = after, ticks
+                answers.append(Fired(firing.name, held=True, ticks=ticks))
+        if plain:
+            yield from self.inserted(plain, now)
+        if moved:
+            yield self.sql["schedule_set"].many(
+                [_row(after, again=False) for after, _ in moved.values()]
+            )
+            yield from self.ticks_noted(moved.values())
         return tuple(answers)
 
     @operation(writes=True)
@@ -127,52 +145,42 @@ class Scheduling(Producing):
             yield self.sql["schedule_add"].many([_row(record) for record in new])
         if old:
             yield self.sql["schedule_set"].many([_row(record) for record in old])
-        for change in changes:
-            yield from self.ticks_noted(change.record, change.ticks)
+        yield from self.ticks_noted([(change.record, change.ticks) for change in changes])
 
-    def ticks_noted(self, record: ScheduleRecord, ticks: Sequence[TickRecord]) -> Steps[None]:
-        if not ticks:
-            return
-        yield self.sql["tick_add"].many(
-            [
-                (record.name, tick.at, tick.outcome.value, tick.why, tick.job_id, tick.made_at)
-                for tick in ticks
-            ]
-        )
-        if record.fired + record.skipped + record.missed > KEPT_TICKS:
-            rows: list[Row] = yield self.sql["tick_bound"](name=record.name, kept=KEPT_TICKS)
-            if rows:
-                yield self.sql["ticks_remove"](name=record.name, until=rows[0][0])
+    def ticks_noted(
+        self, moved: Collection[tuple[ScheduleRecord, Sequence[TickRecord]]]
+    ) -> Steps[None]:
+        rows: list[Row] = [
+            (record.name, tick.at, tick.outcome.value, tick.why, tick.job_id, tick.made_at)
+            for record, ticks in moved
+            for tick in ticks
+        ]
+        if rows:
+            yield self.sql["tick_add"].many(rows)
+        for record, ticks in moved:
+            if ticks and record.fired + record.skipped + record.missed > KEPT_TICKS:
+                rows = yield self.sql["tick_bound"](name=record.name, kept=KEPT_TICKS)
+                if rows:
+                    yield self.sql["ticks_remove"](name=record.name, until=rows[0][0])
 
-    def firing_done(
-        self, firing: Firing, records: Mapping[str, ScheduleRecord], live: set[str], now: int
-    ) -> Steps[Fired]:
-        record = records.get(firing.name)
-        if record is not None and record.firing == firing.id:
-            # It was done, its answer lost.
-            kept = yield from self.ticks_told(firing.name, KEPT_TICKS)
-            mine = {due.at for due in firing.ticks}
-            told = tuple(tick for tick in reversed(kept) if tick.at in mine)
-            return Fired(firing.name, held=True, ticks=told)
-        if record is None or record.revision != firing.revision or firing.until > now:
-            return Fired(firing.name, held=False)
+    def fired_before(self, firing: Firing) -> Steps[Fired]:
+        """What was answered to a firing that was done, its answer lost."""
+        kept = yield from self.ticks_told(firing.name, KEPT_TICKS)
+        mine = {due.at for due in firing.ticks}
+        told = tuple(tick for tick in reversed(kept) if tick.at in mine)
+        return Fired(firing.name, held=True, ticks=told)
+
+    def ticks_settled(
+        self, firing: Firing, last: str | None, live: set[str], now: int
+    ) -> Steps[tuple[TickRecord, ...]]:
         ticks: list[TickRecord] = []
-        last = record.last_job
         for due in firing.ticks:
             tick = yield from self.tick_settled(firing, due, last, live, now)
             ticks.append(tick)
             if tick.outcome is Outcome.FIRED and tick.job_id is not None:
                 last = tick.job_id
                 live.add(last)
-        plain = [due.job for due in firing.ticks if due.job is not None]
-        fired = {tick.job_id for tick in ticks}
-        plain = [job for job in plain if hold_of(job) is None and job.id in fired]
-        if plain:
-            yield from self.inserted(plain, now)
-        after = settled(firing, ticks, record)
-        yield self.sql["schedule_set"].many([_row(after, again=False)])
-        yield from self.ticks_noted(after, ticks)
-        return Fired(firing.name, held=True, ticks=tuple(ticks))
+        return tuple(ticks)
 
     def tick_settled(
         self, firing: Firing, due: Due, last: str | None, live: set[str], now: int
@@ -200,6 +208,13 @@ class Scheduling(Producing):
             new = list(verdict.new.values())
             if not new or (yield from self.inserted(new, now)):
                 return answer.id, not answer.held or answer.replaced
+
+
+def _plain(firing: Firing, ticks: Sequence[TickRecord]) -> list[NewJob]:
+    """The jobs of ticks that are fired and not stored yet: those without a unique key."""
+    fired = {tick.job_id for tick in ticks}
+    jobs = [due.job for due in firing.ticks if due.job is not None]
+    return [job for job in jobs if hold_of(job) is None and job.id in fired]
 
 
 def _records(rows: Iterable[Row], now: int) -> dict[str, ScheduleRecord]:

@@ -74,6 +74,11 @@ class Query:
         return Statement(self, rows, many=True, whole=whole)
 
 
+#: Operations that look once, at one moment by itself: around them a transaction only costs time.
+ONE_LOOK = frozenset(
+    {"steps", "logs", "ticks", "schedules", "kinds", "processes", "bundles", "members"}
+)
+
 #: Not a query: undo what this operation has written so far, and go on.
 UNDO = Statement(Query("undo", ""))
 

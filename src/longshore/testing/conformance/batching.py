@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from longshore.core.batches import Together
+import msgspec
+
+from longshore.core.batches import Sort, Together
 from longshore.core.limits import Hold, OnConflict, Rules
 from longshore.core.model import JobState, Lease
 from longshore.core.store import Retention
@@ -18,6 +20,7 @@ from longshore.testing.conformance.bench import (
     died,
     failed,
     interrupted,
+    released,
     succeeded,
 )
 from longshore.testing.conformance.bundling import (
@@ -25,6 +28,7 @@ from longshore.testing.conformance.bundling import (
     batch,
     fired,
     member,
+    node,
     read,
     running,
     store,
@@ -61,6 +65,64 @@ class BatchConformance:
         assert (callback.created_at, callback.scheduled_at) == (bench.now, bench.now)
         assert callback.payload == new.on_success.payload
         assert set(running(bench)) == {new.on_success.id, *_ids(new.on_complete)}
+
+    def test_the_delay_of_a_callback_counts_from_its_turn(self, bench: Bench) -> None:
+        """It was bound with one, long before; its expiry counts from there too."""
+        bench.process(lease=HOUR)
+        given = {"kind": "on_complete", "queue": "callbacks"}
+        late = bench.new(**given, scheduled_at=bench.now + SECOND, expires_at=bench.now + MINUTE)
+        new = batch(bench, on_success=None, on_death=None, on_complete=late)
+        job = member(bench, new)
+        store(bench, [job], new)
+        bench.pass_time(MINUTE)
+        bench.finish(succeeded(running(bench)[job.id]))
+        there = bench.job(late.id)
+        assert (there.state, there.created_at) == (JobState.SCHEDULED, bench.now)
+        assert there.scheduled_at == bench.now + SECOND
+        assert there.expires_at == bench.now + MINUTE
+        assert running(bench) == {}
+        bench.pass_time(SECOND)
+        assert set(running(bench)) == {late.id}
+
+    def test_a_callback_expires_some_time_after_its_turn(self, bench: Bench) -> None:
+        bench.process(lease=HOUR)
+        given = {"kind": "on_complete", "queue": "callbacks"}
+        soon = bench.new(**given, expires_at=bench.now + SECOND)
+        new = batch(bench, on_success=None, on_death=None, on_complete=soon)
+        job = member(bench, new)
+        store(bench, [job], new)
+        bench.pass_time(MINUTE)
+        bench.finish(succeeded(running(bench)[job.id]))
+        bench.do(bench.store.promote(10))
+        assert bench.job(soon.id).state is JobState.AVAILABLE
+        bench.pass_time(SECOND)
+        bench.do(bench.store.promote(10))
+        assert bench.job(soon.id).state is JobState.CANCELLED
+
+    def test_a_callback_with_a_moment_comes_then(self, bench: Bench) -> None:
+        """It was bound as if made at that moment, so that it is no delay."""
+        bench.process(lease=HOUR)
+        given = {"kind": "on_complete", "queue": "callbacks", "state": JobState.SCHEDULED}
+        for wait, state in ((HOUR, JobState.SCHEDULED), (SECOND, JobState.AVAILABLE)):
+            at = bench.now + wait
+            then = bench.new(**given, scheduled_at=at, created_at=at)
+            new = batch(bench, on_success=None, on_death=None, on_complete=then)
+            job = member(bench, new)
+            store(bench, [job], new)
+            bench.pass_time(MINUTE)
+            bench.finish(succeeded(running(bench)[job.id]))
+            there = bench.job(then.id)
+            assert (there.state, there.scheduled_at) == (state, max(at, bench.now))
+
+    def test_one_job_twice_in_a_request_is_one_member(self, bench: Bench) -> None:
+        bench.process()
+        new = batch(bench)
+        job = member(bench, new)
+        first, second = bench.do(bench.store.insert([job, job], Together((new,))))
+        assert (first.duplicate, second.duplicate) == (False, True)
+        assert (read(bench, new).live, read(bench, new).total) == (1, 1)
+        bench.finish(succeeded(running(bench)[job.id]))
+        assert fired(bench) == ["on_complete", "on_success"]
 
     def test_a_death_is_told_at_once_and_once(self, bench: Bench) -> None:
         bench.process()
@@ -188,12 +250,46 @@ class BatchOrderConformance:
         assert fired(bench) == ["on_complete", "on_success"]
         assert read(bench, new).finished_at == bench.now
 
+    def test_an_empty_batch_asked_for_again_calls_nobody_again(self, bench: Bench) -> None:
+        bench.process()
+        new = batch(bench)
+        store(bench, [], new)
+        for lease in running(bench).values():
+            bench.finish(succeeded(lease))
+        store(bench, [], new)
+        assert running(bench) == {}
+        assert fired(bench) == ["on_complete", "on_success"]
+
     def test_a_repeated_request_changes_nothing(self, bench: Bench) -> None:
         new = batch(bench)
         jobs = [member(bench, new) for _ in range(2)]
         store(bench, jobs, new)
         assert all(answer.duplicate for answer in store(bench, jobs, new))
         assert read(bench, new).total == 2
+
+    def test_a_repeated_request_does_not_come_too_late(self, bench: Bench) -> None:
+        bench.process()
+        outer = batch(bench)
+        inner = batch(bench, outer)
+        first, job = member(bench, outer), member(bench, inner, outer)
+        store(bench, [first], outer)
+        lease = running(bench)[first.id]
+        store(bench, [job], inner, lease=lease)
+        bench.finish(succeeded(lease), succeeded(running(bench)[job.id]))
+        assert read(bench, outer).finished_at == bench.now
+        (answer,) = store(bench, [job], inner, lease=lease)
+        assert (answer.duplicate, answer.conflict) == (True, False)
+        late = member(bench, inner, outer)
+        assert [one.late for one in store(bench, [job, late], inner, lease=lease)] == [True, True]
+        assert read(bench, outer).total == 2
+
+    def test_who_is_late_is_told_so_whatever_else_is_wrong(self, bench: Bench) -> None:
+        rules = Rules(hold=Hold("k", on_conflict=OnConflict.RAISE))
+        bench.add(rules=rules)
+        new = batch(bench)
+        store(bench, [], new)
+        (answer,) = store(bench, [member(bench, new, rules=rules)])
+        assert (answer.conflict, answer.late) == (True, True)
 
     def test_a_conflict_stores_nothing_of_it(self, bench: Bench) -> None:
         new = batch(bench)
@@ -228,6 +324,18 @@ class BatchOrderConformance:
         (answer,) = store(bench, [late], lease=lease)
         assert (answer.conflict, answer.late) == (True, True)
         assert not bench.exists(late.id)
+        assert read(bench, new).total == 2
+
+    def test_an_earlier_run_adds_nothing(self, bench: Bench) -> None:
+        bench.process()
+        new = batch(bench)
+        job = member(bench, new)
+        store(bench, [job], new)
+        lease = running(bench)[job.id]
+        bench.finish(released(lease))
+        again = running(bench)[job.id]
+        assert [one.late for one in store(bench, [member(bench, new)], lease=lease)] == [True]
+        assert [one.late for one in store(bench, [member(bench, new)], lease=again)] == [False]
         assert read(bench, new).total == 2
 
     def test_nobody_adds_to_what_has_finished_or_is_not_there(self, bench: Bench) -> None:
@@ -313,6 +421,33 @@ class BatchOrderConformance:
         assert bench.job(job.id).payload == job.payload
         assert read(bench, new).total == 1
 
+    def test_a_member_that_replaces_another_job_takes_it_into_nothing(self, bench: Bench) -> None:
+        bench.process()
+        rules = Rules(hold=Hold("k", on_conflict=OnConflict.REPLACE))
+        (there,) = bench.add(rules=rules)
+        new = batch(bench)
+        job = member(bench, new, rules=rules, payload=b'{"v":1,"args":[2]}')
+        (answer,) = store(bench, [job, member(bench, new)], new)[:1]
+        assert (answer.id, answer.duplicate, answer.replaced) == (there, True, True)
+        assert bench.job(there).payload == job.payload
+        assert bench.job(there).rules == rules
+        bench.finish(died(running(bench)[there]))
+        counts = read(bench, new)
+        assert (counts.total, counts.live, counts.dead) == (1, 1, 0)
+        assert fired(bench) == []
+
+    def test_what_waits_for_others_replaces_nobody(self, bench: Bench) -> None:
+        rules = Rules(hold=Hold("k", on_conflict=OnConflict.REPLACE))
+        (there,) = bench.add(rules=rules)
+        flow = batch(bench, sort=Sort.WORKFLOW)
+        first = node(bench, flow)
+        last = node(bench, flow, takes=[first])
+        held = msgspec.structs.replace(last.rules or Rules(), hold=rules.hold)
+        last = msgspec.structs.replace(last, rules=held)
+        answer = store(bench, [first, last], flow)[1]
+        assert (answer.id, answer.duplicate, answer.replaced) == (there, True, False)
+        assert bench.job(there).payload != last.payload
+
     def test_bundles_are_listed_the_newest_first(self, bench: Bench) -> None:
         made = [batch(bench) for _ in range(3)]
         for new in made:
@@ -378,6 +513,15 @@ class BatchKeepingConformance:
         bench.do(bench.store.prune(10))
         assert [one.id for one in bench.do(bench.store.bundles())] == [made[1].id]
         bench.pass_time(DAY)
+        bench.do(bench.store.prune(10))
+        assert bench.do(bench.store.bundles()) == ()
+
+    def test_a_repeated_request_keeps_it_for_no_longer(self, bench: Bench) -> None:
+        new = batch(bench, on_success=None, on_complete=None)
+        store(bench, [], new)
+        bench.pass_time(DAY - HOUR)
+        store(bench, [], new)
+        bench.pass_time(HOUR)
         bench.do(bench.store.prune(10))
         assert bench.do(bench.store.bundles()) == ()
 

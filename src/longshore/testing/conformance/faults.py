@@ -318,7 +318,7 @@ def view(bench: Bench, *, marks: bool = True) -> tuple[object, ...]:
         schedules,
         [bench.do(store.ticks(one.name, limit=100)) for one in schedules],
         bench.do(store.steps(list(jobs))),
-        [bench.do(store.logs(job_id)) for job_id in sorted(jobs)],
+        [bench.do(store.logs(job_id)) for job_id in sorted(jobs) if jobs[job_id].run],
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from longshore.core.limits import kind_key
 from longshore.core.model import JobRecord, JobState, Lease
-from longshore.core.store import Claim, Filter, Operation, Store
+from longshore.core.store import Claim, Filter, Operation, Page, Store
 from longshore.stores.clock import ManualClock
 from longshore.testing.conformance.answers import DUE_LATER, View, only
 
@@ -59,12 +59,11 @@ class Lockstep:
 
     def records(self, ids: Sequence[str]) -> Mapping[str, JobRecord]:
         """Jobs as the first store has them; not part of the trace."""
-        first = self.stages[0]
-        return first.do(first.store.get(ids))
+        found: Mapping[str, JobRecord] = self.look("get", ids)
+        return found
 
     def state_of_all(self) -> Mapping[str, JobState]:
-        memory = self.stages[0].store
-        page = memory.run(memory.find(Filter(), limit=100_000))
+        page: Page = self.look("find", Filter(), limit=100_000)
         return {record.id: record.state for record in page.records}
 
     def pages(self, where: Filter, limit: int, *, oldest_first: bool) -> None:
@@ -83,11 +82,16 @@ class Lockstep:
                 return
             self.met["second page"] += 1
 
-    def ask(self, name: str, *args: Any, again: bool = False) -> Any:
+    def ask(self, name: str, *args: Any, again: bool = False, **named: Any) -> Any:
         """Give one request to all stores and compare their answers."""
-        answers = [stage.do(getattr(stage.store, name)(*args)) for stage in self.stages]
-        self.compare(name, args, answers, again=again)
+        answers = [stage.do(getattr(stage.store, name)(*args, **named)) for stage in self.stages]
+        self.compare(name, (*args, *named.items()), answers, again=again)
         return answers[0]
+
+    def look(self, name: str, *args: Any, **named: Any) -> Any:
+        """What the first store answers; not part of the trace."""
+        first = self.stages[0]
+        return first.do(getattr(first.store, name)(*args, **named))
 
     def compare(
         self, name: str, said: object, answers: Sequence[object], *, again: bool = False

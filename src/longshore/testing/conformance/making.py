@@ -15,14 +15,9 @@ from longshore.core.limits import (
     TURN,
     Fair,
     Hold,
-    KindRecord,
     Limit,
-    LimitRecord,
     OnConflict,
     Rules,
-    SetKind,
-    SetLimit,
-    Setting,
 )
 from longshore.core.model import Ending, JobState, Lease, NewJob
 from longshore.testing.conformance.bench import (
@@ -65,12 +60,23 @@ class Making(Lockstep):
         super().__init__(seed, first, other)
         self.random = Random(seed)  # noqa: S311 - repeatable, not secret
         self.made: dict[str, NewJob] = {}
+        #: Jobs that stores make of what they were given: of callbacks and of ticks.
+        self.follow: dict[str, None] = {}
         self.expiries: set[int] = set()
+        self._ids = 0
+
+    def new_id(self) -> str:
+        """Of one millisecond, and in no order within it."""
+        self._ids += 1
+        millisecond, chance = self.now // 1000, self.random.getrandbits(30)
+        return (
+            f"{millisecond >> 16:08x}-{millisecond & 0xFFFF:04x}-7000-8000-"
+            f"{chance << 16 | self._ids & 0xFFFF:012x}"
+        )
 
     def new(self, **fields: Any) -> NewJob:
         """A job not yet stored."""
-        random, number = self.random, len(self.made) + self.done["insert"] * 10 + 1
-        millisecond, chance = self.now // 1000, random.getrandbits(30)
+        random = self.random
         queue = fields.get("queue") or random.choice((*QUEUES, *QUEUES, *FAIR_QUEUES))
         if queue in FAIR_QUEUES:
             # Whether one that has expired still has its turn depends on who looks at it first.
@@ -78,9 +84,7 @@ class Making(Lockstep):
         self.expiries |= {*filter(None, [fields.get("expires_at")])}
         kind = FAIR if queue in FAIR_QUEUES else random.choice((*KINDS, PLAIN))
         given: dict[str, Any] = {
-            # Of one millisecond, and in no order within it.
-            "id": f"{millisecond >> 16:08x}-{millisecond & 0xFFFF:04x}-7000-8000-"
-            f"{chance << 16 | number & 0xFFFF:012x}",
+            "id": self.new_id(),
             "kind": kind,
             "queue": queue,
             "payload": PAYLOAD,
@@ -98,7 +102,7 @@ class Making(Lockstep):
         """Rules of a job of this kind, perhaps none."""
         random = self.random
         rules = Rules(
-            hold=random.choice((None, None, None, self.hold(kind))),
+            hold=random.choice((None, None, self.hold(kind))),
             limits=tuple(random.sample(LIMITS, random.choice((0, 1, 1, 2)))),
             at_most_once=random.random() < 0.1,
         )
@@ -115,7 +119,7 @@ class Making(Lockstep):
             f"{kind == FAIR}-{random.randrange(3)}",
             until_started=random.random() < 0.3,
             on_conflict=random.choice(
-                (OnConflict.RETURN, OnConflict.REPLACE, OnConflict.REPLACE, OnConflict.RAISE)
+                (OnConflict.RETURN, *(OnConflict.REPLACE,) * 3, *(OnConflict.RAISE,) * 2)
             ),
             ttl=random.choice((None, 10 * SECOND + 3)),
         )
@@ -125,10 +129,11 @@ class Making(Lockstep):
         job = self.made.get(job_id)
         return FAIR_QUEUES if job is not None and job.kind == FAIR else QUEUES
 
-    def may_hold(self, job_id: str) -> bool:
-        """Whether a job came with a key."""
+    def key_of(self, job_id: str) -> str | None:
+        """The key that a job came with."""
         job = self.made.get(job_id)
-        return job is not None and job.rules is not None and job.rules.hold is not None
+        hold = None if job is None or job.rules is None else job.rules.hold
+        return None if hold is None else hold.key
 
     def ending(self, lease: Lease) -> Ending:
         """How a run may have ended."""
@@ -144,29 +149,3 @@ class Making(Lockstep):
                 *(cancelled(lease), parked(lease, self.random.choice(("d1", "d2")))),
             )
         )
-
-    # --- what a script does with limits and kinds ---
-
-    def set_kind(self) -> None:
-        paused = self.random.random() < 0.4
-        wait = self.random.choice((None, 10 * SECOND, 10 * SECOND + 3))
-        self.met["kind paused"] += paused
-        request = SetKind(self.random.choice(KINDS), paused=paused, reason="why", pause_for=wait)
-        self.ask("set_kind", request)
-
-    def kinds(self) -> None:
-        shown: tuple[KindRecord, ...] = self.ask("kinds")
-        self.met["paused kind shown"] += bool(shown)
-
-    def set_limit(self) -> None:
-        settings = (*(None,) * 4, Setting(0), Setting(1), Setting(2), Setting(6))
-        name = self.random.choice(("account", "host", "mail"))
-        self.ask("set_limit", SetLimit(name, self.random.choice(settings)))
-
-    def limits(self) -> None:
-        shown: tuple[LimitRecord, ...] = self.ask("limits")
-        self.met["limit used"] += any(record.used for record in shown if record.per is None)
-        self.met["rate used"] += any(record.used for record in shown if record.per)
-        self.met["blocked"] += any(record.blocked for record in shown)
-        for record in shown:
-            assert record.per is not None or len(record.holders) == min(record.used, 10)

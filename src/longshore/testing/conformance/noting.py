@@ -262,6 +262,15 @@ class ExpectConformance:
         bench.do(bench.store.prune(100))
         assert not any(map(bench.exists, (ready, one.job_id, two.job_id, *waits)))
 
+    def test_who_claims_an_expected_job_is_told_how_long_it_is_kept(self, bench: Bench) -> None:
+        (lease,) = running(bench, keep_result=SECOND)
+        bench.do(bench.store.expect([lease.job_id], HOUR))
+        bench.finish(released(lease))
+        new, ever = bench.add(2, keep_result=SECOND), bench.add(keep_result=None)
+        bench.do(bench.store.expect([new[0], *ever], MINUTE))
+        kept = {job.id: job.keep_result for job in bench.claim("p1").jobs}
+        assert kept == {lease.job_id: HOUR, new[0]: MINUTE, new[1]: SECOND, ever[0]: None}
+
     def test_who_is_expected_is_not_kept_for_less(self, bench: Bench) -> None:
         bench.open(KEEP_NOTHING)
         long, ever = running(bench, 1, keep_result=HOUR)[0], None

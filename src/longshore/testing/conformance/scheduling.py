@@ -91,6 +91,35 @@ class DeclareConformance:
         declare(bench, schedule(bench, when="0 0 * * *"), fresh=False)
         assert read(bench).schedule.when == "0 * * * *"
 
+    def test_an_edit_that_no_process_declares_any_more_gives_way(self, bench: Bench) -> None:
+        """A deploy that is undone: its workers are gone, those of the release before go on."""
+        before = schedule(bench)
+        declare(bench, before)
+        declare(bench, schedule(bench, when="0 0 * * *"))
+        for gone in (*[False] * 5, True):
+            bench.pass_time(10 * SECOND)
+            declare(bench, before, fresh=False)
+            record = read(bench)
+            assert (record.schedule.when != "0 0 * * *") is gone
+        assert (record.schedule, record.seen_at, record.retired) == (before, bench.now, False)
+
+    def test_an_edit_that_lives_stays_whatever_older_processes_declare(self, bench: Bench) -> None:
+        before, after = schedule(bench), schedule(bench, when="0 0 * * *")
+        declare(bench, before)
+        declare(bench, after)
+        for _ in range(12):
+            bench.pass_time(10 * SECOND)
+            declare(bench, before, fresh=False)
+            declare(bench, after, fresh=False)
+            assert read(bench).schedule == after
+
+    def test_a_name_that_is_taken_over_means_what_its_new_owner_says(self, bench: Bench) -> None:
+        declare(bench, schedule(bench))
+        bench.pass_time(MINUTE)
+        mine = schedule(bench, when="0 0 * * *")
+        assert declare(bench, mine, app="other", fresh=False) == ()
+        assert (read(bench).entry.app, read(bench).schedule) == ("other", mine)
+
     def test_what_no_process_declares_for_a_minute_is_retired(self, bench: Bench) -> None:
         hourly(bench, CatchUp.ALL)
         bench.pass_time(59 * SECOND)
@@ -451,6 +480,11 @@ class CatchUpConformance:
         hourly(bench, CatchUp.NONE)
         bench.pass_time(HOUR // 2 + 10 * SECOND)
         assert told(catch_up(bench)) == ["fired"]
+
+    def test_a_tick_in_time_may_be_older_than_its_age(self, bench: Bench) -> None:
+        hourly(bench, CatchUp.ONE, max_age=5 * SECOND)
+        bench.pass_time(HOUR // 2 + 10 * SECOND)
+        assert told(catch_up(bench)) == ["missed"]
 
     @pytest.mark.parametrize("change", CHANGES, ids=lambda one: f"{one.tz} {one.when}")
     def test_a_change_of_the_clocks(self, bench: Bench, change: Change) -> None:

@@ -36,7 +36,7 @@ class ScriptConformance:
         life = Life(bench, Random(seed))  # noqa: S311 - repeatable, not secret
         for _ in range(120):
             life.step()
-            recount(bench, bench.look(), life.stored)
+            recount(bench, bench.seen, life.stored)
 
 
 class Life:
@@ -64,7 +64,7 @@ class Life:
         return self.bench.process(f"process-{self.born}")
 
     def ids(self) -> list[str]:
-        known = sorted(self.bench.look())
+        known = sorted(self.bench.seen)
         return self.random.sample(known, min(len(known), 3))
 
     def insert(self) -> None:

@@ -123,6 +123,17 @@ class WorkflowConformance:
         assert bench.job(third.id).reason == f"dependency {second.id} has not succeeded"
         assert read(bench, flow).cancelled == 2
 
+    def test_of_several_the_one_is_told_that_ended_first(self, bench: Bench) -> None:
+        bench.process()
+        flow = batch(bench, sort=Sort.WORKFLOW)
+        one, two = node(bench, flow), node(bench, flow)
+        through = node(bench, flow, one, cascade=True)
+        last = node(bench, flow, through, two, cascade=True)
+        store(bench, [one, two, through, last], flow)
+        bench.finish(*(died(lease) for lease in running(bench).values()))
+        assert bench.job(through.id).reason == f"dependency {one.id} has not succeeded"
+        assert bench.job(last.id).reason == f"dependency {two.id} has not succeeded"
+
     def test_cancelling_one_that_waits_cascades(self, bench: Bench) -> None:
         flow = batch(bench, sort=Sort.WORKFLOW)
         first = node(bench, flow)

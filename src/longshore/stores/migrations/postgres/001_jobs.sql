@@ -36,6 +36,7 @@ create table longshore_job (
     identity         text collate "C",
     fair_key         text collate "C",
     blocked_by       text collate "C",
+    slot_key         text collate "C",
     rules            text,
     payload          text not null
 ) with (
@@ -53,6 +54,9 @@ create index longshore_job_line on longshore_job (queue, priority, scheduled_at,
     where state = 'available' and parked is null and blocked_by is null and fair_key is null;
 create index longshore_job_running on longshore_job (claimed_by, claim_id)
     where state = 'running';
+-- What runs under a limit: the running row is the slot, and is gone with the run.
+create index longshore_job_slot on longshore_job (slot_key)
+    where state = 'running' and slot_key is not null;
 create index longshore_job_due on longshore_job (scheduled_at)
     where state in ('scheduled', 'retrying');
 create index longshore_job_waiting on longshore_job (queue, kind)
@@ -165,7 +169,8 @@ create table longshore_limit (
     most bigint not null
 );
 
--- A running job that counts for a limit: there as long as it runs, and written with it.
+-- A running job that counts for a limit, as far as its own row does not say so in `slot_key`, where
+-- one key has room: there as long as it runs, and written with it.
 create table longshore_slot (
     job_id    uuid not null,
     limit_key text collate "C" not null,

@@ -5,6 +5,7 @@ with recursive found (key, queue, jobs) as (
         select queue from longshore_job where blocked_by = e.key order by queue limit 1
     ), e.jobs
     from unnest(%(c0)s::text[], %(c1)s::bigint[]) as e (key, jobs)
+    where exists (select from longshore_job where blocked_by is not null)
     union all
     select f.key, (
         select queue from longshore_job

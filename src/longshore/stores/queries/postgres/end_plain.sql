@@ -27,14 +27,16 @@ with t as materialized (
       -- One that counts for a limit has a slot to give back, which takes more than this.
       and (
           %(slotted)s or j.rules is null
-          or (select s.job_id from longshore_slot as s where s.job_id = j.id limit 1) is null
+          or j.slot_key is null and (
+              select s.job_id from longshore_slot as s where s.job_id = j.id limit 1
+          ) is null
       )
     returning j.*, e.result,
         case when %(kept)s::bigint is null or j.keep_result is null then null
             else greatest(%(kept)s::bigint, j.keep_result) end as kept_for
 ), vacant as (
     delete from longshore_slot as s using gone as g
-    where %(slotted)s and g.rules is not null and s.job_id = g.id
+    where %(slotted)s and g.rules is not null and g.slot_key is null and s.job_id = g.id
     returning s.limit_key
 ), kept as (
     insert into longshore_ended (
@@ -64,6 +66,12 @@ select
         then concat('longshore: ', count(*), ' of ', %(count)s::integer, ' leases hold')::integer
         else count(*) end,
     case when count(*) < %(count)s then array_agg(id::text) end,
-    (select array_agg(limit_key) from vacant),
-    case when %(notify)s then pg_notify(%(channel)s, '')::text end
+    (
+        select array_agg(key) from (
+            select limit_key from vacant
+            union all
+            select slot_key from gone where slot_key is not null
+        ) as v (key)
+    ),
+    case when %(notify)s then pg_notify(%(channel)s, 'end')::text end
 from gone;

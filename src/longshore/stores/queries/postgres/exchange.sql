@@ -11,14 +11,6 @@ with recursive t as materialized (
             then %(today)s::integer end as today,
         case when to_regclass('longshore_ended_d' || (%(today)s::integer - 1)) is not null
             then %(today)s::integer - 1 end as yesterday
-), process as materialized (
-    -- Held until the commit: nobody takes the lease away while jobs are claimed under it.
-    select 1 from longshore_process
-    where id = %(process_id)s
-      and expires_at > coalesce(
-          %(now)s::bigint, (extract(epoch from clock_timestamp()) * 1000000)::bigint
-      )
-    for share
 ), found (name) as (
     (
         select queue from longshore_job
@@ -57,9 +49,24 @@ with recursive t as materialized (
             and (q.paused_until is null or q.paused_until > (select now from t))
       )
     limit 2
+), process as materialized (
+    -- Held until the commit: nobody takes the lease away while jobs are claimed under it. Where
+    -- there is nothing to claim nothing is held: then nothing is written, and nothing waits for
+    -- the disk.
+    select 1 from longshore_process
+    where id = %(process_id)s
+      and expires_at > coalesce(
+          %(now)s::bigint, (extract(epoch from clock_timestamp()) * 1000000)::bigint
+      )
+      and (%(count)s > 0 or exists (select from served))
+    for share
 ), gate as materialized (
     select d.due_at, s.name,
-        (select count(*) from process) = 1 and s.queues <= 1
+        s.queues <= 1
+        and case when %(count)s > 0 or s.queues > 0 then (select count(*) from process) = 1
+            else exists (
+                select from longshore_process where id = %(process_id)s and expires_at > t.now
+            ) end
         and (d.due_at is null or d.due_at > t.now)
         and not exists (
             select from longshore_job
@@ -73,12 +80,12 @@ with recursive t as materialized (
         and not exists (
             select from longshore_kind where paused_until is null or paused_until > t.now
         )
-        and (
+        and (s.name is null or (
             select queue from longshore_job
             where state = 'available' and parked is null and blocked_by is null
               and strpos(rules, '"limits":') > 0 and queue >= s.name
             order by queue limit 1
-        ) is distinct from s.name
+        ) is distinct from s.name)
         -- Of queues that are not served only those that stand between two that are.
         and (
             select queue from longshore_job
@@ -116,7 +123,9 @@ with recursive t as materialized (
       -- One that counts for a limit has a slot to give back, which takes more than this.
       and (
           j.rules is null
-          or (select s.job_id from longshore_slot as s where s.job_id = j.id limit 1) is null
+          or j.slot_key is null and (
+              select s.job_id from longshore_slot as s where s.job_id = j.id limit 1
+          ) is null
       )
       and (select open from gate)
     returning j.*, e.result,
@@ -170,7 +179,7 @@ with recursive t as materialized (
                 'longshore: ', gone.jobs, ' of ', %(count)s::integer, ' leases hold'
             )::integer
             else gone.jobs end as jobs,
-        case when %(notify)s then pg_notify(%(channel)s, '')::text end as told
+        case when %(notify)s then pg_notify(%(channel)s, 'end')::text end as told
     from gate, (select count(*) as jobs from gone) as gone
 )
 select gate.open, held.jobs, case when gate.due_at is not null then greatest(0, gate.due_at - t.now) end, taken.*

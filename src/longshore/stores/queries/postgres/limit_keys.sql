@@ -9,6 +9,19 @@ with recursive slot (key) as (
         select limit_key from longshore_slot where limit_key > slot.key order by limit_key limit 1
     )
     from slot where slot.key is not null
+), held (key) as (
+    (
+        select slot_key from longshore_job
+        where state = 'running' and slot_key > %(after)s
+        order by slot_key limit 1
+    )
+    union all
+    select (
+        select slot_key from longshore_job
+        where state = 'running' and slot_key > held.key
+        order by slot_key limit 1
+    )
+    from held where held.key is not null
 ), start (key) as (
     (
         select limit_key from longshore_start where limit_key > %(after)s
@@ -33,6 +46,8 @@ with recursive slot (key) as (
 )
 select key from (
     (select key from slot where key is not null limit %(limit)s)
+    union
+    (select key from held where key is not null limit %(limit)s)
     union
     (select key from start where key is not null limit %(limit)s)
     union

@@ -1,8 +1,8 @@
 -- What a claim has to know before it begins: the time, whether the process has a lease, which
 -- nobody takes away before the commit, whether this claim was carried out already, when the next
 -- timed job falls due, whether jobs have expired, which queues are held back, and which hold jobs;
--- when jobs that wait for a rate or a kind can go on, which kinds are held back, and in which
--- queues there are jobs with limits and jobs that take turns.
+-- when jobs that wait for a rate or a kind can go on, which kinds are held back, in which queues
+-- there are jobs with limits and jobs that take turns, and what was set for which limits.
 with recursive t as materialized (
     select coalesce(
         %(now)s::bigint, (extract(epoch from clock_timestamp()) * 1000000)::bigint
@@ -98,5 +98,8 @@ select
         order by kind
     ),
     array(select name from limited where name is not null),
-    array(select name from fair where name is not null)
+    array(select name from fair where name is not null),
+    array(select name from longshore_limit order by name),
+    array(select most from longshore_limit order by name),
+    array(select per from longshore_limit order by name)
 from t;

@@ -7,12 +7,12 @@ from unnest(
 ) as c (key, part, at, starts, gone_at, most, per)
 on conflict (limit_key) do update
 set at = s.at[
-        width_bucket(excluded.at[1] - excluded.per, s.at) + 1
+        width_bucket(2 * excluded.at[1] - excluded.gone_at, s.at) + 1
         : cardinality(s.at) - (s.part = excluded.part)::int
     ] || greatest(excluded.at[1], s.at[cardinality(s.at)]),
     starts = s.starts[
-        width_bucket(excluded.at[1] - excluded.per, s.at) + 1
+        width_bucket(2 * excluded.at[1] - excluded.gone_at, s.at) + 1
         : cardinality(s.at) - (s.part = excluded.part)::int
     ] || s.starts[cardinality(s.at)] + excluded.starts[1],
-    base = coalesce(s.starts[width_bucket(excluded.at[1] - excluded.per, s.at)], s.base),
+    base = coalesce(s.starts[width_bucket(2 * excluded.at[1] - excluded.gone_at, s.at)], s.base),
     part = excluded.part, gone_at = excluded.gone_at, most = excluded.most, per = excluded.per;

@@ -109,18 +109,27 @@ local function bundling()
       return
     end
     local new = cmsgpack.unpack(packed)
-    local id, queue, kind, state, rules = new[1], new[3], new[4], new[5], new[11]
+    local id, queue, kind, rules = new[1], new[3], new[4], new[11]
+    -- Its delay and its expiry count from now, not from when it was bound.
+    local words = {}
+    for one in string.gmatch(new[2], '%S+') do words[#words + 1] = one end
+    local bound, due = tonumber(words[21]), T
+    if new[5] == 'scheduled' then due = math.max(T + new[7] - bound, tonumber(new[7])) end
+    local expires = new[8] and string.format('%.0f', T + new[8] - bound)
+    local state = due > T and 'scheduled' or 'available'
+    due = string.format('%.0f', due)
+    words[1], words[15], words[20], words[21] = state, expires or '-', due, NOW
     call('ZADD', P .. 'ids', 0, id)
-    put('job', id, (string.gsub(new[2], '%S+ %S+$', NOW .. ' ' .. NOW)))
+    put('job', id, table.concat(words, ' '))
     put('payload', id, payload)
     if rules then put('rules', id, rules) end
     if new[9] then
       put('identity', id, new[9])
       add('identities', 0, new[9] .. ' ' .. id)
     end
-    if new[8] then add('expires', new[8], id) end
+    if expires then add('expires', expires, id) end
     local job = {
-      id = id, queue = queue, kind = kind, state = state, priority = new[6], scheduled_at = NOW,
+      id = id, queue = queue, kind = kind, state = state, priority = new[6], scheduled_at = due,
       flags = new[10], rules = rules or false,
     }
     count(group(job), state, 1)
@@ -199,7 +208,15 @@ local function bundling()
     busy = false
   end
 
-  return { again = again, follow = follow, is_bound = is_bound, settle_all = settle_all }
+  -- Open or cancel jobs that wait for others which may have ended before they came.
+  local function look_at(ids)
+    flush()
+    go_on(ids)
+    flush()
+    follow()
+  end
+
+  return { again = again, follow = follow, look_at = look_at, is_bound = is_bound, settle_all = settle_all }
 end
 
 local bundles_made

@@ -1,8 +1,9 @@
 -- uses: jobs
 -- Jobs of an insert that have rules; each is {id, line, queue, kind, state, priority, scheduled_at,
--- expires_at, identity, flags, rules, unique key, what to do when it is held, ttl}.
-local ID, LINE, QUEUE, KIND, STATE, PRIORITY, DUE, EXPIRES, IDENTITY, FLAGS, RULES, KEY, HELD, TTL =
-  1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14
+-- expires_at, identity, flags, rules, unique key, what to do when it is held, ttl,
+-- rules that it leaves to a holder it replaces, if they are not its own}.
+local ID, LINE, QUEUE, KIND, STATE, PRIORITY, DUE, EXPIRES, IDENTITY, FLAGS, RULES, KEY, HELD, TTL, LEFT =
+  1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 
 -- The live holders of these keys, and the ids of those whose time to hold theirs is over.
 local function holders_of(keys)
@@ -76,6 +77,15 @@ local function store(new, payload)
   place(job)
 end
 
+-- A job as it replaces another, which does not belong to what this one was to belong to.
+local function replacing(new)
+  if not new[LEFT] then return new end
+  local left = {}
+  for at = ID, TTL do left[at] = new[at] end
+  left[RULES], left[FLAGS] = new[LEFT], (string.gsub(new[FLAGS], 'g', ''))
+  return left
+end
+
 -- A holder that does not run gets the arguments, the time and the rules of another job.
 local function replace(job, new, payload)
   withdraw(job)
@@ -125,7 +135,7 @@ local function hold_all(ruled, first, places)
         local job = read_all({ met[index] })[1]
         -- What belongs to a batch or workflow is what others count on.
         replaced = job.state ~= 'running' and not has(job, 'g')
-        if replaced then replace(job, new, payload) end
+        if replaced then replace(job, replacing(new), payload) end
       end
       for _, word in ipairs({ index - 1, met[index], replaced and 1 or 0 }) do
         told[#told + 1] = word

@@ -1,29 +1,16 @@
 -- uses: holding
 -- Store jobs with the batches or workflows that they belong to, all or none. ARGV: packed, the jobs
 -- as scripts/holding.lua has them, new bundles, each {id, depth, JSON, callbacks}, callbacks in turns
--- a name and a job or its payload, bundles that must be there unfinished, the running job that adds
--- (or nothing), {id, process, run}, and whether more is to follow; then payloads; at last, packed,
--- for each job its bundles and whom it waits for. Answers 1, which were there (numbers from 0) and
--- who met holders; {0, met} when a job is refused for that; {2, numbers} when an id is another job's;
--- {3} when they come too late.
+-- a name and a job or its payload, the batches around these, the running job that adds (or nothing),
+-- {id, process, run}, and whether more is to follow; then payloads; at last, packed, for each job
+-- its bundles and whom it waits for. Answers 1, which were there (numbers from 0) and who met
+-- holders; {0, met} when a job is refused for that; {2, numbers} when an id is another job's; {3}
+-- when they come too late.
 if emptied() then
   return EMPTIED
 end
 local jobs, new, older, lease, opening = unpack(cmsgpack.unpack(ARGV[4]), 1, 5)
 local joins = cmsgpack.unpack(ARGV[#ARGV])
-
-if lease then
-  local state = call('HGET', P .. 'state', lease[1]) or ''
-  local head = 'running ' .. lease[3] .. ' ' .. lease[2] .. ' '
-  if sub(state, 1, #head) ~= head then
-    return { 3 }
-  end
-end
-for _, bundle in ipairs(older) do
-  if call('HGET', P .. 'bundle:' .. bundle, 'finished') ~= '-' then
-    return { 3 }
-  end
-end
 
 local ids, there, others = {}, {}, {}
 for index, job in ipairs(jobs) do ids[index] = job[ID] end
@@ -38,6 +25,29 @@ for index, job in ipairs(jobs) do
     list[#list + 1] = index - 1
   else
     fresh[#fresh + 1], places[#places + 1], numbers[#numbers + 1] = job, 4 + index, index
+  end
+end
+-- What was stored by an earlier try is not too late; what is new may join only what has not finished.
+local known, anew = {}, #fresh > 0
+for _, bundle in ipairs(new) do
+  known[bundle[1]] = true
+  anew = anew or call('EXISTS', P .. 'bundle:' .. bundle[1]) == 0
+end
+for _, number in ipairs(numbers) do
+  for _, bundle in ipairs(joins[number][1]) do
+    if not known[bundle] then older[#older + 1] = bundle end
+  end
+end
+if anew and lease then
+  local state = call('HGET', P .. 'state', lease[1]) or ''
+  local head = 'running ' .. lease[3] .. ' ' .. lease[2] .. ' '
+  if sub(state, 1, #head) ~= head then
+    return { 3 }
+  end
+end
+for _, bundle in ipairs(anew and older or {}) do
+  if call('HGET', P .. 'bundle:' .. bundle, 'finished') ~= '-' then
+    return { 3 }
   end
 end
 if #others > 0 then
@@ -56,7 +66,7 @@ if not stored then
   return { 0, met }
 end
 
-local made = {}
+local made, in_parts = {}, opening
 for _, bundle in ipairs(new) do
   local id, depth, entry, callbacks = unpack(bundle)
   local key = P .. 'bundle:' .. id
@@ -72,6 +82,7 @@ for _, bundle in ipairs(new) do
   elseif not opening and call('HGET', key, 'opening') == '1' then
     call('HSET', key, 'opening', 0)
     made[#made + 1] = id
+    in_parts = true
   end
 end
 for index, job in ipairs(fresh) do
@@ -83,6 +94,14 @@ for index, job in ipairs(fresh) do
     end
     for _, parent in ipairs(join[2]) do call('SADD', P .. 'children:' .. parent, job[ID]) end
   end
+end
+if in_parts then
+  -- What they wait for may have ended since an earlier part was stored.
+  local waiting = {}
+  for index, job in ipairs(fresh) do
+    if job[STATE] == 'waiting' and not meets[index] then waiting[#waiting + 1] = job[ID] end
+  end
+  bundles().look_at(waiting)
 end
 bundles().settle_all(made)
 return { 1, there, met }

@@ -1,0 +1,1 @@
+"""What a script does, by what it is about: each module has acts of one sort."""

@@ -1,0 +1,115 @@
+"""A PostgreSQL database: who is told of what, and what a claim that finds nothing leaves behind."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from longshore.core.model import Ending, JobState, Lease
+from longshore.core.store import ClaimRequest
+from longshore.core.store_url import parse_url
+from longshore.stores.postgres.core import FEW
+from longshore.stores.postgres.store import PostgresStore
+from tests import postgres_tools
+from tests.places import Place, postgres
+from tests.postgres_tools import PLENTY, exchange, leases
+from tests.store_tools import EVERYTHING, claim, job, register
+
+pytestmark = pytest.mark.servers
+
+where = postgres_tools.where
+store = postgres_tools.store
+look = postgres_tools.look
+
+
+@pytest.fixture
+def listener(store: PostgresStore, where: Place) -> Iterator[psycopg.Connection[Any]]:
+    store.migrate()
+    with contextlib.closing(postgres(parse_url(where.url))) as connection:
+        connection.execute('listen "longshore_jobs"')
+        yield connection
+
+
+def ends(listener: psycopg.Connection[Any]) -> int:
+    return [told.payload for told in listener.notifies(timeout=0.3)].count("end")
+
+
+def running(store: PostgresStore, jobs: int, claim_id: int = 1) -> list[Lease]:
+    store.run(store.insert([job() for _ in range(jobs)]))
+    return leases(store.run(store.claim(ClaimRequest("p", claim_id, jobs, EVERYTHING))))
+
+
+def test_a_claim_that_finds_nothing_locks_nothing_and_so_writes_nothing(
+    store: PostgresStore, look: psycopg.Connection[Any]
+) -> None:
+    register(store)
+
+    def locked() -> bool:
+        """Whether the lease's row was ever held: a lock is a write, which waits for the disk."""
+        (row,) = look.execute("select xmax::text from longshore_process").fetchall()
+        return row != ("0",)
+
+    for number in range(3):
+        assert claim(store, number + 1) == []
+    assert not locked()
+    new = job()
+    store.run(store.insert([new]))
+    assert claim(store, 9) == [new.id]
+    assert locked()
+
+
+def test_a_claim_that_finds_nothing_says_that_the_lease_is_gone(
+    store: PostgresStore, look: psycopg.Connection[Any]
+) -> None:
+    register(store)
+    look.execute("update longshore_process set expires_at = 1")
+    assert not store.run(store.claim(ClaimRequest("p", 1, 1, EVERYTHING))).live
+    look.execute("delete from longshore_process")
+    assert not store.run(store.claim(ClaimRequest("p", 2, 1, EVERYTHING))).live
+
+
+@pytest.mark.parametrize("exchanged", [False, True])
+def test_each_end_is_told_at_once_while_they_are_few(
+    store: PostgresStore, listener: psycopg.Connection[Any], exchanged: bool
+) -> None:
+    register(store)
+    running_now = running(store, 12)
+    for number, lease in enumerate(running_now):
+        if exchanged:
+            exchange(store, 10 + number, 1, [lease])
+        else:
+            store.run(store.finish([Ending(lease, JobState.SUCCEEDED)]))
+    assert ends(listener) == 12
+
+
+def test_ends_of_many_are_told_with_their_commits_now_and_then(
+    store: PostgresStore, listener: psycopg.Connection[Any]
+) -> None:
+    register(store)
+    held = running(store, 10 * (FEW + 1))
+    while held:
+        batch, held = held[: FEW + 1], held[FEW + 1 :]
+        store._told_end = float("inf")  # it has been told just now
+        store.run(store.finish([Ending(lease, JobState.SUCCEEDED) for lease in batch]))
+    assert ends(listener) == 0
+
+
+def test_who_claims_is_not_woken_by_jobs_that_succeeded(store: PostgresStore, where: Place) -> None:
+    register(store)
+    claim(store)
+    mine = store.watch()
+    other = PostgresStore(where.url)
+    while mine.wait(0.1):
+        pass
+    held = running(other, 2)
+    assert mine.wait(PLENTY), "there is work"
+    while mine.wait(0.1):
+        pass
+    other.run(other.finish([Ending(held[0], JobState.SUCCEEDED)]))
+    assert not mine.wait(0.3)
+    other.run(other.finish([Ending(held[1], JobState.AVAILABLE)]))
+    assert mine.wait(PLENTY), "there is work again"
+    mine.close()
+    other.close()

@@ -19,7 +19,7 @@ def run(options: WorkerOptions) -> int:
     """Run a worker in the foreground; returns its exit code."""
     set_up_logging(options.verbosity)
     options = options.checked()
-    return Supervisor(options, _connect, _Banner(options)).run()
+    return Supervisor(options, stores.load, _connect, _Banner(options)).run()
 
 
 def _connect(hello: Hello) -> Store:

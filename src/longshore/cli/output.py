@@ -8,7 +8,6 @@ a person sees it.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
@@ -234,4 +233,6 @@ def _shows_symbols() -> bool:
 
 
 def _width() -> int:
+    import shutil  # noqa: PLC0415 - heavy, and only tables have a width
+
     return max(shutil.get_terminal_size((100, 24)).columns, _NARROWEST)

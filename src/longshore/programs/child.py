@@ -31,6 +31,7 @@ from longshore.worker.control import (
     Channel,
     Drain,
     Finished,
+    Found,
     Go,
     Hello,
     Lost,
@@ -68,6 +69,7 @@ def main(control: int, shared: int) -> None:
     set_up_logging(options.verbosity)
     try:
         app, where = load(options)
+        channel.send(Found(app.settings.store.reveal()))
         engine, isolated = build(app, options, Beacon(shared))
         hello = _hello(app, where, options)
     except LongshoreError as error:

@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from importlib import import_module
 from typing import TypeAlias
 
 from longshore.core.shards import ShardBy
 from longshore.core.store import Retention, Store
 from longshore.core.store_url import StoreURL, parse_url
+from longshore.errors import ConfigurationError
 from longshore.stores.clock import Clock
 
-__all__ = ["Address", "connect"]
+__all__ = ["Address", "connect", "load"]
 
 Address: TypeAlias = StoreURL | str
 
@@ -63,6 +66,17 @@ def connect(
         for one, own in zip(address.shards, prefixes, strict=True)
     ]
     return ShardedStore(shards, shard_by=shard_by)
+
+
+def load(url: str) -> None:
+    """Load the code that opens such a store, for who has nothing else to do just now.
+
+    What is wrong with the address or a driver is said by :func:`connect`.
+    """
+    with suppress(ConfigurationError, ImportError):
+        address = parse_url(url)
+        for one in address.shards or (address,):
+            import_module(f"longshore.stores.{one.store}.store")
 
 
 def _open(

@@ -11,7 +11,6 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-import tempfile
 from collections import deque
 from itertools import count
 
@@ -38,6 +37,8 @@ class Beacon:
             memory = os.memfd_create("longshore-beacon")
             os.truncate(memory, _SIZE)
             return memory
+        import tempfile  # noqa: PLC0415 - heavy, and not needed on Linux
+
         with tempfile.TemporaryFile() as file:
             file.truncate(_SIZE)
             return os.dup(file.fileno())

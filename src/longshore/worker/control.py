@@ -6,6 +6,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Generic, TypeVar
 
 import msgspec
@@ -122,6 +123,12 @@ class Answer(msgspec.Struct, frozen=True, tag="answer"):
     trouble: Trouble | None = None
 
 
+class Found(msgspec.Struct, frozen=True, tag="found"):
+    """From a child: the application says where jobs are. Time to load what opens such a store."""
+
+    store: str  # URL, password included: the pipe is private
+
+
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
     """From a child: the application is loaded. What the supervisor needs to know of it."""
 
@@ -202,7 +209,7 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
 
 
 ToChild = Boot | Go | Drain | Quiet | Cancel | ParkedKinds | Ticked | Perform | Stop | Answer
-FromChild = Hello | Refused | Stuck | Lost | Finished | Said | Ask | Insert | Done
+FromChild = Found | Hello | Refused | Stuck | Lost | Finished | Said | Ask | Insert | Done
 M = TypeVar("M")
 
 _LARGEST = 64 * 1024 * 1024
@@ -254,15 +261,22 @@ class Channel(Generic[M]):
         self.socket.close()
 
 
-_to_child: msgspec.json.Decoder[ToChild] = msgspec.json.Decoder(ToChild)
-_from_child: msgspec.json.Decoder[FromChild] = msgspec.json.Decoder(FromChild)
+# Each program needs one of them, and neither is made for nothing.
+@cache
+def _to_child() -> msgspec.json.Decoder[ToChild]:
+    return msgspec.json.Decoder(ToChild)
+
+
+@cache
+def _from_child() -> msgspec.json.Decoder[FromChild]:
+    return msgspec.json.Decoder(FromChild)
 
 
 def child_channel(sock: socket.socket) -> Channel[ToChild]:
     """The child's end."""
-    return Channel(sock, _to_child.decode)
+    return Channel(sock, _to_child().decode)
 
 
 def parent_channel(sock: socket.socket) -> Channel[FromChild]:
     """The supervisor's end."""
-    return Channel(sock, _from_child.decode)
+    return Channel(sock, _from_child().decode)

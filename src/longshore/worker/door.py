@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import tempfile
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -136,6 +135,8 @@ def _folder() -> str:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime:
         return os.path.join(runtime, "longshore")  # noqa: PTH118 - a path as text
+    import tempfile  # noqa: PLC0415 - heavy, and services have a folder of their own
+
     return os.path.join(tempfile.gettempdir(), f"longshore-{os.getuid()}")  # noqa: PTH118
 
 

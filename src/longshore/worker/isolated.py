@@ -10,7 +10,6 @@ from __future__ import annotations
 import select
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -91,6 +90,8 @@ class _Child:
     """One fresh interpreter; it boots while nobody waits for it."""
 
     def __init__(self, options: WorkerOptions) -> None:
+        import subprocess  # noqa: PLC0415 - only jobs in a process of their own need it
+
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -119,6 +120,8 @@ class _Child:
 
     def end(self) -> None:
         """Terminate, then kill; always reaped."""
+        import subprocess  # noqa: PLC0415 - as above
+
         self.channel.close()
         if self._process.poll() is None:
             self._process.terminate()

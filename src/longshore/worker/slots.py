@@ -11,7 +11,6 @@ that costs a tenth of a microsecond.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import threading
 from collections import deque
@@ -218,6 +217,8 @@ class _Slot:
 
 
 def _raise_in(thread: threading.Thread, error: type[BaseException]) -> None:
+    import ctypes  # noqa: PLC0415 - heavy, and most workers interrupt nothing
+
     ctypes.pythonapi.PyThreadState_SetAsyncExc(
         ctypes.c_ulong(thread.ident or 0), ctypes.py_object(error)
     )
@@ -225,6 +226,8 @@ def _raise_in(thread: threading.Thread, error: type[BaseException]) -> None:
 
 def _forget(thread: threading.Thread) -> None:
     """Take back what was raised into a thread and has not arrived yet."""
+    import ctypes  # noqa: PLC0415 - as above
+
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), None)
 
 

@@ -30,6 +30,7 @@ from longshore.worker.control import (
     Cancel,
     Drain,
     Finished,
+    Found,
     FromChild,
     Go,
     Hello,
@@ -57,6 +58,7 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
 #: A child that ended no job and lived no longer than this did not work, it only started.
 SHORT_LIFE = 5.0
 
+Load = Callable[[str], None]
 Connect = Callable[[Hello], Store]
 Banner = Callable[[Hello, Sequence[int]], None]
 
@@ -64,8 +66,11 @@ Banner = Callable[[Hello, Sequence[int]], None]
 class Supervisor:
     """One worker program. :meth:`run` returns its exit code."""
 
-    def __init__(self, options: WorkerOptions, connect: Connect, banner: Banner) -> None:
+    def __init__(
+        self, options: WorkerOptions, load: Load, connect: Connect, banner: Banner
+    ) -> None:
         self._options = options
+        self._load = load
         self._connect = connect
         self._banner = banner
         self._selector = selectors.DefaultSelector()
@@ -178,6 +183,9 @@ class Supervisor:
 
     def _heard(self, child: Child, message: FromChild) -> None:
         match message:
+            case Found(store=url):
+                if self._store is None:
+                    self._load(url)
             case Hello():
                 self._greet(child, message)
             case Refused(exit_code=code, message=text):

@@ -6,8 +6,9 @@ for tables named ``longshore_...``; a store with another prefix has it put in as
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -89,22 +90,50 @@ class Queries:
     """Every query of one database, by the name of its file."""
 
     def __init__(self, database: str, prefix: str) -> None:
-        self._queries = _read(database, prefix)
+        self._queries: Mapping[str, Query] = _read(database, prefix)
 
     def __getitem__(self, name: str) -> Query:
         return self._queries[name]
 
     def __iter__(self) -> Generator[Query]:
-        yield from self._queries.values()
+        read = self._queries
+        yield from read.all() if isinstance(read, _Texts) else read.values()
+
+
+class _Texts(dict[str, "Query"]):
+    """Queries whose files have been read; each is made when it is asked for first.
+
+    All are read at once: what the files say may change when the package does, under a process.
+    """
+
+    def __init__(self, texts: Mapping[str, str], prefix: str) -> None:
+        super().__init__()
+        self._texts = texts
+        self._prefix = prefix
+
+    def __missing__(self, name: str) -> Query:
+        text = _without_comments(with_prefix(self._texts[name], self._prefix))
+        query = self[name] = Query(name, text)
+        return query
+
+    def all(self) -> Iterator[Query]:
+        """Every one of them, by name."""
+        return map(self.__getitem__, sorted(self._texts))
 
 
 # Whoever opens many stores reads some hundred files once.
 @lru_cache(maxsize=32)
-def _read(database: str, prefix: str) -> Mapping[str, Query]:
-    return {
-        path.stem: Query(path.stem, _without_comments(with_prefix(path.read_text(), prefix)))
-        for path in sorted((_HERE / "queries" / database).glob("*.sql"))
-    }
+def _read(database: str, prefix: str) -> _Texts:
+    with_prefix("", prefix)  # what is wrong with it is said at once
+    texts: dict[str, str] = {}
+    # A worker waits for this: half the price of asking paths.
+    with os.scandir(_HERE / "queries" / database) as files:
+        for entry in files:
+            name, dot, kind = entry.name.partition(".")
+            if dot + kind == ".sql":
+                with open(entry.path, "rb") as file:  # noqa: PTH123
+                    texts[name] = file.read().decode()
+    return _Texts(texts, prefix)
 
 
 def migrations(database: str, prefix: str) -> Mapping[str, str]:

@@ -268,12 +268,13 @@ def test_a_slot_that_another_has_claimed_is_given_back(
     store.run(store.insert(new))
     other = PostgresStore(where.url)
     for number, one in enumerate(new):
-        assert claim(store, number * 2) == [one.id]
+        assert claim(store, number * 3) == [one.id]
+        assert claim(store, number * 3 + 1) == [], "the others wait for it"
         ending = [Ending(Lease(one.id, "p", 1), JobState.SUCCEEDED)]
         if number % 2:
             other.run(other.finish(ending))
         else:
-            none = ClaimRequest("p", number * 2 + 1, 0, EVERYTHING)
+            none = ClaimRequest("p", number * 3 + 2, 0, EVERYTHING)
             assert len(other.run(other.exchange(ending, none)).held) == 1
         assert look.execute("select count(*) from longshore_slot").fetchall() == [(0,)]
     other.close()

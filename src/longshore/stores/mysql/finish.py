@@ -94,7 +94,11 @@ class MySQLConsuming(MySQLClaiming):
         return known if len(known) == len(endings) else []
 
     def _succeeded(
-        self, endings: Sequence[Ending], jobs: list[tuple[Claimed, Column]], now: int, deltas: Deltas
+        self,
+        endings: Sequence[Ending],
+        jobs: list[tuple[Claimed, Column]],
+        now: int,
+        deltas: Deltas,
     ) -> Steps[frozenset[Lease] | None]:
         """Write that jobs have succeeded; ``None`` if not every lease held: undo it then."""
         for job, _ in jobs:

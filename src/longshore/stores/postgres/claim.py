@@ -279,7 +279,7 @@ class PostgresClaiming(PostgresFinishing, Claiming):
         return Chosen(taken)
 
     def _together(self, walk: Walk, queue: str, look: Look) -> Steps[None]:
-        """Begin runs of the first jobs of a queue if the limits of all have room, else do nothing."""
+        """Begin runs of the first jobs of a queue, if the limits of all of them have room."""
         if self._tight >= TRIES:
             self._tight += 1
             if self._tight < TRIES + LEAVE_OUT:

@@ -124,8 +124,8 @@ class TogetherRules(Parts):
     ) -> MultipleResults[str]:
         """One more, added under a lease of any age or from elsewhere, in time or late."""
         known = [together.bundles[0] for _, together in self.requests if together.bundles]
-        job = self.model.jobs.get(lease.job_id)
-        mine = () if job is None else job.ruled.bundles
+        adder = self.model.jobs.get(lease.job_id)
+        mine = () if adder is None else adder.ruled.bundles
         some = [bundle for bundle in known if not by_member or bundle.id in mine[:1]]
         if not some:
             return multiple()

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from longshore.testing.conformance.batch_keeping import BatchKeepingConformance
 from longshore.testing.conformance.batching import (
     BatchConformance,
-    BatchKeepingConformance,
     BatchOrderConformance,
 )
 from longshore.testing.conformance.bench import Bench, OpenStore
+from longshore.testing.conformance.catching_up import CatchUpConformance
 from longshore.testing.conformance.claiming import ClaimConformance, OrderConformance
 from longshore.testing.conformance.faults import FaultConformance
 from longshore.testing.conformance.finishing import EndingConformance, FenceConformance
@@ -47,7 +48,6 @@ from longshore.testing.conformance.producing import ProducingConformance
 from longshore.testing.conformance.rating import RateConformance, RateSettingConformance
 from longshore.testing.conformance.replacing import ReplaceConformance
 from longshore.testing.conformance.scheduling import (
-    CatchUpConformance,
     DeclareConformance,
     TickConformance,
 )

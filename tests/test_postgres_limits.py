@@ -266,10 +266,13 @@ def test_a_slot_that_another_has_claimed_is_given_back(
     register(store)
     new = [job(rules=ONE_AT_ONCE) for _ in range(4)]
     store.run(store.insert(new))
+    # Something else that could be claimed with a report.
+    store.run(store.insert([job(queue="z")]))
+    mine = (Line((new[0].queue,)),)
     other = PostgresStore(where.url)
     for number, one in enumerate(new):
-        assert claim(store, number * 3) == [one.id]
-        assert claim(store, number * 3 + 1) == [], "the others wait for it"
+        assert claim(store, number * 3, lines=mine) == [one.id]
+        assert claim(store, number * 3 + 1, lines=mine) == [], "the others wait for it"
         ending = [Ending(Lease(one.id, "p", 1), JobState.SUCCEEDED)]
         if number % 2:
             other.run(other.finish(ending))

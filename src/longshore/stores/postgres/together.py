@@ -34,7 +34,7 @@ class Together(NamedTuple):
 
     def params(self, settings: Mapping[str, Setting]) -> dict[str, Any]:
         """What the query ``take_together`` takes of it."""
-        used = Counter(key for key in self.slots if key is not None)
+        used = Counter(slot for slot in self.slots if slot is not None)
         used.update(key for key in self.behind if self.limits[key].per is None)
         limits, starts, behind = self.limits, self.starts, self.behind
         said: dict[str, Any] = {"said_most": None, "said_per": None}

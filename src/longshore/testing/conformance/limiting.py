@@ -61,6 +61,15 @@ class LimitConformance:
         assert bench.taken("p1", 1) == []
         assert used(bench, wide) == 2
 
+    def test_jobs_with_several_limits_give_back_their_own_slots(self, bench: Bench) -> None:
+        wide = Limit("account", "7", 5)
+        bench.add(3, rules=limited(wide, Limit("other", "", 5)))
+        bench.process()
+        leases = bench.leases()
+        for number, end in enumerate((released, succeeded)):
+            bench.finish(end(leases[number]))
+            assert used(bench, wide) == 2 - number
+
     def test_jobs_behind_are_not_held_back(self, bench: Bench) -> None:
         first, *waiting = bench.add(4, rules=limited(ACCOUNT))
         other = bench.add(2, rules=limited(OTHER_ACCOUNT))

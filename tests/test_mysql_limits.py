@@ -23,6 +23,7 @@ from longshore.core.limits import (
 )
 from longshore.core.model import Claimed, Ending, JobState, Lease, NewJob
 from longshore.core.store import ClaimRequest, Filter, Retention, drive
+from longshore.stores.mysql.core import FORGET_AFTER
 from longshore.stores.mysql.execute import execute_on
 from longshore.stores.mysql.store import MySQLStore
 from longshore.stores.mysql.text import blocked_line, turns_line
@@ -343,6 +344,18 @@ class TestSweeping:
         assert swept(store, ask, "identity") == 1
         page = store.run(store.find(Filter(identities=("kept", "gone 1")), limit=10))
         assert [record.id for record in page.records] == [kept.id]
+
+    def test_claims_of_a_key_leave_few_of_its_old_starts(self, store: MySQLStore, ask: Ask) -> None:
+        limit = Limit("mail", "", 1, per=1000)
+        store.run(store.insert([limited(limit) for _ in range(40)]))
+        register(store, "p1")
+        most = 0
+        for number in range(1, 60):
+            time.sleep(0.002)
+            store.run(store.claim(ClaimRequest("p1", number, 1, EVERY)))
+            ((rows,),) = ask("select count(*) from longshore_start")
+            most = max(most, rows)
+        assert FORGET_AFTER / 2 <= most <= FORGET_AFTER
 
 
 class Crew:

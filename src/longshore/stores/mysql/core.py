@@ -18,6 +18,11 @@ from longshore.stores.sql.walk import Tally
 
 #: Among how many locks keys are shared out; before them there are as many for queues with turns.
 LOCKS = 4096
+#: In how many claims a key starts jobs before its old starts are forgotten: each time costs more
+#: than it saves, and maintenance forgets those of keys that nobody claims any more.
+FORGET_AFTER = 8
+#: Of how many keys that is counted; of more the count begins anew.
+_COUNTED_KEYS = 20_000
 
 
 class MySQLCore(Gating):
@@ -28,6 +33,7 @@ class MySQLCore(Gating):
     def __init__(self, retention: Retention, clock: Clock | None, prefix: str) -> None:
         super().__init__(retention, clock, prefix)
         self.sql: MySQLQueries = MySQLQueries(prefix)
+        self._claims_of: dict[str, int] = {}
 
     def listed(self, values: Sequence[Any]) -> Any:
         """A list as the drivers write it."""
@@ -93,7 +99,16 @@ class MySQLCore(Gating):
 
     def forgotten(self, keys: Iterable[str], now: int) -> Steps[None]:
         """Forget starts of these keys that no window sees any more; others hold the rest."""
-        yield self.sql["starts_forget_of"](keys=self.listed(sorted(keys)), now=now)
+        ripe = [key for key in sorted(keys) if self._is_ripe(key)]
+        if ripe:
+            yield self.sql["starts_forget_of"](keys=self.listed(ripe), now=now)
+
+    def _is_ripe(self, key: str) -> bool:
+        if len(self._claims_of) >= _COUNTED_KEYS:
+            self._claims_of.clear()
+        claims = self._claims_of.get(key, 0) + 1
+        self._claims_of[key] = claims % FORGET_AFTER
+        return claims == FORGET_AFTER
 
 
 class MySQLInspecting(MySQLCore, Inspecting):

@@ -333,7 +333,7 @@ class Attempt:
 
     def _by_itself(self, statement: Statement) -> bool:
         """Whether a statement is the whole of the operation, and needs no transaction around it."""
-        if self._op.name in _ONE_LOOK:
+        if self._op.name in _ONE_LOOK or (statement.whole and not self._op.writes):
             return True
         # One that travels in pieces does, and one that an earlier try may have written.
         # Who counts statements can make each of them fail, so that they need one as well.

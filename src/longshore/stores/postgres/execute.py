@@ -128,7 +128,8 @@ class _Transaction:
             yield ROLLBACK
             yield from self._begin()
             return None
-        sole = not self._begun and isinstance(statement, Alone)
+        seen = statement.whole and not self._op.writes
+        sole = not self._begun and (seen or isinstance(statement, Alone))
         if not (self._begun or self._one_look or (sole and self._alone)):
             yield from self._begin()
         self._number += 1

@@ -165,6 +165,7 @@ class PostgresConsuming(PostgresClaiming, Consuming):
 class PostgresInspecting(PostgresGating, Inspecting):
     """Records, counts, verbs, queues and processes."""
 
+    pages: ClassVar[bool] = True
     ends: ClassVar[tuple[str, str]] = (
         "00000000-0000-0000-0000-000000000000",
         "ffffffff-ffff-ffff-ffff-ffffffffffff",

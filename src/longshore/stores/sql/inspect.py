@@ -37,6 +37,8 @@ ENDED_TEXT = frozenset(TEXT[state] for state in ENDED)
 class Inspecting(Notes, Governing, Holding, Leaving):
     """Records, counts, verbs, queues and processes."""
 
+    #: Whether a page of all jobs is one statement, which saves several round trips.
+    pages: ClassVar[bool] = False
     #: What sorts before every id and behind every id.
     ends: ClassVar[tuple[str, str]] = ("", "~")
     #: The queries that count, and the states that each may find.
@@ -61,9 +63,14 @@ class Inspecting(Notes, Governing, Holding, Leaving):
     ) -> Steps[Page]:
         """Records by id, newest created first."""
         order = "oldest" if oldest_first else "newest"
+        rows: list[Row]
         if cursor is None:
             cursor = self.ends[0 if oldest_first else 1]
         ids: list[str]
+        if self.pages and where == Filter():
+            rows = yield self.sql[f"page_{order}"].alone(cursor=cursor, limit=limit + 1)
+            all_ = tuple(self.record(row) for row in rows[:limit])
+            return Page(all_, all_[-1].id if len(rows) > limit else None)
         if where.ids:
             given = sorted(set(where.ids), reverse=not oldest_first)
             ids = [id_ for id_ in given if (id_ > cursor if oldest_first else id_ < cursor)]
@@ -78,7 +85,7 @@ class Inspecting(Notes, Governing, Holding, Leaving):
                 "cursor": cursor,
                 "limit": limit + 1,  # one more tells whether there is another page
             }
-            rows: list[Row] = []
+            rows = []
             if where.identities:
                 rows = yield from self.identified(where.identities, order, params)
                 states = frozenset[JobState]()
@@ -288,6 +295,8 @@ class Inspecting(Notes, Governing, Holding, Leaving):
 
     def _fewest(self, where: Filter) -> Steps[str | None]:
         """Which part of a filter leaves so few ended jobs that its index is the way to them."""
+        if not (where.queues or where.kinds or where.states):
+            return None
         rows: list[Row] = yield self.sql["count_ended"](queues=None, kinds=None)
         total = sum(row[3] for row in rows)
         states = frozenset(TEXT[state] for state in where.states)

@@ -41,7 +41,7 @@ class Statement:
 
     ``whole``: where it is the first of an operation and writes a row for each of ``params``, it is
     all of it. A driver may then let it be its own transaction, which saves two steps; where it
-    writes fewer it must have written none.
+    writes fewer it must have written none. Of an operation that only reads: it is all that is read.
     """
 
     __slots__ = ("many", "params", "query", "whole")
@@ -68,6 +68,10 @@ class Query:
     def __call__(self, **params: Any) -> Statement:
         """Run once with named values."""
         return Statement(self, params)
+
+    def alone(self, **params: Any) -> Statement:
+        """Run once with named values, as all that an operation reads."""
+        return Statement(self, params, whole=True)
 
     def many(self, rows: Sequence[Row], *, whole: bool = False) -> Statement:
         """Run once for each row of values."""

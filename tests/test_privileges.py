@@ -142,7 +142,7 @@ def fires(store: Store, clock: ManualClock) -> None:
     store.run(store.declare(Declare("app", (first,), fresh=True)))
     store.run(store.set_schedule(SetSchedule(name="t", verb="add", schedule=second)))
     clock.advance(60_000_000)
-    for record in store.run(store.schedules()):
+    for record in store.run(store.schedules(["s", "t"])):
         firing = planned(record, clock.now(), new_id)
         assert firing is not None
         assert store.run(store.fire([firing]))[0].held

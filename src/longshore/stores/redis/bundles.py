@@ -51,6 +51,9 @@ class Bundling(Producing):
             part = jobs[at : at + MOST]
             more = at + MOST < len(jobs)
             found = yield from _joined(part, together, older((), together), more=more)
+            if any(answer.conflict and not (answer.late or answer.held) for answer in found):
+                # An id is another job's. Who meets holders as well is told so in the same answer.
+                found = list((yield from self.refusals(part))) or found
             answers += found
             if any(answer.conflict for answer in found):
                 return answers + [Inserted(job.id) for job in jobs[at + MOST :]]

@@ -60,6 +60,10 @@ class Bundling(Core):
             for job, answer in zip(jobs, answers, strict=True)
             if answer.held or not (answer.duplicate or answer.conflict)
         ]
+        # Who only enqueues may not look at bundles, and has no reason to.
+        asks = together.lease is not None or bool(older(fresh, together))
+        if not asks:
+            return True
         if not fresh:
             ids = [bundle.id for bundle in together.bundles]
             rows: list[Row] = []

@@ -171,6 +171,9 @@ class LogConformance:
         assert lines(bench, lease.job_id) == [line(1), line(2)]
         save(bench, Patch(lease, lines=(line(2), line(3))))
         assert lines(bench, lease.job_id) == [line(1), line(2), line(3)]
+        other = msgspec.structs.replace(line(3), message="something else")
+        assert save(bench, Patch(lease, lines=(other, line(4)))) == {lease}
+        assert lines(bench, lease.job_id) == [line(1), line(2), line(3), line(4)]
 
     def test_the_last_lines_of_a_log_are_kept(self, bench: Bench) -> None:
         one, two = running(bench, 2)

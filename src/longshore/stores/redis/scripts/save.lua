@@ -18,6 +18,17 @@ local function slice(first, count)
   return list
 end
 
+-- A number that is there is a line that was told before.
+local function unlogged(key, first, count)
+  local list = {}
+  for from = first, first + 2 * count - 1, 2 do
+    if call('ZCOUNT', key, ARGV[from], ARGV[from]) == 0 then
+      list[#list + 1], list[#list + 2] = ARGV[from], ARGV[from + 1]
+    end
+  end
+  return list
+end
+
 for index, state in ipairs(values(P .. 'state', ids)) do
   local id = ids[index]
   local lease, progress, first, steps, lines = unpack(patches[index])
@@ -29,7 +40,7 @@ for index, state in ipairs(values(P .. 'state', ids)) do
     if steps + lines > 0 then noted[#noted + 1] = id end
     each('HSET', P .. 'steps:' .. id, slice(first, 2 * steps))
     if lines > 0 then
-      each('ZADD', P .. 'log:' .. id, slice(first + 2 * steps, 2 * lines))
+      each('ZADD', P .. 'log:' .. id, unlogged(P .. 'log:' .. id, first + 2 * steps, lines))
       call('ZREMRANGEBYRANK', P .. 'log:' .. id, 0, -1 - LINES)
     end
   else

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from longshore.core.batches import Sort
 from longshore.core.limits import After, Rules
 from longshore.core.model import JobState
@@ -36,16 +38,18 @@ class WorkflowConformance:
         assert (opened.state, opened.scheduled_at) == (AVAILABLE, bench.now)
         assert set(running(bench)) == {second.id}
 
-    def test_it_waits_for_all_of_them(self, bench: Bench) -> None:
+    @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=str)
+    def test_it_waits_for_all_of_them(self, bench: Bench, order: tuple[int, int]) -> None:
         bench.process()
         flow = batch(bench, sort=Sort.WORKFLOW)
         first, second = node(bench, flow), node(bench, flow)
         last = node(bench, flow, first, second)
         store(bench, [first, second, last], flow)
         leases = running(bench)
-        bench.finish(succeeded(leases[first.id]))
+        one, other = ((first, second)[at] for at in order)
+        bench.finish(succeeded(leases[one.id]))
         assert bench.state(last.id) is WAITING
-        bench.finish(succeeded(leases[second.id]))
+        bench.finish(succeeded(leases[other.id]))
         assert bench.state(last.id) is AVAILABLE
 
     def test_two_that_end_in_one_report_open_what_waits_for_both(self, bench: Bench) -> None:

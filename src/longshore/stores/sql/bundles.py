@@ -61,14 +61,11 @@ class Bundling(Core):
             if answer.held or not (answer.duplicate or answer.conflict)
         ]
         # Who only enqueues may not look at bundles, and has no reason to.
-        asks = together.lease is not None or bool(older(fresh, together))
-        if not asks:
+        if together.lease is None and not older(fresh, together):
             return True
         if not fresh:
             ids = [bundle.id for bundle in together.bundles]
-            rows: list[Row] = []
-            if ids:
-                rows = yield self.sql["bundles_of"](ids=self.ids(ids))
+            rows: list[Row] = (yield self.sql["bundles_of"](ids=self.ids(ids))) if ids else []
             if len(rows) == len(ids):
                 return True
         return (yield from self._open_to(fresh, together))

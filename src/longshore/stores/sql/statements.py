@@ -71,7 +71,9 @@ class Query:
 
     def alone(self, **params: Any) -> Statement:
         """Run once with named values, as all that an operation reads."""
-        return Statement(self, params, whole=True)
+        statement = self(**params)  # as each kind of query makes it
+        statement.whole = True
+        return statement
 
     def many(self, rows: Sequence[Row], *, whole: bool = False) -> Statement:
         """Run once for each row of values."""

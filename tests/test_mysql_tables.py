@@ -20,7 +20,7 @@ from longshore.errors import (
 )
 from longshore.stores.mysql import driver
 from longshore.stores.mysql.store import MySQLStore, open_mysql
-from longshore.stores.sql.schema import split
+from longshore.stores.sql.schema import Known, read, split
 from tests.mysql_tools import (
     EVERY,
     a_place,
@@ -97,6 +97,22 @@ class TestMigrations:
         making = threading.Thread(target=first.migrate)
         making.start()
         eventually(lambda: bool(ask("show tables like 'longshore_job'")))
+        following.run(following.insert([new()]))
+        making.join(50)
+
+    def test_who_comes_between_two_migrations_waits_for_the_rest(
+        self, opened: Callable[..., MySQLStore], ask: Callable[..., Any]
+    ) -> None:
+        slow = Known("001_slow", "do sleep(0.5);", additive=True)
+        known = read("mysql", "longshore_")
+        slowed = dict(sorted({**known, slow.name: slow}.items()))
+        first, following = opened(migrations=slowed), opened()
+        assert following.schema().applied == ()  # it is connected
+        making = threading.Thread(target=first.migrate)
+        making.start()
+        eventually(lambda: bool(ask("show tables like 'longshore_migration'")))
+        eventually(lambda: bool(ask("select 1 from longshore_migration where applied_at > 0")))
+        assert len(following.schema().applied) == len(known) + 1
         following.run(following.insert([new()]))
         making.join(50)
 

@@ -33,6 +33,7 @@ from longshore.errors import (
     StoreUnwritable,
 )
 from longshore.stores.postgres.store import PostgresStore, open_postgres
+from longshore.stores.sql.schema import Known
 from tests import postgres_tools
 from tests.places import Place, place, postgres
 from tests.postgres_tools import PLENTY, kill_others, leases
@@ -440,6 +441,15 @@ def test_tables_made_by_hand_are_the_same(
         ("longshore_job", "index longshore_job_due", "missing"),
         ("longshore_job", "column extra", "extra"),
     }
+
+
+def test_a_new_database_gets_all_its_tables_or_none(store: PostgresStore) -> None:
+    """Who opens it meanwhile never sees half of them."""
+    broken = Known("999_broken", "insert into longshore_nowhere values (1);", additive=False)
+    vars(store)["_migrations"] = {**store._migrations, broken.name: broken}
+    with pytest.raises(SchemaMismatch, match="longshore_nowhere"):
+        store.migrate()
+    assert store.schema().applied == ()
 
 
 def test_several_that_come_first_make_the_tables_once(where: Place) -> None:

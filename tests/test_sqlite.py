@@ -176,6 +176,17 @@ def test_a_migration_that_fails_leaves_nothing(path: str) -> None:
     store.close()
 
 
+def test_a_new_file_gets_all_its_tables_or_none(path: str) -> None:
+    """Who opens it meanwhile never sees half of them."""
+    store = SQLiteStore(path)
+    broken = "create table longshore_half (id);\ninsert into longshore_nowhere values (1);"
+    store._migrations = with_one_more(store, broken, "999_broken")
+    with pytest.raises(StoreError, match="longshore_nowhere"):
+        store.migrate()
+    assert store.schema().applied == ()
+    store.close()
+
+
 def test_many_who_open_a_new_file_at_once_make_its_tables_once(path: str) -> None:
     stores = [SQLiteStore(path, synchronous="normal") for _ in range(8)]
     start = threading.Barrier(len(stores))

@@ -37,10 +37,11 @@ def schema_of(
 ) -> SchemaStatus:
     """Which migrations have run or begun.
 
-    The first tables are made by whoever comes first; who comes while they are half made waits.
+    The first tables are made by whoever comes first; who comes while some are missing waits.
     """
     rows = _noted(driver, connection, queries)
-    if rows and not any(done for _, _, done, _ in rows):
+    there = {name for name, _, done, _ in rows if done}
+    if rows and any(name not in there for name in known):
         _await_first(connection, prefix)
         rows = _noted(driver, connection, queries)
     return status_of(

@@ -18,6 +18,7 @@ from longshore.stores.sql.schema import (
     Shape,
     differences,
     due_shape,
+    next_of,
     own_tables,
     split,
     status_of,
@@ -48,8 +49,8 @@ def schema_of(cursor: Cursor, queries: Queries, known: Mapping[str, Known]) -> S
 
 def migrate_next(
     cursor: Cursor, queries: Queries, known: Mapping[str, Known], prefix: str, now: int
-) -> str | None:
-    """Run the first pending migration, if there is one, in a transaction of its own.
+) -> tuple[str, ...]:
+    """Run the migrations that are next, if any, in one transaction.
 
     Raises:
         SchemaMismatch: it does not fit the tables that are there.
@@ -60,29 +61,16 @@ def migrate_next(
         # Whoever waited for the lock may remember that there were no tables, and forgets it only
         # when another table is opened.
         cursor.execute("select from pg_catalog.pg_class limit 0")
-        status = schema_of(cursor, queries, known)
-        if not status.pending:
-            return None
+        names = next_of(schema_of(cursor, queries, known))
         encoding = cursor.connection.info.parameter_status("server_encoding")
-        if encoding not in ("UTF8", None):
+        if names and encoding not in ("UTF8", None):
             raise StoreError(
                 f"this database keeps text as {encoding}, which cannot hold every text. Make one"
                 " with `encoding 'UTF8'` for the jobs."
             )
-        migration = known[status.pending[0]]
-        cursor.execute(_text(queries, "migration_table"))
-        try:
-            for statement in split(migration.text):
-                cursor.execute(statement.encode())
-        except _MISFITS as error:
-            raise SchemaMismatch(
-                f"migration {migration.name} does not fit the tables that are there ({error});"
-                " nothing was changed. They are not Longshore's, or half of an older copy: use"
-                " another database, or another prefix= for the tables."
-            ) from error
-        values = {"name": migration.name, "additive": migration.additive, "now": now}
-        cursor.execute(_text(queries, "migrated"), values)
-        return migration.name
+        for name in names:
+            _migrate(cursor, queries, known[name], now)
+        return names
 
 
 def keep_days(cursor: Cursor, queries: Queries, prefix: str, now: int) -> None:
@@ -138,6 +126,21 @@ def verify(
                 cursor.execute(statement.encode())
         expected = _shape(cursor, queries, prefix)
     return differences(expected, actual, newer=bool(status.unknown))
+
+
+def _migrate(cursor: Cursor, queries: Queries, migration: Known, now: int) -> None:
+    cursor.execute(_text(queries, "migration_table"))
+    try:
+        for statement in split(migration.text):
+            cursor.execute(statement.encode())
+    except _MISFITS as error:
+        raise SchemaMismatch(
+            f"migration {migration.name} does not fit the tables that are there ({error}); nothing"
+            " was changed. They are not Longshore's, or half of an older copy: use another"
+            " database, or another prefix= for the tables."
+        ) from error
+    values = {"name": migration.name, "additive": migration.additive, "now": now}
+    cursor.execute(_text(queries, "migrated"), values)
 
 
 def _shape(cursor: Cursor, queries: Queries, prefix: str) -> Shape:

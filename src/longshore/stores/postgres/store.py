@@ -211,18 +211,18 @@ class PostgresStore(PostgresOperations):
         )
 
     def migrate(self) -> tuple[str, ...]:
-        """Bring tables up to date, each migration in a transaction of its own."""
+        """Bring tables up to date, those of a new database in one transaction."""
         now = time.time_ns() // 1000 if self.clock is None else self.clock.wall_us()
         done: list[str] = []
         while True:
-            name = self._with_cursor(
+            names = self._with_cursor(
                 lambda cursor: schema.migrate_next(
                     cursor, self.sql, self._migrations, self._prefix, now
                 )
             )
-            if name is None:
+            if not names:
                 break
-            done.append(name)
+            done += names
         self._with_cursor(lambda cursor: schema.keep_days(cursor, self.sql, self._prefix, now))
         return tuple(done)
 

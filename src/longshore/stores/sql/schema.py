@@ -67,6 +67,14 @@ def status_of(rows: Iterable[tuple[str, bool, bool]], known: Mapping[str, Known]
     )
 
 
+def next_of(status: SchemaStatus) -> tuple[str, ...]:
+    """What to run in the next transaction: one migration, or all where there was none before.
+
+    Who looks at a new database meanwhile sees none of the tables or all of them.
+    """
+    return status.pending[:1] if status.applied else status.pending
+
+
 class Migrates(Protocol):
     """What :func:`looked_at` needs of a store."""
 

@@ -12,6 +12,7 @@ from longshore.stores.sql.schema import (
     Shape,
     differences,
     due_shape,
+    next_of,
     own_tables,
     split,
     status_of,
@@ -31,28 +32,12 @@ def schema_of(
 
 def migrate_next(
     connection: sqlite3.Connection, queries: Queries, known: Mapping[str, Known], now: int
-) -> str | None:
-    """Run the first pending migration, if there is one; the caller is in a write transaction."""
-    status = schema_of(connection, queries, known)
-    if not status.pending:
-        return None
-    migration = known[status.pending[0]]
-    connection.execute(queries["migration_table"].text)
-    try:
-        _run(connection, migration)
-    except sqlite3.OperationalError as error:
-        if is_busy(error):
-            raise
-        raise SchemaMismatch(
-            f"migration {migration.name} does not fit the tables that are there ({error}); nothing"
-            " was changed. They are not Longshore's, or half of an older copy: use another file,"
-            " or another prefix= for the tables."
-        ) from error
-    connection.execute(
-        queries["migrated"].text,
-        {"name": migration.name, "additive": int(migration.additive), "now": now},
-    )
-    return migration.name
+) -> tuple[str, ...]:
+    """Run the migrations that are next, if any; the caller is in a write transaction."""
+    names = next_of(schema_of(connection, queries, known))
+    for name in names:
+        _migrate(connection, queries, known[name], now)
+    return names
 
 
 def script_of(queries: Queries, known: Mapping[str, Known]) -> tuple[Migration, ...]:
@@ -85,6 +70,24 @@ def verify(
     finally:
         model.close()
     return differences(expected, _shape(connection, prefix), newer=bool(status.unknown))
+
+
+def _migrate(connection: sqlite3.Connection, queries: Queries, migration: Known, now: int) -> None:
+    connection.execute(queries["migration_table"].text)
+    try:
+        _run(connection, migration)
+    except sqlite3.OperationalError as error:
+        if is_busy(error):
+            raise
+        raise SchemaMismatch(
+            f"migration {migration.name} does not fit the tables that are there ({error}); nothing"
+            " was changed. They are not Longshore's, or half of an older copy: use another file,"
+            " or another prefix= for the tables."
+        ) from error
+    connection.execute(
+        queries["migrated"].text,
+        {"name": migration.name, "additive": int(migration.additive), "now": now},
+    )
 
 
 def _run(connection: sqlite3.Connection, migration: Known) -> None:

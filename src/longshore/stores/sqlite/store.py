@@ -151,10 +151,10 @@ class SQLiteStore(SQLiteCore, Scheduling, SQLiteConsuming, Maintaining, Inspecti
         )
 
     def migrate(self) -> tuple[str, ...]:
-        """Bring tables up to date, each migration in a transaction of its own."""
+        """Bring tables up to date, those of a new file in one transaction."""
         done: list[str] = []
         while True:
-            name = self._patiently(
+            names = self._patiently(
                 lambda connection: _transaction(
                     connection,
                     lambda: migrate_next(
@@ -162,9 +162,9 @@ class SQLiteStore(SQLiteCore, Scheduling, SQLiteConsuming, Maintaining, Inspecti
                     ),
                 )
             )
-            if name is None:
+            if not names:
                 return tuple(done)
-            done.append(name)
+            done += names
 
     def script(self) -> tuple[Migration, ...]:
         """Every migration of this release, for the sqlite3 shell."""

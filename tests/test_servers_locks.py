@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from longshore.core.limits import Limit, Rules
 from longshore.core.model import ENDED, Ending, JobState, Lease
 from longshore.core.store import ClaimRequest, Filter, Store
+from longshore.stores.clock import ManualClock
 from longshore.testing.conformance import OnStatement
 from tests.places import SQL_SERVERS, Place, each, place
 from tests.store_tools import EVERYTHING, job, register
@@ -122,6 +124,32 @@ def test_of_eight_who_claim_at_once_each_gets_work(clients: Clients) -> None:
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.parametrize("kind", EVERY)
+def test_a_rate_loses_nothing_to_the_jobs_that_it_admits(kind: str, tmp_path: Path) -> None:
+    """The stamp of the next window is when the claim had its key, not when all was admitted."""
+    clock, rate = ManualClock(), Limit("mail", "", 2, 1_000_000)
+    with place(kind, tmp_path) as where:
+        store = opened(where, clock=clock)
+        store.migrate()
+        store.run(store.insert([job(rules=Rules(limits=(rate,))) for _ in range(6)]))
+        register(store)
+        claims = [store.run(store.claim(ClaimRequest("p", 1, 10, EVERYTHING)))]
+        clock.advance(1_000_000)
+        asked: list[str] = []
+
+        def tick(operation: str, number: int) -> None:
+            clock.advance(1000 * (number > 0))
+            asked.append(operation)
+
+        vars(store)["_on_statement"] = tick
+        claims.append(store.run(store.claim(ClaimRequest("p", 2, 10, EVERYTHING))))
+        first, second = ({one.claimed_at for one in claim.jobs} for claim in claims)
+        assert [len(claim.jobs) for claim in claims] == [2, 2]
+        late = (second.pop() - first.pop() - 1_000_000) // 1000
+        assert late <= 7 < len(asked) // 2, (late, asked)
+        store.close()
+
+
 def test_claimers_producers_and_people_meet_no_error(clients: Clients) -> None:
     """What the server refuses to one of two that met (a deadlock, a lock wait) is begun afresh."""
     first = [job() for _ in range(400)]

@@ -44,6 +44,12 @@ class MySQLCore(Gating):
         yield from self.numbers_held([LOCKS + _number(key) for key in keys])
         return None
 
+    def keys_had(self, keys: Iterable[str]) -> Steps[Mapping[str, int]]:
+        """The same; all of them are there when the last one is."""
+        keys = list(keys)
+        yield from self.locked(keys)
+        return dict.fromkeys(keys, (yield from self.time()))
+
     def turns_locked(self, queues: Sequence[str]) -> Steps[frozenset[str] | None]:
         """The same of queues whose values take turns; before any keys."""
         yield from self.numbers_held([_number(queue) for queue in queues])

@@ -147,10 +147,10 @@ class PostgresClaiming(PostgresFinishing, Claiming):
         if ready is None:
             # So many have expired that the others would have to be searched for: come again.
             return Claim(live=True, due_in=0)
-        look = ready
+        look, had = ready
         if request.wanted <= 0:
             return Claim(live=True)
-        taken = yield from self._taken(request, look)
+        taken = yield from self._taken(request, look, had)
         due_in = None
         if len(taken.rows) < request.wanted:
             due_in = yield from self._due_in(taken, look)
@@ -180,8 +180,14 @@ class PostgresClaiming(PostgresFinishing, Claiming):
             )  # fmt: skip
         return tuple(records)
 
-    def _made_ready(self, request: ClaimRequest, look: Look, deltas: Deltas) -> Steps[Look | None]:
-        """Do what is due by now, and look again if there was something; none if much is left."""
+    def _made_ready(
+        self, request: ClaimRequest, look: Look, deltas: Deltas
+    ) -> Steps[tuple[Look, Mapping[str, int]] | None]:
+        """Do what is due by now, and look again if there was something; none if much is left.
+
+        With the look, the keys that the claim has from then on, and since when.
+        """
+        had: Mapping[str, int] = {}
         now = look.now
         due = look.due_at is not None and look.due_at <= now
         if due:
@@ -194,8 +200,10 @@ class PostgresClaiming(PostgresFinishing, Claiming):
                 return None
         opens = look.opens_at is not None and look.opens_at <= now
         if opens:
-            yield from self.opened(now)
-        return (yield from self._look(request)) if due or look.expired or opens else look
+            had = yield from self.opened(now)
+        if due or look.expired or opens:
+            look = yield from self._look(request)
+        return look, had
 
     def walked(
         self, claim: Walk, lines: Sequence[Line], now: int, read: Read | None = None
@@ -212,6 +220,8 @@ class PostgresClaiming(PostgresFinishing, Claiming):
 
     def keys_held(self, claim: Walk, keys: Sequence[str]) -> Steps[frozenset[str]]:
         """Lock keys; the time that the claim goes by is when it had them."""
+        if claim.has(keys):
+            return frozenset(keys)
         mine, at = yield from self.keys_locked(keys)
         claim.now = self.given_now() or at
         return mine
@@ -252,7 +262,7 @@ class PostgresClaiming(PostgresFinishing, Claiming):
         times = [at for at in (look.due_at, look.opens_at) if at is not None]
         return max(0, min(times) - look.now) if times else None
 
-    def _taken(self, request: ClaimRequest, look: Look) -> Steps[Chosen]:
+    def _taken(self, request: ClaimRequest, look: Look, had: Mapping[str, int]) -> Steps[Chosen]:
         """Begin runs of the first jobs, line by line; their rows in order."""
         if request.parked_kinds:
             walk = yield from self.parked(request, look.now)
@@ -265,7 +275,7 @@ class PostgresClaiming(PostgresFinishing, Claiming):
             served = chosen(line, {*look.there, *look.fair}) if queues is None else queues
             served = [queue for queue in served if queue not in look.paused]
             if look.kinds or not special.isdisjoint(served):
-                walk = Walk(request, request.wanted - len(taken), _restraints(look))
+                walk = Walk(request, request.wanted - len(taken), _restraints(look, had))
                 walk.taken = taken
                 if len(served) == 1 and not (look.kinds or look.fair):
                     yield from self._together(walk, served[0], look)
@@ -352,9 +362,9 @@ def _has_slot(rules: str) -> bool:
     return is_bundled(rules) or any(limit.per is None for limit in limits_of(rules).values())
 
 
-def _restraints(look: Look) -> Restraints:
+def _restraints(look: Look, had: Mapping[str, int]) -> Restraints:
     kinds = dict(zip(look.kinds, look.until, strict=True))
-    return Restraints(frozenset(look.paused), kinds, look.opens_at, frozenset(look.fair))
+    return Restraints(frozenset(look.paused), kinds, look.opens_at, frozenset(look.fair), had)
 
 
 @lru_cache(maxsize=64)

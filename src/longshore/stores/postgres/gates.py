@@ -38,6 +38,11 @@ class PostgresGating(PostgresCore, Gating):
         """The same, and when they were."""
         return (yield from self._locked(self.first_lock + LOCKS, keys))
 
+    def keys_had(self, keys: Iterable[str]) -> Steps[Mapping[str, int]]:
+        """The same, for each of them."""
+        mine, at = yield from self.keys_locked(keys)
+        return dict.fromkeys(mine, self.given_now() or at)
+
     def turns_locked(self, queues: Iterable[str]) -> Steps[frozenset[str]]:
         """The same for the turns of queues, which come before all keys."""
         return (yield from self._locked(self.first_lock, queues))[0]

@@ -69,8 +69,8 @@ class Claiming(Walking):
         """What restrains a claim, once all is admitted whose time has come."""
         restraints = yield from self.restrained(now)
         if restraints.opens is not None and restraints.opens <= now:
-            yield from self.opened(now)
-            restraints = yield from self.restrained(now)
+            had = yield from self.opened(now)
+            restraints = (yield from self.restrained(now))._replace(had=had)
         return restraints
 
     def due_in(self, now: int, *, opens: bool) -> Steps[int | None]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from longshore.core.limits import BLOCKED, Limit, Setting, kind_key, opens_at, part_of
 from longshore.stores.sql.core import Core
@@ -21,6 +21,14 @@ from longshore.stores.sql.walk import Column, Restraints, Stretch, Tally, limits
 HEALED = 100
 
 _PAUSED_KIND = kind_key("")
+
+
+class FirstBlocked(NamedTuple):
+    """Keys that have blocked jobs, as the first of these say: how full they are, and since when."""
+
+    tally: Tally
+    limits: Mapping[str, Limit]
+    had: Mapping[str, int]  # by this transaction, as ``keys_had``
 
 
 class Gating(Core):
@@ -41,6 +49,11 @@ class Gating(Core):
         """
         yield from ()
         return None
+
+    def keys_had(self, keys: Iterable[str]) -> Steps[Mapping[str, int]]:
+        """As ``locked``: since when it has those keys that it could have, where others wait."""
+        yield from self.locked(keys)
+        return {}
 
     def turns_locked(self, queues: Sequence[str]) -> Steps[frozenset[str] | None]:  # noqa: ARG002
         """The same of queues whose values take turns."""
@@ -79,14 +92,14 @@ class Gating(Core):
             frozenset(name for what, name, _ in rows if what == "fair"),
         )
 
-    def opened(self, now: int) -> Steps[None]:
-        """Admit jobs whose keys have opened."""
+    def opened(self, now: int) -> Steps[Mapping[str, int]]:
+        """Admit jobs whose keys have opened; those keys that it has now, and since when."""
         rows: list[Row] = yield self.sql["openings"](now=now)
         keys = [key for (key,) in rows]
         kinds = [key for key in keys if key.startswith(_PAUSED_KIND)]
         rates = [key for key in keys if not key.startswith(_PAUSED_KIND)]
         room = dict.fromkeys(kinds, BLOCKED)
-        tally, limits = yield from self.first_blocked(rates, now)
+        tally, limits, had = yield from self.first_blocked(rates, now)
         room.update((key, max(0, tally.room(key, limit))) for key, limit in limits.items())
         yield from self.admitted(room)
         left: list[Row] = yield self.sql["blocked_queues"](keys=self.listed(keys))
@@ -100,6 +113,7 @@ class Gating(Core):
         again = [(key, now) for key in kinds if key in more]
         if again:
             yield self.sql["opening_set"].many(again)
+        return had
 
     # --- counting ---
 
@@ -127,10 +141,9 @@ class Gating(Core):
         rows: list[Row] = yield self.sql["settings"]()
         return {name: Setting(most, per) for name, most, per in rows}
 
-    def first_blocked(
-        self, keys: Sequence[str], now: int
-    ) -> Steps[tuple[Tally, Mapping[str, Limit]]]:
+    def first_blocked(self, keys: Sequence[str], now: int) -> Steps[FirstBlocked]:
         """What the first job that each of these keys has blocked says of it, and how full it is."""
+        had: Mapping[str, int] = {}
         limits: dict[str, Limit] = {}
         if keys:
             rows: list[Row] = yield self.sql["blocked_first"](keys=self.listed(keys))
@@ -139,9 +152,9 @@ class Gating(Core):
                 if limit is not None:
                     limits[key] = limit
         if limits:
-            yield from self.locked(sorted(limits))
+            had = yield from self.keys_had(sorted(limits))
         tally = yield from self.tallied(limits, now, {})
-        return tally, limits
+        return FirstBlocked(tally, limits, had)
 
     # --- letting jobs go on ---
 
@@ -197,7 +210,7 @@ class Gating(Core):
         self._healed = keys[-1] if len(keys) == min(limit, HEALED) else ""
 
     def _healed_of(self, keys: Sequence[str], limit: int, now: int) -> Steps[None]:
-        tally, limits = yield from self.first_blocked(
+        tally, limits, _ = yield from self.first_blocked(
             [key for key in keys if not key.startswith(_PAUSED_KIND)], now
         )
         room = {key: tally.room(key, as_declared) for key, as_declared in limits.items()}

@@ -69,7 +69,7 @@ class Governing(Gating):
             )
             keys += [key for (key,) in rows if key.startswith(prefix)]
         if keys:
-            tally, limits = yield from self.first_blocked(keys, now)
+            tally, limits, _ = yield from self.first_blocked(keys, now)
             yield from self.admitted({key: tally.as_set(limit).to for key, limit in limits.items()})
         if self.tells:
             yield from self.told()

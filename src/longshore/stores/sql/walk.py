@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
 from msgspec import json
@@ -73,6 +74,7 @@ class Restraints(NamedTuple):
     kinds: Mapping[str, int | None]  # paused, and until when
     opens: int | None  # when the next key opens
     fair: frozenset[str]  # queues in which values take turns
+    had: Mapping[str, int] = MappingProxyType({})  # keys that it has already, since when
 
 
 class Tally:
@@ -124,8 +126,8 @@ class Walk:
     """
 
     __slots__ = (
-        "again", "blocked", "fair", "free", "kinds", "now", "over", "passed", "paused", "request",
-        "taken", "turns", "wanted",
+        "again", "blocked", "fair", "free", "had", "kinds", "now", "over", "passed", "paused",
+        "request", "taken", "turns", "wanted",
     )  # fmt: skip
 
     def __init__(self, request: ClaimRequest, wanted: int, restraints: Restraints) -> None:
@@ -136,12 +138,24 @@ class Walk:
         self.paused = restraints.queues
         self.kinds = restraints.kinds
         self.fair = restraints.fair  # queues in which values may take turns
+        self.had = restraints.had  # keys that it has had from the first, since when
         self.turns: dict[str, bool] = {}  # of which queues, and whether they could be locked
         self.taken: list[Row] = []  # as the queries ``ready_queue`` and ``ready_ids`` give them
         self.blocked = 0
         self.passed: set[str] = set()  # jobs under keys that another claim holds just now
         self.over = False
         self.again = False
+
+    def has(self, keys: Iterable[str]) -> bool:
+        """Whether it has these keys from the first; then it goes by the time at which it got them.
+
+        By a later one, a rate would lose in each window what admitting its jobs has taken.
+        """
+        times = [self.had.get(key) for key in keys]
+        if not times or None in times:
+            return False
+        self.now = max(at for at in times if at is not None)
+        return True
 
 
 class Stretch:

@@ -14,10 +14,12 @@ with t as materialized (
         case when to_regclass('longshore_ended_d' || (%(today)s::integer - 1)) is not null
             then %(today)s::integer - 1 end as yesterday
 ), ending as materialized (
-    -- By itself, so that jobs are looked up by their ids and by nothing else.
+    -- By itself, so that jobs are looked up by their ids and by nothing else. Lists are subqueries,
+    -- so that plans do not differ by their length and the server keeps the first that it has made.
     select id, run, result, 'running'::text as state, %(process_id)s::text as process_id
-    from unnest(%(ids)s::uuid[], %(runs)s::integer[], %(results)s::text[])
-        as e (id, run, result)
+    from unnest(
+        (select %(ids)s::uuid[]), (select %(runs)s::integer[]), (select %(results)s::text[])
+    ) as e (id, run, result)
 ), gone as (
     delete from longshore_job as j
     using ending as e

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from longshore import JobState, Longshore
+from longshore import Concurrency, JobState, Longshore
 from longshore.core.store import Filter
 from tests.harbour_tools import Harbour, eventually
 from tests.places import SERVERS, Place, each, place
@@ -40,7 +40,11 @@ class Application:
             await asyncio.sleep(0)
             return 2 * n
 
-        self.double, self.adouble = double, adouble
+        @self.jobs.job(kind="alone", concurrency=Concurrency(to=1))
+        def alone(n: int) -> int:
+            return n
+
+        self.double, self.adouble, self.alone = double, adouble, alone
 
 
 def test_a_worker_runs_what_there_is_and_returns(where: Place) -> None:
@@ -82,6 +86,20 @@ def test_who_waits_is_woken_by_the_store(where: Place) -> None:
         asyncio.run(ask())
     # A hint may be lost now and then, and is no promise.
     assert sorted(took)[7] < 2
+    app.jobs.close()
+
+
+@pytest.mark.parametrize("where", TOLD, indirect=True)
+def test_the_next_of_a_limit_is_woken_by_the_end_of_the_last(where: Place) -> None:
+    """Long before its worker would look by itself."""
+    app = Application(where, poll_interval="6s")
+    with app.jobs.worker(threads=2).running():
+        assert app.double.enqueue(0).result(timeout=20) == 0
+        began = time.monotonic()
+        handles = app.jobs.enqueue_many(app.alone.bind(n) for n in range(5))
+        assert [handle.result(timeout=50) for handle in handles] == list(range(5))
+        # A hint may be lost now and then, and is no promise: two of them, and there is no time.
+        assert time.monotonic() - began < 11
     app.jobs.close()
 
 

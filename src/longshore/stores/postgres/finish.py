@@ -104,8 +104,9 @@ class PostgresFinishing(PostgresGating, Finishing):
                     held.append(ending.lease)
                 else:
                     left.append(ending)
-        if vacant:
-            yield from self.vacated(vacant)
+        if vacant and (yield from self.vacated(vacant)):
+            # What the statement has said wakes only those who wait for ends.
+            yield from self.told()
         return left
 
 

@@ -77,14 +77,16 @@ class PostgresGating(PostgresCore, Gating):
             yield self.sql["slot_remove"].many(slots)
             yield from self.vacated(Counter(key for key, _ in slots))
 
-    def vacated(self, keys: Counter[str]) -> Steps[None]:
+    def vacated(self, keys: Counter[str]) -> Steps[bool]:
         """So many slots of these keys have been given back in this transaction.
+
+        Answers whether others may go on now.
 
         Locked only now: a claim that counts before still sees them, blocks jobs if that is too
         many, and these are seen here.
         """
         mine = yield from self.locked(keys)
-        yield from self._admitted(keys, mine)
+        return (yield from self._admitted(keys, mine))
 
     def left(self, jobs: Iterable[Row]) -> Steps[None]:
         """Jobs leave the line without having been claimed: others may have their room."""
@@ -99,14 +101,15 @@ class PostgresGating(PostgresCore, Gating):
             # In the transaction of somebody else, which may last: claims do not wait for that.
             yield from self.admitted(keys)
 
-    def _admitted(self, keys: Counter[str], mine: frozenset[str]) -> Steps[None]:
-        yield from self.admitted(keys)
+    def _admitted(self, keys: Counter[str], mine: frozenset[str]) -> Steps[bool]:
+        queues = yield from self.admitted(keys)
         others = sorted(keys.keys() - mine)
         if others:
             # A claim has counted these, and may just block one that is not seen here: the next
             # claim looks again.
             now = yield from self.time()
             yield self.sql["opening_set"].many([(key, now) for key in others])
+        return bool(queues or others)
 
     def _locked(self, first: int, names: Iterable[str]) -> Steps[tuple[frozenset[str], int]]:
         """What of these is ours now, and since when by the server's clock."""

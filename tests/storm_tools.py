@@ -188,7 +188,10 @@ def members(storm: Storming, total: int, *, inside: int, kills: int, apart: int 
         if live > total / 10:
             storm.cancel(outer, 2)
             storm.retry(storm.dead("load", "awaited", "apart", limit=2))
+        # A second time, right after a kill and what people did: a fast store leaves few rounds.
+        storm.counts(outer.id)
         storm.retry(storm.dead("inner"))
+        storm.counts(inner.id)
         finished = not live and not inner.refresh().dead
         storm.pause.wait(PAUSE)
     # Whoever is retried now opens it again; that is told to nobody.

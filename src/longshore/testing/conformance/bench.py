@@ -100,7 +100,7 @@ class Bench:
 
     def __init__(self, open_store: OpenStore, *, awaiting: bool) -> None:
         self._open_store = open_store
-        self._awaiting = awaiting
+        self.awaiting = awaiting
         self._open: list[Facade] = []
         self.open()
 
@@ -121,7 +121,7 @@ class Bench:
         store = self._open_store(
             clock=self.clock, retention=retention or Retention(), on_statement=on_statement
         )
-        self._open.append(Facade(store, awaiting=self._awaiting))
+        self._open.append(Facade(store, awaiting=self.awaiting))
         self._before: Mapping[str, JobRecord] = {}
         return self
 

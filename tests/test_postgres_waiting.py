@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from longshore.core.limits import Limit, Rules
 from longshore.core.model import Ending, JobState, Lease
 from longshore.core.store import ClaimRequest
 from longshore.core.store_url import parse_url
@@ -114,5 +115,22 @@ def test_who_claims_is_not_woken_by_jobs_that_succeeded(store: PostgresStore, wh
     assert not mine.wait(0.3)
     other.run(other.finish([Ending(held[1], JobState.AVAILABLE)]))
     assert mine.wait(PLENTY), "there is work again"
+    mine.close()
+    other.close()
+
+
+def test_who_claims_is_woken_by_an_end_that_lets_another_go_on(
+    store: PostgresStore, where: Place
+) -> None:
+    register(store)
+    rules = Rules(limits=(Limit("one", "", 1),))
+    store.run(store.insert([job(rules=rules) for _ in range(2)]))
+    mine = store.watch()
+    (held,) = leases(store.run(store.claim(ClaimRequest("p", 1, 2, EVERYTHING))))
+    while mine.wait(0.1):
+        pass
+    other = PostgresStore(where.url)
+    other.run(other.finish([Ending(held, JobState.SUCCEEDED)]))
+    assert mine.wait(PLENTY), "the next has room"
     mine.close()
     other.close()

@@ -182,12 +182,13 @@ def members(storm: Storming, total: int, *, inside: int, kills: int, apart: int 
         assert time.monotonic() < deadline, storm.harbour.logs()[-3000:]
         *ended, live = storm.counts(outer.id)
         storm.counts(inner.id)
-        if sum(ended) >= step * (strikes + 1) and strikes < kills:
-            storm.strike()
-            strikes += 1
+        # Before the kill, which may take as long as all that is left.
         if live > total / 10:
             storm.cancel(outer, 2)
             storm.retry(storm.dead("load", "awaited", "apart", limit=2))
+        if sum(ended) >= step * (strikes + 1) and strikes < kills:
+            storm.strike()
+            strikes += 1
         # A second time, right after a kill and what people did: a fast store leaves few rounds.
         storm.counts(outer.id)
         storm.retry(storm.dead("inner"))

@@ -164,8 +164,6 @@ class MySQLClaiming(MySQLCore, Consuming):
 
     def keys_held(self, claim: Walk, keys: Sequence[str]) -> Steps[frozenset[str] | None]:
         """Lock keys: all of them the first time, those that are free later."""
-        if claim.has(keys):
-            return None
         waits = not (isinstance(claim, MySQLWalk) and claim.waited)
         held = yield from (self.locked(keys) if waits else self.keys_free(keys))
         if isinstance(claim, MySQLWalk):

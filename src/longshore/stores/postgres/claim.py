@@ -220,8 +220,6 @@ class PostgresClaiming(PostgresFinishing, Claiming):
 
     def keys_held(self, claim: Walk, keys: Sequence[str]) -> Steps[frozenset[str]]:
         """Lock keys; the time that the claim goes by is when it had them."""
-        if claim.has(keys):
-            return frozenset(keys)
         mine, at = yield from self.keys_locked(keys)
         claim.now = self.given_now() or at
         return mine
@@ -302,8 +300,9 @@ class PostgresClaiming(PostgresFinishing, Claiming):
         if first is None or not first.rows:
             self._tight += 1
             return
-        walk.now = look.now
-        if first.limits:
+        since = walk.since(first.limits)
+        walk.now = look.now if since is None else since
+        if first.limits and since is None:
             mine = yield from self.keys_held(walk, list(first.limits))
             if not mine.issuperset(first.limits):
                 return

@@ -146,16 +146,14 @@ class Walk:
         self.over = False
         self.again = False
 
-    def has(self, keys: Iterable[str]) -> bool:
-        """Whether it has these keys from the first; then it goes by the time at which it got them.
+    def since(self, keys: Iterable[str]) -> int | None:
+        """Since when it has had all these keys, if it has had them from the first.
 
-        By a later one, a rate would lose in each window what admitting its jobs has taken.
+        Then it goes by that: a rate would lose in each window what admitting its jobs has taken.
         """
         times = [self.had.get(key) for key in keys]
-        if not times or None in times:
-            return False
-        self.now = max(at for at in times if at is not None)
-        return True
+        known = [at for at in times if at is not None]
+        return max(known) if known and len(known) == len(times) else None
 
 
 class Stretch:

@@ -151,8 +151,11 @@ class Walking(Leaving):
         if claim.kinds:
             asked.update(*(limits_of(row[5]) for row in rows if row[4] in claim.kinds))
         asked.update([key for key, limit in limits.items() if limit.per is not None])
-        claim.now = now
-        held = (yield from self.keys_held(claim, sorted(limits))) if limits else None
+        since = claim.since(limits)
+        claim.now = now if since is None else since
+        held: frozenset[str] | None = None
+        if limits and since is None:
+            held = yield from self.keys_held(claim, sorted(limits))
         tally = yield from self.tallied(limits, claim.now, claim.kinds)
         keys = {key for key, waits in tally.waits.items() if waits and key in asked}
         asked.difference_update(tally.waits)

@@ -97,7 +97,7 @@ class Keeper:
             return {"url": url, "ours": False}
         given = []
         if kind == "pgbouncer":
-            behind = self._share("postgres18")
+            behind = self._share("postgres16")
             if "error" in behind:
                 return behind
             given = [behind["url"]]

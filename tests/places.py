@@ -79,7 +79,7 @@ def place(kind: str, folder: Path, server: Server | None = None) -> Iterator[Pla
         return
     url, name = parse_url(server.url), new_name()
     # Behind PgBouncer lies a server that is asked directly, where it is ours.
-    admin = parse_url(shared("postgres18").url) if kind == "pgbouncer" and server.ours else url
+    admin = parse_url(shared("postgres16").url) if kind == "pgbouncer" and server.ours else url
     create, drop = (_create_mysql, _drop_mysql) if kind in MYSQL else (_create, _drop)
     create(admin, name)
     try:

@@ -19,10 +19,12 @@ from longshore.errors import LongshoreError, StoreBusy
 from longshore.stores.sqlite.store import SQLiteStore
 from longshore.testing.conformance import Bench, OpenStore, StoreConformance
 from longshore.testing.conformance.bench import HOUR, LEASE
-from longshore.testing.conformance.faults import WRITES
+from longshore.testing.conformance.faults import WRITES, FaultConformance
+from longshore.testing.conformance.living import LifeConformance
 from longshore.testing.conformance.planning import due, fire, hourly
 from longshore.testing.conformance.restraint import limited
-from tests.places import MYSQL, POSTGRES, REDIS
+from longshore.testing.conformance.trace import TraceConformance
+from tests.places import MYSQL, REDIS
 from tests.store_tools import driven
 from tests.stores import OPEN, open_memory, open_sqlite
 
@@ -111,11 +113,12 @@ class StoreOnAServer:
         return OPEN[self.kind](tmp_path)
 
 
-#: The same store on another server: each driver meets what is new there on one of the two.
-ONE_WAY = {
-    "postgres16": "awaiting",
+#: How each store on a server is driven through every behaviour. PgBouncer stands before
+#: PostgreSQL 16, so that its statements meet them all too.
+WAYS = {
     "postgres18": "blocking",
     "pgbouncer": "awaiting",
+    "mariadb": "blocking",
     "redis": "blocking",
     "valkey": "awaiting",
     "redis-cluster": "awaiting",
@@ -124,16 +127,37 @@ ONE_WAY = {
 
 def on(kind: str) -> type:
     """The class of tests for the store on one kind of server."""
-    name = "Test" + kind.title().replace("-", "")
-    members = {"kind": kind}
-    if kind in ONE_WAY:
-        members["bench"] = driven(ONE_WAY[kind])
-    return pytest.mark.servers(type(name, (StoreOnAServer, StoreConformance), members))
+    members = {"kind": kind, "bench": driven(WAYS[kind])}
+    return pytest.mark.servers(type(class_name(kind), (StoreOnAServer, StoreConformance), members))
 
 
-TestPostgres16, TestPostgres18, TestPgBouncer = map(on, POSTGRES)
+def class_name(kind: str) -> str:
+    return "Test" + kind.title().replace("-", "")
+
+
+TestPostgres18, TestPgBouncer = map(on, ("postgres18", "pgbouncer"))
 (TestMariaDB,) = map(on, MYSQL)
 TestRedis, TestValkey, TestRedisCluster = map(on, REDIS)
+
+
+class EachOperation(TraceConformance, FaultConformance, LifeConformance):
+    """Every operation on a driver that shares all its statements with one above.
+
+    Operations do not know who drives them (docs/adr/0001), so that this tells all that a driver can
+    do wrong; `faults/test_conformance.py` takes these ways through every behaviour.
+    """
+
+
+@pytest.mark.servers
+class TestPostgres16Directly(StoreOnAServer, EachOperation):
+    kind = "postgres16"
+    bench = driven("awaiting")
+
+
+@pytest.mark.servers
+class TestMariaDBAwaiting(StoreOnAServer, EachOperation):
+    kind = "mariadb"
+    bench = driven("awaiting")
 
 
 class TestSQLiteFileWithOthers:

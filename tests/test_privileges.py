@@ -155,7 +155,7 @@ def test_a_worker_does_all_it_does_with_its_rights(roles: Roles) -> None:
     migrated(roles)
     clock = ManualClock()
     worker = roles.open("worker", clock=clock, retention=RETENTION)
-    Script(1, Stage(worker, clock, worker.run)).play()
+    Script(1, Stage(worker, clock, worker.run)).play(every=3)
     fires(worker, clock)
     watch = worker.watch()
     watch.wait(0)
@@ -397,7 +397,7 @@ def opened(acl: Roles, role: str, **given: Any) -> Store:
 def test_a_worker_does_all_it_does_with_its_rights_on_redis(acl: Roles) -> None:
     clock = ManualClock()
     worker = opened(acl, "worker", clock=clock, retention=RETENTION)
-    Script(1, Stage(worker, clock, worker.run)).play()
+    Script(1, Stage(worker, clock, worker.run)).play(every=3)
     fires(worker, clock)
     watch = worker.watch()
     assert not watch.wait(0)

@@ -137,6 +137,8 @@ def _together(_kind: str, _arguments: Mapping[str, Any]) -> str:
 
 
 class TestShardsInMemory(ShardsConformance):
+    bench = driven("awaiting")
+
     @pytest.fixture
     def open_one(self, tmp_path: Path) -> OpenStore:
         return open_memory(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import signal
 import socket
@@ -59,8 +60,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def main(descriptor: int) -> None:
-    """Boot, run one job, exit."""
+def main(descriptor: int, crash: int) -> None:
+    """Boot, run one job, exit; ``crash`` is where to write how it crashed."""
+    faulthandler.enable(crash)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sock = socket.socket(fileno=descriptor)
     channel = child_channel(sock)
@@ -247,4 +249,4 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(*map(int, sys.argv[1:3]))

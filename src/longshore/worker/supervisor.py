@@ -262,8 +262,6 @@ class Supervisor:
         self._children.remove(child)
         worked = self._has_worked(child)
         self._give_back(child)
-        if not child.finished and not child.refused and not self._stopping:
-            log.error("child %d died: %s", child.pid, child.how_it_ended())
         replaced = any(other.number == child.number for other in self._children)
         if child.done:
             self._waits.pop(child.number, None)
@@ -275,7 +273,9 @@ class Supervisor:
     def _give_back(self, child: Child) -> None:
         """Its jobs run again at once; which had started is read from its memory."""
         store, process_id = self._store, child.process_id
-        started = child.beacon.read_started()
+        started, crash = child.beacon.read_started(), child.crash()
+        if not child.finished and not child.refused and not self._stopping:
+            log.error("child %d: %s\n%s", child.pid, crash.message, crash.traceback or "")
         child.process_id = None
         child.bury()
         if store is None or process_id is None:
@@ -285,7 +285,7 @@ class Supervisor:
         def give_back() -> None:
             if stuck:
                 store.run(store.finish(stuck))
-            request = Rescue(process_id, started)
+            request = Rescue(process_id, started, crash=crash)
             rescued = store.run(store.rescue(request))
             tell_dead(store, rescued)
             while len(rescued.leases) >= request.limit:

@@ -56,9 +56,10 @@ def crash_of(how: str, text: bytes = b"") -> Crash:
     >>> crash_of("SIGSEGV", b"Fatal Python error: x\n\nThread 1:\n  a\n\nCurrent thread 2:\n  b\n")
     Crash(message='its process died: SIGSEGV', traceback='Fatal Python error: x\n\nCurrent...
     """
-    head, *threads = text.decode("utf-8", "replace").strip().split("\n\n")
+    parts = text.decode("utf-8", "replace").split("\n\n")
+    head, *threads = (part.strip("\n") for part in parts)
     threads.sort(key=lambda thread: not thread.startswith(_CURRENT))
-    told = storable("\n\n".join([head, *threads]), MAX_TRACEBACK)
+    told = storable("\n\n".join([head, *threads]).strip(), MAX_TRACEBACK)
     return Crash(storable(f"its process died: {how}", MAX_MESSAGE), told or None)
 
 

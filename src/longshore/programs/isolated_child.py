@@ -56,6 +56,8 @@ from longshore.worker.transaction import JobTransaction, keep_error
 #: Jobs of so many bytes of arguments are sent at a time.
 _PIECE = 4 << 20
 
+_PR_SET_PDEATHSIG = 1
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -63,6 +65,7 @@ T = TypeVar("T")
 def main(descriptor: int, crash: int) -> None:
     """Boot, run one job, exit; ``crash`` is where to write how it crashed."""
     faulthandler.enable(crash)
+    _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sock = socket.socket(fileno=descriptor)
     channel = child_channel(sock)
@@ -214,6 +217,14 @@ class _Reports:
             run.lost = run.lost or isinstance(error, LeaseLost)
             raise error
         return answer
+
+
+def _die_with_parent() -> None:
+    """Its job runs elsewhere as soon as its parent is dead: by then this body must be over too."""
+    if sys.platform == "linux":
+        import ctypes  # noqa: PLC0415 - not everywhere
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _fit(jobs: Sequence[NewJob]) -> int:

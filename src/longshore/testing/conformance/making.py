@@ -28,6 +28,7 @@ from longshore.testing.conformance.bench import (
     failed,
     interrupted,
     parked,
+    poisoned,
     released,
     snoozed,
     succeeded,
@@ -146,6 +147,10 @@ class Making(Lockstep):
                 *(failed(lease, later, budgets=b'{"net":%d}' % lease.run), failed(lease, later)),
                 failed(lease, self.now, queue=queue, priority=priority),
                 *(snoozed(lease, later), released(lease), interrupted(lease), died(lease)),
-                *(cancelled(lease), parked(lease, self.random.choice(("d1", "d2")))),
+                *(
+                    poisoned(lease),
+                    cancelled(lease),
+                    parked(lease, self.random.choice(("d1", "d2"))),
+                ),
             )
         )

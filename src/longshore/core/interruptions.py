@@ -86,8 +86,7 @@ def _is_poison(attempt: Attempt, history: Sequence[Run]) -> bool:
     """Whether this is the third interruption within a day since it was made or retried."""
     if attempt.job.interruptions + 1 < MOST:
         return False
-    ends = [run.ended_at for run in history if run.why is Why.INTERRUPTED]
-    # What was before a person's retry is still in the history, but does not count any more.
-    counted = ends[-attempt.job.interruptions :]
-    lately = [at for at in counted if at > attempt.ended_at - WINDOW]
+    # What was before a person's retry is still there, but at least two have come after it.
+    since = attempt.ended_at - WINDOW
+    lately = [run for run in history if run.why is Why.INTERRUPTED and run.ended_at > since]
     return len(lately) + 1 >= MOST

@@ -28,7 +28,6 @@ from longshore.testing.conformance.bench import (
     failed,
     interrupted,
     parked,
-    poisoned,
     released,
     snoozed,
     succeeded,
@@ -147,10 +146,6 @@ class Making(Lockstep):
                 *(failed(lease, later, budgets=b'{"net":%d}' % lease.run), failed(lease, later)),
                 failed(lease, self.now, queue=queue, priority=priority),
                 *(snoozed(lease, later), released(lease), interrupted(lease), died(lease)),
-                *(
-                    poisoned(lease),
-                    cancelled(lease),
-                    parked(lease, self.random.choice(("d1", "d2"))),
-                ),
+                *(cancelled(lease), parked(lease, self.random.choice(("d1", "d2")))),
             )
         )

@@ -91,6 +91,30 @@ async def awhere() -> int:
     return os.getpid()
 
 
+HOARD: list[bytes] = []
+
+
+@jobs.job(kind="hoard")
+def hoard(mebibytes: int) -> int:
+    HOARD.append(b"x" * (mebibytes << 20))
+    return os.getpid()
+
+
+@jobs.job(kind="tend")
+def tend(ctx: JobContext = CONTEXT) -> tuple[int, int]:
+    """Goes on until the ledger says that it may end."""
+    note("start", "tend", ctx.id)
+    while not starts("end"):
+        time.sleep(0.05)
+    return os.getpid(), ctx.run
+
+
+@jobs.job(kind="end")
+def end(ctx: JobContext = CONTEXT) -> int:
+    note("start", "end", ctx.id)
+    return os.getpid()
+
+
 @jobs.job(kind="deadly")
 def deadly() -> None:
     os.kill(os.getpid(), signal.SIGKILL)

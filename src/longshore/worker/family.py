@@ -40,6 +40,7 @@ class Child:
         self.done = False  # finished, and needs no successor
         self.refused = False
         self.deaf = False  # its socket is closed
+        self.large = False  # it holds more memory than it may
         self.started_at = time.monotonic()
         self.kill_at: float | None = None
         ours, theirs = socket.socketpair()

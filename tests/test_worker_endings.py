@@ -22,7 +22,10 @@ from longshore import (
     discard_on,
     retry_on,
 )
-from longshore.core.model import Why
+from longshore.core import registry
+from longshore.core.model import NewJob, Why
+from longshore.ids import new_id
+from tests.harbour_tools import eventually
 from tests.worker_tools import NOW, drain_due
 
 
@@ -218,6 +221,28 @@ def test_arguments_that_do_not_fit_are_parked(jobs: Longshore) -> None:
     assert record.state is JobState.AVAILABLE
     assert record.parked is not None
     assert record.failures == 0
+
+
+def test_a_newer_payload_is_parked_and_looked_at_again_by_a_newer_release(
+    jobs: Longshore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @jobs.job(kind="plain")
+    def plain() -> None: ...
+
+    now = time.time_ns() // 1000
+    newer = b'{"v":2,"args":{"another":"form"}}'
+    new = NewJob(new_id(), "plain", "default", newer, JobState.AVAILABLE, 50, now, now)
+    jobs.store.run(jobs.store.insert([new]))
+    for _ in range(2):
+        jobs.worker(threads=1).run(until_empty=True)
+    record = jobs.get(new.id).record
+    assert (record.state, record.run, record.failures) == (JobState.AVAILABLE, 1, 0)
+    assert (record.parked or "").startswith("UnknownPayloadVersion")
+    assert record.payload == newer, "nothing of it is lost"
+    # A release that reads more, with the same jobs in the application.
+    monkeypatch.setattr(registry, "VERSION", 2)
+    with jobs.worker(threads=1).running():
+        eventually(lambda: jobs.get(new.id).record.run > 1, 20, "a second look")
 
 
 @pytest.mark.parametrize("form", ["thread", "async"])

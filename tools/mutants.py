@@ -36,7 +36,14 @@ ROOT = Path(__file__).resolve().parent.parent
 COPIED = ("src", "tests", "pyproject.toml")
 SUITES = ("tests/test_conformance.py", "tests/test_machine.py")
 #: Rules above all stores have their mutants with the memory store; here they are tested.
-ABOVE = {"memory": ("test_batches.py",)}
+ABOVE = {
+    "memory": (
+        "test_batches.py",
+        "test_interruptions.py",
+        "test_poison.py",
+        "test_worker_endings.py",
+    )
+}
 #: On which server a store is tested where there are several, as names of tests have it.
 SERVER = {"postgres": "postgres18", "mysql": "mariadb", "redis": "valkey"}
 FAILED = re.compile(r"^(?:FAILED|ERROR) \S+?::(?:\w+::)?(\S+)", re.MULTILINE)

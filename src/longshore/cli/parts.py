@@ -208,6 +208,36 @@ class Whole(click.ParamType[int]):
         return int(text)
 
 
+class Size(click.ParamType[int]):
+    """So many bytes, written ``512M`` or ``2G``; the message of a wrong one says how."""
+
+    name = "size"
+
+    def __init__(self, least: int) -> None:
+        self.least = least
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
+        return "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        text = str(value)
+        digits, unit = text[:-1], _UNITS.get(text[-1:].upper(), 0)
+        plain = digits.isascii() and digits.isdigit() and len(digits) <= 9
+        if not (unit and plain and int(digits) * unit >= self.least):
+            self.fail(
+                f"{shown(text)} is not a size; write it as 512M or 2G, at least"
+                f" {self.least >> 20}M.",
+                param,
+                ctx,
+            )
+        return int(digits) * unit
+
+
+_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
 class _Checked(click.ParamType[Any]):
     """A value that one of the library's own checks reads; its refusal becomes the message."""
 

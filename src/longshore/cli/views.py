@@ -222,7 +222,7 @@ def shown(job: JobRecord, waits: str = "") -> list[tuple[str, str]]:
         ("queue", job.queue),
         ("state", _state(job)),
         ("waits", waits),
-        ("attempt", f"{job.attempt} of {job.max_attempts}, run {job.run}"),
+        ("attempt", _attempt(job)),
         ("created", _when(job.created_at)),
         ("due", _when(job.scheduled_at)),
         # A second run does not move it, so it may lie before the time the job was due again.
@@ -237,12 +237,17 @@ def shown(job: JobRecord, waits: str = "") -> list[tuple[str, str]]:
         ("meta", msgspec.json.encode(job.meta).decode() if job.meta else ""),
     ]
     for run in job.runs:
-        error = f" {run.error}: {run.message}" if run.error else ""
+        error = f" {run.error}: {run.message}" if run.error else f" {run.message or ''}".rstrip()
         lines.append((f"run {run.run}", f"{run.why.value} {ago(run.ended_at)}{error}"))
     last = next((run.traceback for run in reversed(job.runs) if run.traceback), None)
     if last:
         lines.append(("traceback", last.rstrip()))
     return [(name, text) for name, text in lines if text]
+
+
+def _attempt(job: JobRecord) -> str:
+    text = f"{job.attempt} of {job.max_attempts}, run {job.run}"
+    return f"{text}, {many(job.interruptions, 'interruption')}" if job.interruptions else text
 
 
 def _state(job: JobRecord) -> str:

@@ -294,8 +294,14 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def attempt(self) -> int:
-        """The present attempt, or the last one made: failures + 1, but a dead job's last failed."""
-        return max(1, self.failures + (self.state is not JobState.DEAD))
+        """The present attempt, or the last one made: failures + 1, but a dead job's last failed.
+
+        Unless it was interrupted.
+        """
+        failed = self.state is JobState.DEAD and not (
+            self.runs and self.runs[-1].why is Why.INTERRUPTED
+        )
+        return max(1, self.failures + (not failed))
 
     @property
     def schedule(self) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from longshore.core.codec import Signature
+from longshore.core.codec.text import VERSION
 from longshore.core.outcome import Policies
 from longshore.core.rules import Restraints
 from longshore.core.wording import did_you_mean, shown
@@ -110,9 +111,13 @@ class Registry:
         return tuple(sorted(self._names))
 
     def digest(self) -> str:
-        """A short name for this list of kinds: a job is parked at most once per list."""
+        """A short name for this list of kinds: a job is parked at most once per list.
+
+        A newer release has another name for the same list, for it may read payloads that this one
+        has parked.
+        """
         # Two sums are enough where nobody attacks: hashlib loads OpenSSL, 4 ms of every start.
-        text = "\n".join(self.names()).encode()
+        text = "\n".join((str(VERSION), *self.names())).encode()
         return f"{crc32(text):08x}{crc32(text[::-1]):08x}"
 
     def __iter__(self) -> Iterator[Declaration]:

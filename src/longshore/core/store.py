@@ -24,6 +24,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from longshore.core.batches import Bundle, Together
+from longshore.core.interruptions import BEFORE_START, Crash
 from longshore.core.limits import KindRecord, LimitRecord, SetKind, SetLimit
 from longshore.core.model import (
     LOG_LINES,
@@ -168,12 +169,18 @@ class Rescue(msgspec.Struct, frozen=True, gc=False):
     """Give jobs back: those of one ``dead`` process, or of every process without a lease.
 
     ``started`` holds (job id, run) of jobs whose body had begun; ``None`` means nobody saw, and
-    every one counts as an interruption. At most ``limit`` jobs a call.
+    every one counts as an interruption. At most ``limit`` jobs a call. ``crash`` is what was seen
+    of the process's end, kept with each run that was interrupted.
     """
 
     dead: str | None = None
     started: frozenset[tuple[str, int]] | None = None
     limit: int = 1000
+    crash: Crash | None = None
+
+    def note(self, *, interrupted: bool) -> Crash | None:
+        """What is kept with the run of a job that is given back."""
+        return self.crash if interrupted else Crash(BEFORE_START)
 
 
 class Rescued(msgspec.Struct, frozen=True, gc=False):

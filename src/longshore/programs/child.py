@@ -54,11 +54,14 @@ from longshore.worker.perform import Performer
 from longshore.worker.plan import Plan
 
 
-def main(control: int, shared: int) -> None:
-    """The life of a child; the descriptors are its socket and its page of shared memory."""
+def main(control: int, shared: int, crash: int) -> None:
+    """The life of a child.
+
+    The descriptors are its socket, its page of shared memory and where to write how it crashed.
+    """
     # Ctrl-C reaches the whole group: the supervisor decides, and tells.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    faulthandler.enable()
+    faulthandler.enable(crash)
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     channel = child_channel(socket.socket(fileno=control))
     messages = channel.messages()
@@ -142,7 +145,7 @@ def build(app: Host, options: WorkerOptions, beacon: Beacon) -> tuple[Engine, Is
     # Asked for once here: what is wrong with the tables or the way to them stops the start.
     store.run(store.processes())
     performer = Performer(app.registry.by_kind(), app.registry.digest(), app.around)
-    isolated = IsolatedJobs(options.app or "", options.cwd)
+    isolated = IsolatedJobs(options.app or "", options.cwd, store)
     performer.isolated = isolated.perform
     plan = Plan(
         lines=lines_of(options.queues),
@@ -211,4 +214,4 @@ def _hello(app: Host, where: str, options: WorkerOptions) -> Hello:
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
-        main(int(sys.argv[1]), int(sys.argv[2]))
+        main(*map(int, sys.argv[1:4]))

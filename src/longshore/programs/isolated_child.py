@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import signal
 import socket
@@ -55,12 +56,16 @@ from longshore.worker.transaction import JobTransaction, keep_error
 #: Jobs of so many bytes of arguments are sent at a time.
 _PIECE = 4 << 20
 
+_PR_SET_PDEATHSIG = 1
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def main(descriptor: int) -> None:
-    """Boot, run one job, exit."""
+def main(descriptor: int, crash: int) -> None:
+    """Boot, run one job, exit; ``crash`` is where to write how it crashed."""
+    faulthandler.enable(crash)
+    _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sock = socket.socket(fileno=descriptor)
     channel = child_channel(sock)
@@ -214,6 +219,14 @@ class _Reports:
         return answer
 
 
+def _die_with_parent() -> None:
+    """Its job runs elsewhere as soon as its parent is dead: by then this body must be over too."""
+    if sys.platform == "linux":
+        import ctypes  # noqa: PLC0415 - not everywhere
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def _fit(jobs: Sequence[NewJob]) -> int:
     """How many of these go in one message; at least one does."""
     size = 0
@@ -247,4 +260,4 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(*map(int, sys.argv[1:3]))

@@ -32,7 +32,7 @@ from hypothesis.stateful import (
 from longshore.core.limits import SetKind, SetLimit, Setting
 from longshore.core.model import Lease
 from longshore.core.store import Beat, ClaimRequest, Line, ProcessBeat, Rescue, SetQueue
-from longshore.testing.conformance.bench import LEASE, SECOND, Bench, OpenStore
+from longshore.testing.conformance.bench import CRASH, LEASE, SECOND, Bench, OpenStore
 from longshore.testing.machine_notes import NoteRules
 from longshore.testing.machine_parts import RETENTION, SLOTS, Parts, agree, plain
 from longshore.testing.machine_ticks import TickRules
@@ -41,7 +41,10 @@ from longshore.testing.worlds import FIELDS, KINDS, LINES, QUEUES, WORLDS
 
 PARKED_KINDS: Final = ("app.job",)
 ENDINGS: Final = st.sampled_from(
-    ("succeeded", "failed", "failed", "moved", "snoozed", "released", "died", "cancelled", "parked")
+    (
+        *("succeeded", "failed", "failed", "moved", "snoozed", "released", "died", "cancelled"),
+        *("parked", "interrupted", "poisoned"),
+    )
 )
 
 
@@ -187,7 +190,7 @@ class StoreMachine(TogetherRules, TickRules, NoteRules):
     @rule(slot=SLOTS, started=st.lists(leases, max_size=3))
     def child_dies(self, slot: int, started: list[Lease]) -> None:
         seen = frozenset((lease.job_id, lease.run) for lease in started)
-        self.rescue_with(Rescue(self.processes[slot], seen))
+        self.rescue_with(Rescue(self.processes[slot], seen, crash=CRASH))
         self.birth(slot)
 
     @rule(what=st.sampled_from(("rescue", "promote", "prune", "elect")), slot=SLOTS)

@@ -20,7 +20,9 @@ from longshore.testing.conformance.bench import (
     cancelled,
     died,
     failed,
+    interrupted,
     parked,
+    poisoned,
     released,
     snoozed,
     succeeded,
@@ -186,6 +188,8 @@ class Parts(RuleBasedStateMachine):
             "died": died(lease),
             "cancelled": cancelled(lease),
             "parked": parked(lease, "d1"),
+            "interrupted": interrupted(lease),
+            "poisoned": poisoned(lease),
         }
         return made[how]
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from longshore.core.interruptions import Crash
 from longshore.core.limits import Rules
 from longshore.core.model import (
     ENDED,
@@ -111,7 +112,7 @@ class ModelJob(msgspec.Struct):
         """It has not started in time."""
         self.end(now, JobState.CANCELLED, "expired")
 
-    def give_back(self, now: int, *, interrupted: bool) -> None:
+    def give_back(self, now: int, *, interrupted: bool, note: Crash | None = None) -> None:
         """Its process is gone, or never got it."""
         assert self.claimed_by is not None
         entry = Run(
@@ -120,6 +121,8 @@ class ModelJob(msgspec.Struct):
             started_at=self.claimed_at or 0,
             ended_at=now,
             why=Why.INTERRUPTED if interrupted else Why.RELEASED,
+            message=note.message if note else None,
+            traceback=note.traceback if note else None,
         )
         self.interruptions += interrupted
         self.runs = kept_runs((*self.runs, entry))

@@ -169,7 +169,7 @@ class ModelStore(ModelKeys):
             request.started is None or (job.new.id, job.run) in request.started for job in gone
         )
         for job, counted in zip(gone, interrupted, strict=True):
-            job.give_back(self.now, interrupted=counted)
+            job.give_back(self.now, interrupted=counted, note=request.note(interrupted=counted))
         self.bundles.follow(self.now)
         if request.dead is not None:
             self.processes.pop(request.dead, None)

@@ -21,7 +21,7 @@ from longshore.core.durations import Duration, seconds
 from longshore.core.registry import Isolation
 from longshore.core.store import Orders, ProcessBeat, Rescue, Rescued
 from longshore.discovery import importing
-from longshore.errors import ConfigurationError, LongshoreError
+from longshore.errors import AppNotFound, ConfigurationError, LongshoreError
 from longshore.middleware import Event
 from longshore.worker.engine import Engine
 from longshore.worker.heart import Heart
@@ -123,8 +123,8 @@ class Worker:
         for declaration in app.registry:
             declaration.signature.resolve()
         performer = Performer(app.registry.by_kind(), app.registry.digest(), app.around)
-        if any(declared.isolation is Isolation.PROCESS for declared in app.registry):
-            self._isolated = IsolatedJobs(spec_of(app), options.cwd)
+        self._isolated = self._apart()
+        if self._isolated is not None:
             performer.isolated = self._isolated.perform
         plan = Plan(
             lines=lines_of(options.queues),
@@ -136,6 +136,19 @@ class Worker:
         )
         journal = Journal(app.around, performer, app.client.store)
         return Engine(app.client.store, plan, performer, journal, None)
+
+    def _apart(self) -> IsolatedJobs | None:
+        """For jobs in processes of their own: declared so, or interrupted twice."""
+        app = self._app
+        declared = any(one.isolation is Isolation.PROCESS for one in app.registry)
+        # What lies in memory nobody else has interrupted; who cannot be found runs all jobs here.
+        if declared or app.client.store.shared:
+            try:
+                return IsolatedJobs(spec_of(app), self._options.cwd, app.client.store)
+            except AppNotFound:
+                if declared:
+                    raise
+        return None
 
     def _run_many(self, *, until_empty: bool) -> None:
         code = self._supervise(

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
 import time
 from enum import Enum
 
+from longshore.core.interruptions import Crash, crash_of
 from longshore.core.model import Ending
 from longshore.core.store import ProcessBeat
 from longshore.worker.beacon import Beacon
 from longshore.worker.control import Boot, Hello, parent_channel
+from longshore.worker.crash import CrashFile, ended
 from longshore.worker.options import WorkerOptions
 
 
@@ -39,14 +40,16 @@ class Child:
         self.done = False  # finished, and needs no successor
         self.refused = False
         self.deaf = False  # its socket is closed
+        self.large = False  # it holds more memory than it may
         self.started_at = time.monotonic()
         self.kill_at: float | None = None
         ours, theirs = socket.socketpair()
         memory = Beacon.create()
         self.beacon = Beacon(memory)
+        self._crash = CrashFile()
         try:
             with theirs:
-                fds = (theirs.fileno(), memory)
+                fds = (theirs.fileno(), memory, self._crash.descriptor)
                 self.popen = subprocess.Popen(
                     [sys.executable, "-m", "longshore.programs.child", *map(str, fds)],
                     pass_fds=fds,
@@ -55,6 +58,7 @@ class Child:
         except OSError:
             ours.close()
             self.beacon.close()
+            self._crash.close()
             raise
         finally:
             os.close(memory)
@@ -77,8 +81,11 @@ class Child:
 
     def how_it_ended(self) -> str:
         """For people, once it is reaped."""
-        code = self.popen.returncode or 0
-        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return ended(self.popen.returncode or 0)
+
+    def crash(self) -> Crash:
+        """What is known of its end, once it is reaped and before it is buried."""
+        return crash_of(self.how_it_ended(), self._crash.read())
 
     def kill(self) -> None:
         """SIGKILL; its end is seen like any other."""
@@ -89,6 +96,7 @@ class Child:
         """Free what it held here."""
         self.channel.close()
         self.beacon.close()
+        self._crash.close()
         if self.pidfd is not None:
             os.close(self.pidfd)
             self.pidfd = None

@@ -1,6 +1,7 @@
-"""Jobs of ``isolation="process"``: each runs in a fresh interpreter of its own.
+"""Jobs that run in a fresh interpreter each, in which nothing else runs.
 
-The parent's slot keeps the lease and the token; the child has one socket to its parent and no
+They are those of ``isolation="process"``, and those whose process has died under them twice. The
+parent's slot keeps the lease and the token; the child has one socket to its parent and no
 store of its own for the run. A spare child is kept warm so that its start is hidden. Timeouts and
 cancellation end the child, first politely, then with SIGKILL; its memory is gone with it.
 """
@@ -8,15 +9,18 @@ cancellation end the child, first politely, then with SIGKILL; its memory is gon
 from __future__ import annotations
 
 import select
-import signal
 import socket
 import sys
 import threading
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 
-from longshore.core.model import Ending, JobState, NewJob, Why
+from longshore.core.interruptions import Crash, crash_of, died, is_suspect
+from longshore.core.model import Ending, NewJob, Run
 from longshore.core.outcome import Attempt
-from longshore.errors import AppImportFailed, LongshoreError
+from longshore.core.store import Store
+from longshore.errors import AppImportFailed, LongshoreError, StoreError
 from longshore.running import RunState
 from longshore.worker.control import (
     Answer,
@@ -32,6 +36,7 @@ from longshore.worker.control import (
     Trouble,
     parent_channel,
 )
+from longshore.worker.crash import CrashFile, ended
 from longshore.worker.options import WorkerOptions
 
 POLITE = 2.0
@@ -41,8 +46,9 @@ TICK = 0.1
 class IsolatedJobs:
     """Runs jobs in children, one each. It ends with :meth:`close`, which ends the spare."""
 
-    def __init__(self, app: str, cwd: str) -> None:
+    def __init__(self, app: str, cwd: str, store: Store) -> None:
         self._options = WorkerOptions(app=app, cwd=cwd)
+        self._store = store
         self._spare: _Child | None = None
         self._lock = threading.Lock()
         self._closed = False
@@ -52,7 +58,8 @@ class IsolatedJobs:
         child = self._take()
         try:
             child.channel.send(Perform(run.claimed, run.lease))
-            self._warm()
+            if not is_suspect(run.claimed):
+                self._warm()
             listener, stopping = _Listener(run, child), False
             while True:
                 if run.stopping and not (stopping or run.once):
@@ -63,7 +70,7 @@ class IsolatedJobs:
                     if ending is not None:
                         return ending
                 if child.gone:
-                    return _died(run, child.exit_code())
+                    return self._died(run, child.crash())
         finally:
             child.end()
 
@@ -74,6 +81,16 @@ class IsolatedJobs:
             spare, self._spare = self._spare, None
         if spare is not None:
             spare.end()
+
+    def _died(self, run: RunState, crash: Crash) -> Ending:
+        """Nothing else ran in its process, so that this death is its own."""
+        run.ended_at = time.time_ns() // 1000
+        job = run.claimed
+        history: Sequence[Run] | None = None
+        # Who cannot be asked now is not blamed: it runs alone once more.
+        with suppress(StoreError):
+            history = self._store.run(self._store.get([job.id]))[job.id].runs
+        return died(Attempt(job, run.lease, run.started_at, run.ended_at), crash, history)
 
     def _take(self) -> _Child:
         with self._lock:
@@ -93,10 +110,12 @@ class _Child:
         import subprocess  # noqa: PLC0415 - only jobs in a process of their own need it
 
         ours, theirs = socket.socketpair()
+        self._crash = CrashFile()
         with theirs:
+            fds = (theirs.fileno(), self._crash.descriptor)
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "longshore.programs.isolated_child", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
+                [sys.executable, "-m", "longshore.programs.isolated_child", *map(str, fds)],
+                pass_fds=fds,
                 stdin=subprocess.DEVNULL,
                 cwd=options.cwd,
             )
@@ -115,8 +134,9 @@ class _Child:
             return []
         return messages
 
-    def exit_code(self) -> int:
-        return self._process.wait(POLITE)
+    def crash(self) -> Crash:
+        """What is known of its end, once it is gone."""
+        return crash_of(ended(self._process.wait(POLITE)), self._crash.read())
 
     def end(self) -> None:
         """Terminate, then kill; always reaped."""
@@ -130,6 +150,7 @@ class _Child:
             except subprocess.TimeoutExpired:
                 self._process.kill()
         self._process.wait()
+        self._crash.close()
 
 
 class _Listener:
@@ -198,17 +219,3 @@ def _refused(run: RunState, number: int, error: LongshoreError) -> Answer:
     if isinstance(error, type(run.verdict)):
         raise error  # it was raised into this thread: the child is to end
     return Answer(number, trouble=Trouble.of(error))
-
-
-def _died(run: RunState, code: int) -> Ending:
-    run.ended_at = time.time_ns() // 1000
-    attempt = Attempt(run.claimed, run.lease, run.started_at, run.ended_at)
-    how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-    entry = attempt.entry(Why.INTERRUPTED)
-    return Ending(
-        run.lease,
-        JobState.AVAILABLE,
-        interrupted=True,
-        entry=entry,
-        reason=f"its process died: {how}",
-    )

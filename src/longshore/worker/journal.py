@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from longshore.core.durations import describe
+from longshore.core.interruptions import POISON
 from longshore.core.model import ENDED, Ending, JobState, Lease, Why
 from longshore.core.store import Rescued, Store
 from longshore.middleware import Around, Event, EventName
@@ -154,7 +155,7 @@ def _log(run: RunState, ending: Ending, took: float) -> None:
     bad = ending.failed or entry.why is Why.PARKED or ending.to is JobState.DEAD
     level = logging.WARNING if bad else logging.INFO
     error = f": {entry.error}: {entry.message}" if entry.error else ""
-    outcome, dead_at_once = str(ending.to), ending.interrupted and ending.to is JobState.DEAD
+    outcome = str(ending.to)
     if ending.to is JobState.RETRYING and ending.at is not None:
         outcome = f"retrying in {(ending.at - run.ended_at) / 1e6:.1f} s"
     log.log(
@@ -164,6 +165,19 @@ def _log(run: RunState, ending: Ending, took: float) -> None:
         job.id,
         job.attempt,
         entry.why,
-        f"dead: it {_ONCE}" if dead_at_once else ending.reason or outcome,
+        _dead(ending) if ending.interrupted else ending.reason or outcome,
         error,
+    )
+
+
+def _dead(ending: Ending) -> str:
+    """What became of a job whose process died."""
+    if ending.to is not JobState.DEAD:
+        return ending.reason or str(ending.to)
+    if ending.reason != POISON:
+        return f"dead: it {_ONCE}"
+    message = ending.entry.message if ending.entry is not None else None
+    return (
+        f"dead: poison: {message} for the third time within a day, now while it ran alone. It stays"
+        f" out of the way; once it is mended: longshore jobs retry {ending.lease.job_id}"
     )

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
+from longshore.core.interruptions import is_suspect
 from longshore.core.model import Claimed
 from longshore.errors import LongshoreError
 from longshore.running import RunState
@@ -26,6 +27,7 @@ class Lanes:
 
     def __init__(self, slots: int, performer: Performer, done: Done) -> None:
         self._slots = slots
+        self._performer = performer
         self._coroutine_kinds = performer.coroutine_kinds()
         self._rated_kinds = performer.rated_kinds()
         self._rated: list[RunState] = []  # handed out, and perhaps not started yet
@@ -127,11 +129,11 @@ class Lanes:
     def hand_out(self, runs: list[RunState]) -> None:
         """Give claimed jobs to their lanes, and wake as many slots as they are worth."""
         awaited = self._coroutine_kinds
-        tasks = [run for run in runs if run.claimed.kind in awaited] if awaited else []
+        tasks = [run for run in runs if self._is_task(run.claimed)] if awaited else []
         if tasks:
             self._enter(self.tasks.ready, tasks)
             self.tasks.wake(len(tasks))
-            runs = [run for run in runs if run.claimed.kind not in awaited]
+            runs = [run for run in runs if not self._is_task(run.claimed)]
         if runs:
             urgent = self._enter(self.threads.ready, runs)
             worth, tiny = self.durations.slots_for(runs)
@@ -140,6 +142,12 @@ class Lanes:
                 # They fight for the interpreter and for nothing else: one goes on, the rest rest.
                 self.threads.shed(awake - 1)
             self.threads.wake(worth or (tiny and (urgent or not awake)))
+
+    def _is_task(self, job: Claimed) -> bool:
+        """Whether its body is awaited here; for one that is to run alone a thread waits."""
+        if job.kind not in self._coroutine_kinds:
+            return False
+        return self._performer.isolated is None or not is_suspect(job)
 
     def _enter(self, ready: deque[RunState], runs: Sequence[RunState]) -> bool:
         """Whether some of them have to start at once."""

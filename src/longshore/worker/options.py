@@ -18,8 +18,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The options of one worker, as the command line or a program gives them.
 
     ``app`` is ``module:attribute`` or ``file.py:attribute``; ``None`` looks in the usual places
-    from ``cwd``. Durations in seconds; ``None`` takes the application's setting. Without
-    ``scheduler`` it fires no schedules.
+    from ``cwd``. Durations in seconds; ``None`` takes the application's setting. ``max_rss`` is the
+    memory in bytes above which a child is replaced. Without ``scheduler`` it fires no schedules.
     """
 
     app: str | None = None
@@ -30,6 +30,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     shutdown_timeout: float | None = None
     until_empty: bool = False
     max_jobs: int | None = None
+    max_rss: int | None = None
     idle_timeout: float | None = None
     name: str | None = None
     reload: bool = False

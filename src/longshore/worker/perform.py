@@ -12,6 +12,7 @@ import msgspec
 
 from longshore.context import JobContext, reset_current, set_current
 from longshore.core.backoff import polynomial
+from longshore.core.interruptions import ALONE_AFTER
 from longshore.core.model import Ending, JobRecord, JobState
 from longshore.core.outcome import Attempt, Policies, decide, interrupted, succeeded
 from longshore.core.registry import Declaration, Isolation
@@ -66,7 +67,9 @@ class Performer:
                 return self.raised(run, _unknown(job.kind))
             if self._tells:
                 self._started(run)
-            if declaration.isolation is _PROCESS and self.isolated is not None:
+            if self.isolated is not None and (
+                declaration.isolation is _PROCESS or job.interruptions >= ALONE_AFTER
+            ):
                 return self.isolated(run)
             if declaration.context is None:
                 args, kwargs = declaration.signature.decode(job.payload)

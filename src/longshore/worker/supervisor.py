@@ -48,6 +48,7 @@ from longshore.worker.identity import child_process, default_name
 from longshore.worker.journal import log, tell_dead
 from longshore.worker.logs import tell
 from longshore.worker.options import WorkerOptions
+from longshore.worker.recycle import PATIENCE, Recycling
 from longshore.worker.relay import Relay
 from longshore.worker.signals import Signals
 from longshore.worker.ticker import Ticker
@@ -81,6 +82,7 @@ class Supervisor:
         self._relay: Relay | None = None
         self._ticker: Ticker | None = None
         self._errands = Errands()
+        self._recycling = Recycling(options.max_rss)
         self._waits: dict[int, tuple[float, float]] = {}  # child number: respawn at, wait then
         self._stopping = False
         self._quiet = False
@@ -243,10 +245,10 @@ class Supervisor:
         self._replace_others(child)
 
     def _replace_others(self, child: Child) -> None:
-        """After a reload: the new child is up, so its predecessor may go."""
+        """The new child is up, so its predecessor may go: after a reload, or when it is large."""
         for other in self._children:
             if other is not child and other.number == child.number and not self._stopping:
-                self._drain_one(other, self._timeout(other))
+                self._drain_one(other, PATIENCE if other.large else self._timeout(other))
 
     def _reap(self, child: Child) -> None:
         if child.popen.poll() is None:
@@ -260,11 +262,10 @@ class Supervisor:
                 for message in messages:
                     self._heard(child, message)
         self._children.remove(child)
+        self._recycling.forget(child)
         worked = self._has_worked(child)
         self._give_back(child)
-        if not child.finished and not child.refused and not self._stopping:
-            log.error("child %d died: %s", child.pid, child.how_it_ended())
-        replaced = any(other.number == child.number for other in self._children)
+        replaced = self._has_child(child.number)
         if child.done:
             self._waits.pop(child.number, None)
         elif not (self._stopping or replaced):
@@ -275,7 +276,9 @@ class Supervisor:
     def _give_back(self, child: Child) -> None:
         """Its jobs run again at once; which had started is read from its memory."""
         store, process_id = self._store, child.process_id
-        started = child.beacon.read_started()
+        started, crash = child.beacon.read_started(), child.crash()
+        if not child.finished and not child.refused and not self._stopping:
+            log.error("child %d: %s\n%s", child.pid, crash.message, crash.traceback or "")
         child.process_id = None
         child.bury()
         if store is None or process_id is None:
@@ -285,7 +288,7 @@ class Supervisor:
         def give_back() -> None:
             if stuck:
                 store.run(store.finish(stuck))
-            request = Rescue(process_id, started)
+            request = Rescue(process_id, started, crash=crash)
             rescued = store.run(store.rescue(request))
             tell_dead(store, rescued)
             while len(rescued.leases) >= request.limit:
@@ -324,10 +327,7 @@ class Supervisor:
     def _watch_over(self) -> None:
         now = time.monotonic()
         if not self._stopping:
-            for number, (due, _) in list(self._waits.items()):
-                alive = any(child.number == number for child in self._children)
-                if now >= due and not alive:
-                    self._spawn(number)
+            self._start_successors(now)
         for child in list(self._children):
             if child.pidfd is None:
                 self._reap(child)
@@ -342,6 +342,18 @@ class Supervisor:
         if self._options.reload and now >= self._next_look and not self._stopping:
             self._next_look = now + 0.5
             self._look_for_changes()
+
+    def _start_successors(self, now: float) -> None:
+        due = [number for number, (at, _) in self._waits.items() if now >= at]
+        missing = [number for number in due if not self._has_child(number)]
+        large = [child.number for child in self._children if self._recycling.is_due(child, now)]
+        for number in (*missing, *large):
+            self._spawn(number)
+
+    def _has_child(self, number: int) -> bool:
+        """Whether a child works in this place, or boots; one that drains may take its time."""
+        stages = [child.stage for child in self._children if child.number == number]
+        return any(stage is not Stage.DRAINING for stage in stages)
 
     def _look_for_changes(self) -> None:
         changed = [file for file, seen in self._files.items() if _modified(file) != seen]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from longshore.cli.parts import Command, Seconds, Whole, globals_of, option
+from longshore.cli.parts import Command, Seconds, Size, Whole, globals_of, option
 from longshore.cli.session import current_folder
 from longshore.errors import ConfigurationError, InvalidOption
 from longshore.worker.options import MAX_PROCESSES, MAX_SLOTS, WorkerOptions, lines_of
@@ -93,6 +93,12 @@ def _read_name(ctx: click.Context, param: click.Parameter, value: str | None) ->
     help="Stop when no job came for this long.",
 )
 @option(
+    "--max-rss",
+    variable="MAX_RSS",
+    type=Size(1 << 20),
+    help="Replace a child that holds more memory than this, without a gap (Linux).",
+)
+@option(
     "--name",
     variable="NAME",
     callback=_read_name,
@@ -111,6 +117,7 @@ def command(
     until_empty: bool,
     max_jobs: int | None,
     idle_timeout: float | None,
+    max_rss: int | None,
     name: str | None,
     reload: bool,
     no_scheduler: bool,
@@ -139,6 +146,7 @@ def command(
             until_empty=until_empty,
             max_jobs=max_jobs,
             idle_timeout=idle_timeout,
+            max_rss=max_rss,
             name=name,
             reload=reload,
             scheduler=not no_scheduler,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from longshore.core.interruptions import Crash
 from longshore.core.model import (
     ENDED,
     TRANSITIONS,
@@ -149,7 +150,8 @@ class State(Claiming):
             started = request.started is None or (row.new.id, row.run) in request.started
             leases.append(Lease(row.new.id, row.claimed_by or "", row.run))
             interrupted.append(started)
-            self._give_back(row, Why.INTERRUPTED if started else Why.RELEASED, now)
+            why = Why.INTERRUPTED if started else Why.RELEASED
+            self._give_back(row, why, now, request.note(interrupted=started))
         self.groups.follow(now)
         for process_id in gone:
             # A record goes after its rows, never before: without it nobody would look for them.
@@ -249,7 +251,7 @@ class State(Claiming):
             self.change_queue(row, ending.queue)
         self.place(row)
 
-    def _give_back(self, row: Row, why: Why, now: int) -> None:
+    def _give_back(self, row: Row, why: Why, now: int, note: Crash | None = None) -> None:
         """A running row goes on elsewhere: nobody may report on this run any more."""
         row.log(
             Run(
@@ -258,6 +260,8 @@ class State(Claiming):
                 started_at=row.claimed_at,
                 ended_at=now,
                 why=why,
+                message=note.message if note else None,
+                traceback=note.traceback if note else None,
             )
         )
         self.drop_running(row)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from longshore.core.model import Lease, NewJob, Why
+from longshore.core.model import Lease, NewJob
 from longshore.core.store import Rescue, Rescued, operation
 from longshore.stores.mysql.core import MySQLCore
 from longshore.stores.sql.core import Deltas, add
@@ -78,9 +78,9 @@ class MySQLMaintaining(MySQLCore, Maintaining):
                     process_id=process_id, limit=request.limit - len(rows)
                 )
         started = [request.started is None or (row[0], row[1]) in request.started for row in rows]
-        whys = [Why.INTERRUPTED if begun else Why.RELEASED for begun in started]
+        notes = [(begun, request.note(interrupted=begun)) for begun in started]
         deltas: Deltas = {}
-        yield from self.given_back(rows, whys, now, deltas)
+        yield from self.given_back(rows, now, deltas, notes)
         yield from self.counted(deltas)
         yield from self._forgotten(request, now)
         return Rescued(tuple(Lease(row[0], row[2], row[1]) for row in rows), tuple(started))

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from msgspec import json, msgpack
 
+from longshore.core.interruptions import Crash
 from longshore.core.model import (
     TRANSITIONS,
     Ending,
@@ -125,7 +126,11 @@ class Maintaining(Core):
         started = request.started
         seen = [f"{job_id} {run}" for job_id, run in started or ()]
         words: list[Any] = yield SCRIPTS["rescue"](
-            dead, request.limit, int(started is not None), *seen
+            dead,
+            request.limit,
+            int(started is not None),
+            *(_note(request.note(interrupted=interrupted)) for interrupted in (True, False)),
+            *seen,
         )
         rows = [words[at : at + 4] for at in range(0, len(words), 4)]
         return Rescued(
@@ -140,6 +145,11 @@ class Maintaining(Core):
         """Delete ended jobs past their retention, the oldest first."""
         pruned: int = yield SCRIPTS["prune"](limit)
         return pruned
+
+
+def _note(note: Crash | None) -> str:
+    """Members of a JSON object, after others."""
+    return "" if note is None else f",{json.encode(note).decode()[1:-1]}"
 
 
 @lru_cache(256)

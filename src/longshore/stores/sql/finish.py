@@ -200,7 +200,7 @@ class _Work:
         elif asked and to not in ENDED:
             to = JobState.CANCELLED
             why = reason or why or "cancelled"
-        elif ending.interrupted and rules is not None and rules.at_most_once:
+        elif to not in ENDED and ending.interrupted and rules is not None and rules.at_most_once:
             to, why = JobState.DEAD, INTERRUPTED
         if to in ENDED:
             if rules is not None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from longshore.core.batches import DEPENDENCY, End
+from longshore.core.interruptions import Crash
 from longshore.core.model import Run, Why
 from longshore.stores.sql.bundles import Bundling, counted
 from longshore.stores.sql.core import Deltas, add
@@ -15,6 +16,10 @@ from longshore.stores.sql.walk import Column, rules_of
 
 #: Why a job is dead that must not run twice.
 INTERRUPTED: Final = "interrupted"
+
+#: Whether a job that is given back was interrupted, and what is kept with its run.
+Note = tuple[bool, Crash | None]
+_RELEASED: Final[Note] = (False, None)
 
 
 class Leaving(Bundling, Gating):
@@ -80,31 +85,40 @@ class Leaving(Bundling, Gating):
             yield from self.unheld(holding, gone=True)
 
     def given_back(
-        self, rows: Iterable[Row], whys: Sequence[Why], now: int, deltas: Deltas
+        self, rows: Sequence[Row], now: int, deltas: Deltas, notes: Sequence[Note] = ()
     ) -> Steps[None]:
         """Give running jobs back; one that a person wants to end has ended by it.
 
         So has one that must not run twice, if it was interrupted. ``rows`` as the queries
-        ``running`` and ``unreached`` give them.
+        ``running`` and ``unreached`` give them; ``notes`` say of each whether it was interrupted,
+        else none was.
         """
         released: list[Row] = []
         kept: list[Row] = []
         gone: list[str] = []
         freed: list[tuple[str, Column]] = []
         ends: list[End] = []
-        for row, why in zip(rows, whys, strict=True):
+        for row, (interrupted, note) in zip(rows, notes or [_RELEASED] * len(rows), strict=True):
             job_id, run, process, started, queue, kind, asked, keep_result, reason, runs, ruled = (
                 row
             )
-            line = Run(run=run, process=process, started_at=started, ended_at=now, why=why)
+            line = Run(
+                run=run,
+                process=process,
+                started_at=started,
+                ended_at=now,
+                why=Why.INTERRUPTED if interrupted else Why.RELEASED,
+                message=note.message if note else None,
+                traceback=note.traceback if note else None,
+            )
             history = with_run(runs, line)
-            released.append((job_id, int(why is Why.INTERRUPTED), history))
+            released.append((job_id, int(interrupted), history))
             rules = rules_of(ruled)
             if rules is not None:
                 freed.append((job_id, ruled))
             if asked:
                 state, why_ended = "cancelled", reason or "cancelled"
-            elif rules is not None and rules.at_most_once and why is Why.INTERRUPTED:
+            elif rules is not None and rules.at_most_once and interrupted:
                 state, why_ended = "dead", INTERRUPTED
             else:
                 continue

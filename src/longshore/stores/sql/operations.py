@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec import json
 
 from longshore.core.batches import Together
-from longshore.core.model import Ending, Inserted, Lease, NewJob, Patch, Why
+from longshore.core.model import Ending, Inserted, Lease, NewJob, Patch
 from longshore.core.store import (
     Beat,
     Claim,
@@ -224,7 +224,7 @@ class Consuming(Finishing, Claiming, Noting):
                 rows = yield self.sql["unreached"](
                     process_id=child.id, oldest_claim=child.oldest_claim, limit=1000
                 )
-                yield from self.given_back(rows, [Why.RELEASED] * len(rows), now, deltas)
+                yield from self.given_back(rows, now, deltas)
         yield from self.counted(deltas)
         cancels: list[Row] = yield self.sql["cancels"](ids=self.listed(live))
         kinds: list[Row] = yield self.sql["parked_kinds"]()
@@ -282,9 +282,9 @@ class Maintaining(Claiming, Noting):
         else:
             rows = yield self.sql["running"](process_id=request.dead, limit=request.limit)
         started = [request.started is None or (row[0], row[1]) in request.started for row in rows]
-        whys = [Why.INTERRUPTED if begun else Why.RELEASED for begun in started]
+        notes = [(begun, request.note(interrupted=begun)) for begun in started]
         deltas: Deltas = {}
-        yield from self.given_back(rows, whys, now, deltas)
+        yield from self.given_back(rows, now, deltas, notes)
         yield from self.counted(deltas)
         # A record goes after its rows, never before: without it nobody would look for them.
         if request.dead is not None:

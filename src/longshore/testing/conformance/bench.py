@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
+from longshore.core.interruptions import POISON, Crash
 from longshore.core.model import (
     ENDED,
     TRANSITIONS,
@@ -56,6 +57,11 @@ OnStatement = Callable[[str, int], None]
 
 #: A payload that survives only if nobody decodes and encodes it again.
 PAYLOAD: Final = '{"v":1,  "kwargs":{"b":"\\u00e9é🚢","a":1.50,"a":[]} }\n'.encode()
+
+#: What was seen of a process's end, as strange as it may be.
+CRASH: Final = Crash(
+    "its process died: SIGSEGV", 'Fatal "Python" error\n\n\tFile "träge🚢", \\x00\n'
+)
 
 EVERY_QUEUE: Final = (Line(("*",)),)
 
@@ -407,6 +413,11 @@ def interrupted(lease: Lease) -> Ending:
     """Its own process died under it; given back."""
     line = entry(lease, Why.INTERRUPTED)
     return Ending(lease, JobState.AVAILABLE, interrupted=True, entry=line)
+
+
+def poisoned(lease: Lease) -> Ending:
+    """Its own process died under it once too often."""
+    return msgspec.structs.replace(interrupted(lease), to=JobState.DEAD, reason=POISON)
 
 
 def cancelled(lease: Lease, reason: str = "no longer needed") -> Ending:

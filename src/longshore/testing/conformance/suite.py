@@ -18,6 +18,7 @@ from longshore.testing.conformance.faults import FaultConformance
 from longshore.testing.conformance.finishing import EndingConformance, FenceConformance
 from longshore.testing.conformance.holding import HoldConformance, KeptKeyConformance
 from longshore.testing.conformance.inspecting import FindConformance, QueueConformance
+from longshore.testing.conformance.interrupting import InterruptionConformance
 from longshore.testing.conformance.kinds import KindConformance, LimitRecordConformance
 from longshore.testing.conformance.leasing import BeatConformance, RescueConformance
 from longshore.testing.conformance.limiting import (
@@ -97,6 +98,7 @@ class StoreConformance(
     PruneConformance,
     ParkedConformance,
     PromoteConformance,
+    InterruptionConformance,
     RescueConformance,
     BeatConformance,
     FenceConformance,

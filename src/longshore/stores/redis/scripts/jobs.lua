@@ -311,10 +311,10 @@ local function log(job, entry)
 end
 
 -- A running job goes on elsewhere: nobody may report on this run any more. One that a person wants
--- to end has ended by it.
-local function give_back(job, why)
+-- to end has ended by it. `note` is what more to keep with its run, members of a JSON object.
+local function give_back(job, why, note)
   log(job, '{"run":' .. job.run .. ',"process":' .. cjson.encode(plain_text(job.process))
-    .. ',"started_at":' .. job.claimed_at .. ',"ended_at":' .. NOW .. ',"why":"' .. why .. '"}')
+    .. ',"started_at":' .. job.claimed_at .. ',"ended_at":' .. NOW .. ',"why":"' .. why .. '"' .. (note or '') .. '}')
   withdraw(job)
   job.process = '-'
   if why == 'interrupted' then job.interruptions = job.interruptions + 1 end

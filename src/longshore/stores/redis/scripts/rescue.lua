@@ -1,10 +1,10 @@
 -- uses: freeing, jobs
 -- Give back running jobs whose process is gone, judged now. ARGV: the dead process (empty: every
--- one without a lease), limit, whether it is known which had started, then `id run` of each of
--- these. Answers id, process, run and whether it was interrupted, in turns.
+-- one without a lease), limit, whether it is known which had started, what to keep with the runs of
+-- those that had and of those that had not, then `id run` of each that had. Answers id, process, run and whether it was interrupted, in turns.
 local dead, limit, seen = ARGV[4], tonumber(ARGV[5]), ARGV[6] == '1'
 local started, answer = {}, {}
-for at = 7, #ARGV do started[ARGV[at]] = true end
+for at = 9, #ARGV do started[ARGV[at]] = true end
 local gone = dead ~= '' and { dead } or call('ZRANGEBYSCORE', P .. 'leases', '-inf', NOW)
 for _, process in ipairs(gone) do
   local mine = P .. 'running:' .. process
@@ -17,7 +17,7 @@ for _, process in ipairs(gone) do
       for _, word in ipairs({ job.id, job.process, job.run, interrupted and 1 or 0 }) do
         answer[#answer + 1] = word
       end
-      give_back(job, interrupted and 'interrupted' or 'released')
+      give_back(job, interrupted and 'interrupted' or 'released', ARGV[interrupted and 7 or 8])
     end
     flush()
   end

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from longshore.core.store import Rescue, Rescued
 from longshore.testing.conformance.acts.playing import Playing
-from longshore.testing.conformance.bench import LEASE, MINUTE, SECOND, succeeded
+from longshore.testing.conformance.bench import CRASH, LEASE, MINUTE, SECOND, succeeded
 from longshore.testing.conformance.lockstep import Stage
 
 
@@ -31,7 +31,7 @@ class Upkeep(Playing):
         self.some_running(1)
         slot = self.slots.index(self.leases[-1].process_id)
         started = frozenset((lease.job_id, lease.run) for lease in self.some())
-        self.rescue_with(Rescue(self.slots[slot], started))
+        self.rescue_with(Rescue(self.slots[slot], started, crash=CRASH))
         self.birth(slot)
 
     def rescue_with(self, request: Rescue) -> None:

@@ -1,0 +1,101 @@
+"""Jobs whose process has died: what is counted, what is kept of it, and that no store judges."""
+
+from __future__ import annotations
+
+from longshore.core.interruptions import Crash
+from longshore.core.model import JobState, Lease, Why
+from longshore.core.store import Rescue, Rescued
+from longshore.testing.conformance.bench import (
+    CRASH,
+    HOUR,
+    LEASE,
+    SECOND,
+    Bench,
+    failed,
+    interrupted,
+    poisoned,
+)
+
+
+def dies(bench: Bench, process: str, started: list[Lease], crash: Crash | None = CRASH) -> Rescued:
+    """A process is seen to die; these bodies had begun in it."""
+    seen = frozenset((lease.job_id, lease.run) for lease in started)
+    return bench.do(bench.store.rescue(Rescue(process, seen, crash=crash)))
+
+
+class InterruptionConformance:
+    """What becomes of jobs under which their process has died."""
+
+    def test_what_was_seen_of_a_death_is_kept_with_what_it_interrupted(self, bench: Bench) -> None:
+        jobs = bench.add(2)
+        bench.process()
+        begun, _ = bench.leases()
+        dies(bench, "p1", [begun])
+        (first,), (second,) = (bench.job(job).runs for job in jobs)
+        assert (first.why, first.message, first.traceback) == (
+            Why.INTERRUPTED,
+            CRASH.message,
+            CRASH.traceback,
+        )
+        assert first.error is None
+        assert (second.why, second.message) == (Why.RELEASED, "interrupted before start")
+        assert second.traceback is None
+        assert [bench.job(job).interruptions for job in jobs] == [1, 0]
+
+    def test_where_nobody_saw_nothing_is_told_of_it(self, bench: Bench) -> None:
+        (job,) = bench.add()
+        bench.process()
+        bench.lease()
+        bench.pass_time(LEASE + 1)
+        bench.rescue()
+        (run,) = bench.job(job).runs
+        assert (run.why, run.message, run.traceback) == (Why.INTERRUPTED, None, None)
+
+    def test_those_that_died_together_are_never_quarantined(self, bench: Bench) -> None:
+        """Which of them it was a store cannot know: it counts, for as often as it takes."""
+        jobs = bench.add(2)
+        for number in range(1, 6):
+            bench.process(f"p{number}")
+            leases = bench.leases(f"p{number}")
+            assert [lease.job_id for lease in leases] == jobs, "at once, and in its place"
+            dies(bench, f"p{number}", leases)
+            records = [bench.job(job) for job in jobs]
+            assert [one.state for one in records] == [JobState.AVAILABLE] * 2
+            assert [(one.interruptions, one.failures) for one in records] == [(number, 0)] * 2
+
+    def test_a_claim_tells_how_often_it_was_interrupted(self, bench: Bench) -> None:
+        """Or nobody could let it run alone."""
+        bench.add()
+        bench.process(lease=HOUR)
+        bench.finish(failed(bench.lease(), bench.now + SECOND))
+        for times in range(3):
+            bench.pass_time(2 * SECOND)
+            (job,) = bench.claim("p1").jobs
+            assert (job.interruptions, job.failures, job.attempt) == (times, 1, 2)
+            bench.finish(interrupted(Lease(job.id, "p1", job.run)))
+
+    def test_a_quarantined_job_has_failed_no_attempt(self, bench: Bench) -> None:
+        (job,) = bench.add()
+        bench.process(lease=HOUR)
+        bench.finish(interrupted(bench.lease()))
+        bench.finish(interrupted(bench.lease()))
+        last = bench.lease()
+        assert bench.finish(poisoned(last)) == {last}
+        assert bench.finish(poisoned(last)) == {last}, "a repetition counts nothing"
+        record = bench.job(job)
+        assert (record.state, record.reason) == (JobState.DEAD, "poison")
+        assert (record.interruptions, record.failures) == (3, 0)
+        assert [run.why for run in record.runs] == [Why.INTERRUPTED] * 3
+        assert bench.taken("p1") == []
+
+    def test_a_person_lets_a_quarantined_job_begin_anew(self, bench: Bench) -> None:
+        (job,) = bench.add()
+        bench.process(lease=HOUR)
+        bench.finish(interrupted(bench.lease()))
+        bench.finish(poisoned(bench.lease()))
+        assert bench.do(bench.store.retry([job])).changed == (job,)
+        (again,) = bench.claim("p1").jobs
+        assert (again.interruptions, again.failures, again.run) == (0, 0, 3)
+        record = bench.job(job)
+        assert (record.interruptions, record.reason) == (0, None)
+        assert [run.why for run in record.runs] == [Why.INTERRUPTED] * 2, "its history stays"

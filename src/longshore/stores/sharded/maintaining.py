@@ -50,6 +50,7 @@ class Maintaining(Core):
         """
         leases: list[Lease] = []
         interrupted: list[bool] = []
+        withheld = 0
         replies: list[Any] = []
         for shard in self.everywhere:
             names = [None] if request.dead is None else self.lives.names(request.dead, shard)
@@ -65,11 +66,12 @@ class Maintaining(Core):
                         Lease(one.job_id, base(one.process_id), one.run) for one in reply.leases
                     ]
                     interrupted += reply.interrupted
+                    withheld += reply.withheld
         answered(replies)
         if request.dead is not None and len(leases) < request.limit:
             self.lives.forget(request.dead)
             self._led.pop(request.dead, None)
-        return Rescued(tuple(leases), tuple(interrupted))
+        return Rescued(tuple(leases), tuple(interrupted), withheld)
 
     def _bounded(
         self, shards: Sequence[int], limit: int, make: Callable[[Store, int], Operation[int]]

@@ -19,7 +19,11 @@ from longshore.testing.conformance.finishing import EndingConformance, FenceConf
 from longshore.testing.conformance.holding import HoldConformance, KeptKeyConformance
 from longshore.testing.conformance.inspecting import FindConformance, QueueConformance
 from longshore.testing.conformance.kinds import KindConformance, LimitRecordConformance
-from longshore.testing.conformance.leasing import BeatConformance, RescueConformance
+from longshore.testing.conformance.leasing import (
+    BeatConformance,
+    PatienceConformance,
+    RescueConformance,
+)
 from longshore.testing.conformance.limiting import (
     BlockedConformance,
     LimitConformance,
@@ -98,6 +102,7 @@ class StoreConformance(
     ParkedConformance,
     PromoteConformance,
     RescueConformance,
+    PatienceConformance,
     BeatConformance,
     FenceConformance,
     EndingConformance,

@@ -76,6 +76,7 @@ class Script(Grouped, Ticking, Notes, People, Upkeep, Runs):
             act()
             if number % 30 == 0:
                 self.everything()
+        self.rescue_many()
         self.everything()
         return self
 

@@ -1,10 +1,10 @@
 """How near a process is to the end of its lease, seen by itself.
 
-A process that has not been renewed for :data:`CLOSES` of its lease stops claiming and writing, since
-others may soon have its jobs; ends of runs wait. Bodies are told by ``ctx.lost`` and go on, but for
-those that must not overlap with the next run: who holds a slot of a limit or runs at most once is
-interrupted, and where that does not help, :data:`ENDS` of the lease is when the supervisor kills
-the process. A renewal opens the fence again.
+A process that has not been renewed for :data:`CLOSES` of its lease stops claiming and writing,
+since others may soon have its jobs; ends of runs wait. Bodies are told by ``ctx.lost`` and go on,
+but for those that must not overlap with the next run: who holds a slot of a limit or runs at most
+once is interrupted, and where that does not help, :data:`ENDS` of the lease is when the supervisor
+kills the process. A renewal opens the fence again.
 
 Time counts as a lease does, while the machine is suspended too. The thread also ticks, so that from
 outside a process whose store thread is stuck can be told from one whose interpreter is held, and
@@ -14,39 +14,27 @@ looks after the event loop. It ends with :meth:`Fence.stop`.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from longshore.errors import Interrupted, LongshoreError
 from longshore.running import RunState
-from longshore.stores.clock import SystemClock
 from longshore.worker.journal import log
+from longshore.worker.plan import Page
 
 #: Parts of a lease after its last renewal.
 CLOSES, ENDS = 0.8, 0.95
 #: How often the thread looks, seconds, and at least how often in a lease.
 TICK, TICKS = 0.5, 20
 
-_CLOCK = SystemClock()
+# CLOCK_BOOTTIME is Linux's; elsewhere the monotonic clock is the nearest there is.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def boot_seconds() -> float:
     """Seconds since this machine started, sleep included."""
-    return _CLOCK.boot_us() / 1e6
-
-
-class Page(Protocol):
-    """What is kept where the supervisor sees it."""
-
-    def renewed(self) -> float:
-        """When the lease was last renewed, by :func:`boot_seconds`; 0 if not yet."""
-        ...
-
-    def renew(self, at: float) -> None: ...
-    def tick(self) -> None: ...
-    def hold(self, exclusive: int) -> None:
-        """So many bodies run that must have ended before the lease does."""
-        ...
+    return time.clock_gettime(_CLOCK)
 
 
 class OwnPage:
@@ -68,28 +56,33 @@ class OwnPage:
         """Nobody looks."""
 
 
+class Kinds(Protocol):
+    """What is declared of kinds."""
+
+    def exclusive(self, kind: str) -> bool: ...
+    def at_most_once(self, kind: str) -> bool: ...
+
+
 class Fence:
-    """One process's own. ``lease`` in seconds; ``exclusive`` says it of a kind."""
+    """One process's own. ``lease`` in seconds; ``changed`` is called when it closes or opens."""
 
     def __init__(
         self,
         lease: float,
         page: Page,
-        *,
-        exclusive: Callable[[str], bool],
-        once: Callable[[str], bool],
+        kinds: Kinds,
         changed: Callable[[], None],
     ) -> None:
         self._lease = lease
         self.page = page
-        self._exclusive = exclusive
-        self._once = once
+        self._exclusive = kinds.exclusive
+        self._once = kinds.at_most_once
         self._changed = changed
         #: Whether nothing may be claimed or written now.
         self.closed = False
         #: The jobs that this process has, and what stops the body of one.
         self.runs: Callable[[], Sequence[RunState]] = lambda: ()
-        self.interrupt: Callable[[RunState, LongshoreError], bool] = lambda _run, _why: False
+        self.interrupt: Callable[[RunState, LongshoreError], object] = lambda _run, _why: None
         #: Called at each tick.
         self.also: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
@@ -111,6 +104,12 @@ class Fence:
         """Seconds until so much of the lease has passed since it was renewed."""
         renewed = self.page.renewed()
         return renewed + part * self._lease - boot_seconds() if renewed else self._lease
+
+    def wait_for_the_end(self) -> None:
+        """Return once the lease has ended: for who has nobody left that could renew it."""
+        over = threading.Event()
+        while (left := self.left()) > 0:
+            over.wait(min(left, TICK))
 
     # --- called by slots ----------------------------------------------------------------------
 

@@ -127,6 +127,20 @@ class Performer:
         """The kinds whose jobs have a limit, by every name they go by."""
         return self._restrained(lambda restraints: bool(restraints.limits))
 
+    def exclusive(self, kind: str) -> bool:
+        """Whether runs of this kind must not overlap: they have slots of a limit, or run once."""
+        declaration = self._kinds.get(kind)
+        restraints = None if declaration is None else declaration.restraints
+        return restraints is not None and (
+            restraints.at_most_once or any(limit.per is None for limit in restraints.limits)
+        )
+
+    def at_most_once(self, kind: str) -> bool:
+        """Whether a kind is declared to run at most once."""
+        declaration = self._kinds.get(kind)
+        restraints = None if declaration is None else declaration.restraints
+        return restraints is not None and restraints.at_most_once
+
     def _restrained(self, wanted: Callable[[Restraints], bool]) -> frozenset[str]:
         return frozenset(
             kind

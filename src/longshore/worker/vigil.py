@@ -1,9 +1,9 @@
 """Whether a child makes progress, seen from outside: liveness is progress, not a heartbeat.
 
 A child is stuck when its store thread has not turned for ``stall_after`` although another of its
-threads ticks, or when the process is stopped for so long. Where nothing of it turns or ticks and the
-system says that it runs or waits, a body keeps the interpreter: in C code, or holding its lock. That
-is work, and it goes on.
+threads ticks, or when the process is stopped for so long. Where nothing of it turns or ticks and
+the system says that it runs or waits, a body keeps the interpreter: in C code, or holding its lock.
+That is work, and it goes on.
 """
 
 from __future__ import annotations

@@ -362,8 +362,6 @@ class Maintaining(Claiming, Noting):
             yield self.sql["process_doubt"](id=one, since=-moment)
         doubted = {**ends, **dict.fromkeys(fresh, -moment)}
         believed = [
-            one
-            for one in gone
-            if (since := doubted.get(one, 0)) == 0 or patience - since <= moment
+            one for one in gone if (since := doubted.get(one, 0)) == 0 or patience - since <= moment
         ]
         return believed, sum(running.get(one, 0) for one in gone if one not in believed)

@@ -19,9 +19,10 @@ from longshore.errors import Cancelled, Interrupted, StoreError
 from longshore.running import RunState
 from longshore.worker.buffer import CLAIM, STALE, STALE_BEFORE_FREE_SLOTS
 from longshore.worker.claims import Claims, begun
-from longshore.worker.fence import Fence, OwnPage
+from longshore.worker.fence import Fence, OwnPage, boot_seconds
 from longshore.worker.journal import Journal, log
 from longshore.worker.lanes import Lanes
+from longshore.worker.loopwatch import LoopWatch
 from longshore.worker.order import Order
 from longshore.worker.perform import Performer
 from longshore.worker.plan import Beacon, Mode, Plan
@@ -67,6 +68,7 @@ class Engine:
         self.fence = Fence(plan.lease, beacon or OwnPage(), performer, self._watch.wake)
         self.fence.runs = lambda: list(self._inflight.values())
         self.fence.interrupt = self._lanes.interrupt
+        self.fence.also = LoopWatch(self._lanes.tasks, boot_seconds).look
         self._given_up = False
         self.process_id = ""
         self.mode = Mode.CLAIMING

@@ -59,8 +59,8 @@ class OwnPage:
 class Kinds(Protocol):
     """What is declared of kinds."""
 
-    def exclusive(self, kind: str) -> bool: ...
-    def at_most_once(self, kind: str) -> bool: ...
+    def exclusive_kinds(self) -> frozenset[str]: ...
+    def once_kinds(self) -> frozenset[str]: ...
 
 
 class Fence:
@@ -75,8 +75,8 @@ class Fence:
     ) -> None:
         self._lease = lease
         self.page = page
-        self._exclusive = kinds.exclusive
-        self._once = kinds.at_most_once
+        self._exclusive = kinds.exclusive_kinds()
+        self._once = kinds.once_kinds()
         self._changed = changed
         #: Whether nothing may be claimed or written now.
         self.closed = False
@@ -115,7 +115,7 @@ class Fence:
 
     def enter(self, run: RunState) -> None:
         """A body is about to start; one that must not overlap with the next run does not now."""
-        if not self._exclusive(run.claimed.kind):
+        if run.claimed.kind not in self._exclusive:
             return
         with self._lock:
             self._held.add(run.claimed.id)
@@ -163,8 +163,8 @@ class Fence:
                 len(runs),
             )
             for run in runs:
-                if self._exclusive(run.claimed.kind) and not run.ended_at:
-                    run.once = run.once or self._once(run.claimed.kind)
+                if run.claimed.kind in self._exclusive and not run.ended_at:
+                    run.once = run.once or run.claimed.kind in self._once
                     self.interrupt(run, _interrupted(run))
         else:
             log.info("the lease was renewed: %d jobs are still ours", len(runs))

@@ -127,19 +127,15 @@ class Performer:
         """The kinds whose jobs have a limit, by every name they go by."""
         return self._restrained(lambda restraints: bool(restraints.limits))
 
-    def exclusive(self, kind: str) -> bool:
-        """Whether runs of this kind must not overlap: they have slots of a limit, or run once."""
-        declaration = self._kinds.get(kind)
-        restraints = None if declaration is None else declaration.restraints
-        return restraints is not None and (
-            restraints.at_most_once or any(limit.per is None for limit in restraints.limits)
+    def exclusive_kinds(self) -> frozenset[str]:
+        """The kinds whose runs must not overlap: those with a limit, or that run at most once."""
+        return self.once_kinds() | self._restrained(
+            lambda restraints: any(one.per is None for one in restraints.limits)
         )
 
-    def at_most_once(self, kind: str) -> bool:
-        """Whether a kind is declared to run at most once."""
-        declaration = self._kinds.get(kind)
-        restraints = None if declaration is None else declaration.restraints
-        return restraints is not None and restraints.at_most_once
+    def once_kinds(self) -> frozenset[str]:
+        """The kinds that are declared to run at most once."""
+        return self._restrained(lambda restraints: restraints.at_most_once)
 
     def _restrained(self, wanted: Callable[[Restraints], bool]) -> frozenset[str]:
         return frozenset(

@@ -1,7 +1,7 @@
 """A worker inside the calling process: for scripts, tests, and web processes.
 
 There is no supervisor here: the death of the process counts as the loss of its host, and a job
-that holds the interpreter's lock for longer than 0.8 of a lease loses it. Start-up says so.
+that holds the interpreter's lock for longer than a lease may lose it. Start-up says so.
 """
 
 from __future__ import annotations

@@ -200,6 +200,17 @@ def test_a_process_that_a_shard_could_not_renew_keeps_its_runs_there(spread: Spr
     assert (record.state, record.run) == (JobState.SUCCEEDED, 1)
 
 
+def test_jobs_of_a_shard_that_was_away_are_not_given_to_others_at_once(spread: Spread) -> None:
+    (job,) = spread.insert(1)
+    (lease,) = leases(spread.claim(1))
+    spread.fall(1)
+    spread.clock.advance(LEASE + 1)
+    spread.rise(1)
+    assert spread.run(spread.store.rescue(Rescue(patience=3_600_000_000))).leases == ()
+    assert spread.run(spread.store.rescue(Rescue(patience=1))).leases == (lease,)
+    assert spread.run(spread.store.get([job]))[job].state is JobState.AVAILABLE
+
+
 def test_a_process_that_was_down_at_the_start_of_a_shard_serves_it_later(spread: Spread) -> None:
     spread.shards[1].down = True
     register(spread.store, "q")

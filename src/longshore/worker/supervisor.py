@@ -15,6 +15,7 @@ import os
 import selectors
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -148,10 +149,14 @@ class Supervisor:
             child.kill()
             child.popen.wait()
             child.bury()
-        self._errands.finish()
-        for part in (self._relay, self._ticker, self._heart):
-            if part is not None:
-                part.stop()
+        # Side by side: each may wait for a store that does not answer.
+        ends = [self._errands.finish]
+        ends += [part.stop for part in (self._relay, self._ticker, self._heart) if part is not None]
+        threads = [threading.Thread(target=end, daemon=True) for end in ends]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
         for store in (self._outbox, self._store):
             if store is not None:
                 store.close()

@@ -41,6 +41,7 @@ from longshore.worker.control import (
     Boot,
     Channel,
     Done,
+    Doubted,
     Insert,
     Perform,
     Refused,
@@ -130,6 +131,8 @@ class _Reports:
                     self._answers.put(message)
                 case Stop():
                     run.stopping = True
+                case Doubted(on=on):
+                    run.doubted = on
                 case _:
                     pass
         os._exit(1)

@@ -47,6 +47,12 @@ class Drain(msgspec.Struct, frozen=True, tag="drain"):
     timeout: float
 
 
+class Doubted(msgspec.Struct, frozen=True, tag="doubted"):
+    """To an isolated job: whether its lease is lost, or may be."""
+
+    on: bool
+
+
 class Quiet(msgspec.Struct, frozen=True, tag="quiet"):
     """Stop (or start again) claiming; what was claimed goes on."""
 
@@ -208,7 +214,20 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     settled: bool = False  # it is stored already, by the body's own transaction
 
 
-ToChild = Boot | Go | Drain | Lost | Quiet | Cancel | ParkedKinds | Ticked | Perform | Stop | Answer
+ToChild = (
+    Boot
+    | Go
+    | Drain
+    | Lost
+    | Quiet
+    | Cancel
+    | ParkedKinds
+    | Ticked
+    | Perform
+    | Stop
+    | Doubted
+    | Answer
+)
 FromChild = Found | Hello | Refused | Stuck | Finished | Said | Ask | Insert | Done
 M = TypeVar("M")
 

@@ -186,8 +186,9 @@ class Worker:
 
         engine.fence.page.renew(registered)
 
-        def renewed(at: float, _lost: frozenset[str]) -> None:
-            engine.fence.page.renew(at)
+        def renewed(at: float, lost: frozenset[str]) -> None:
+            if engine.process_id not in lost:
+                engine.fence.page.renew(at)
 
         heart = Heart(store, app.settings.lease, members, obey, self._told_of_rescue)
         heart.renewed = renewed

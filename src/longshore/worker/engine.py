@@ -65,7 +65,7 @@ class Engine:
         self._watch: Watch = store.watch()
         self._reports = Reports(store, performer.success, self._watch.wake)
         #: How near the end of the lease is; who renews it says so on its page.
-        self.fence = Fence(plan.lease, beacon or OwnPage(), performer, self._watch.wake)
+        self.fence = Fence(plan.lease, beacon or OwnPage(), performer, self._at_the_fence)
         self.fence.runs = lambda: list(self._inflight.values())
         self.fence.interrupt = self._lanes.interrupt
         self.fence.also = LoopWatch(self._lanes.tasks, boot_seconds).look
@@ -174,6 +174,10 @@ class Engine:
             for run in list(self._inflight.values())
             if run.started_at
         )
+
+    def _at_the_fence(self) -> None:
+        self._retry_at = 0.0  # where it opens the store has answered a beat just now
+        self._watch.wake()
 
     # --- called by slots ----------------------------------------------------------------------
 

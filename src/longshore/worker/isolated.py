@@ -23,6 +23,7 @@ from longshore.worker.control import (
     Ask,
     Boot,
     Done,
+    Doubted,
     FromChild,
     Insert,
     Perform,
@@ -53,8 +54,11 @@ class IsolatedJobs:
         try:
             child.channel.send(Perform(run.claimed, run.lease))
             self._warm()
-            listener, stopping = _Listener(run, child), False
+            listener, stopping, lost = _Listener(run, child), False, False
             while True:
+                if (run.lost or run.doubted) != lost:
+                    lost = not lost
+                    child.channel.send(Doubted(lost))
                 if run.stopping and not (stopping or run.once):
                     stopping = True
                     child.channel.send(Stop())

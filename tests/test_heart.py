@@ -1,14 +1,15 @@
 """What keeps leases alive goes on whatever else is slow or away."""
 
 import threading
+import time
 from typing import Any
 
-from longshore.core.store import Operation, ProcessBeat
+from longshore.core.store import MANY_JOBS, ClaimRequest, Operation, ProcessBeat, Rescued
 from longshore.errors import StoreUnavailable
 from longshore.stores.memory.store import MemoryStore
 from longshore.worker.heart import Heart
 from tests.harbour_tools import eventually
-from tests.store_tools import register
+from tests.store_tools import EVERYTHING, job, register
 
 
 class Watched(MemoryStore):
@@ -68,3 +69,41 @@ def test_nothing_is_rescued_before_what_is_ours_was_renewed() -> None:
         assert heart.healthy
     finally:
         heart.stop()
+
+
+def test_after_an_outage_others_are_given_a_renewal_interval_before_a_rescue() -> None:
+    store = Watched()
+    heart = heart_of(store)
+    heart.start()
+    try:
+        eventually(lambda: "rescue" in store.asked)
+        store.away = True
+        store.asked.clear()
+        eventually(lambda: "beat" in store.asked)
+        store.asked.clear()
+        store.away = False
+        back = time.monotonic()
+        eventually(lambda: "rescue" in store.asked)
+        assert time.monotonic() - back >= 3 / 3 - 0.1
+    finally:
+        heart.stop()
+
+
+def test_a_rescue_for_all_is_patient_with_a_mass_expiry() -> None:
+    store = Watched()
+    register(store)
+    register(store, "gone", lease=1_000_000)
+    store.run(store.insert([job() for _ in range(MANY_JOBS)]))
+    request = ClaimRequest("gone", 1, MANY_JOBS, EVERYTHING)
+    assert len(store.run(store.claim(request)).jobs) == MANY_JOBS
+    eventually(lambda: min(each.lease_left for each in store.run(store.processes())) < 0)
+    told: list[Rescued] = []
+    heart = Heart(store, 3, lambda: (ProcessBeat("p", 0),), lambda orders: None, told.append)
+    heart.start()
+    try:
+        began = time.monotonic()
+        eventually(lambda: told, 20)
+        assert time.monotonic() - began >= 3 / 3
+    finally:
+        heart.stop()
+    assert len(told[0].leases) == MANY_JOBS

@@ -164,23 +164,51 @@ def test_a_process_that_one_shard_gave_up_goes_on_in_all(spread: Spread) -> None
         spread.clock.advance(LEASE // 2)
         assert spread.run(spread.store.beat(beat)).lost == set()
     spread.rise(1)
+    assert spread.run(spread.store.rescue(Rescue())).leases == (stale,)
     assert spread.run(spread.store.beat(beat)).lost == set(), "registered there again"
     ids = [spread.insert(shard)[0] for shard in range(SHARDS)]
     request = ClaimRequest("p", 7, 10, EVERYTHING)
     claimed = child.run(child.claim(request)).jobs
-    assert {one.id for one in claimed} == set(ids)
+    assert {one.id for one in claimed} == {*ids, before}
     held = child.run(
         child.finish([Ending(one, JobState.SUCCEEDED) for one in leases(list(claimed))])
     )
     assert held == set(leases(list(claimed))), "with the lease as the process knows it"
-    # The run that it lost with its lease is another's now.
-    assert spread.run(spread.store.rescue(Rescue())).leases == (stale,)
+    # The run that it lost with its lease was another's, and has ended there.
     assert child.run(child.finish([Ending(stale, JobState.SUCCEEDED)])) == set()
-    assert spread.run(spread.store.get([before]))[before].state is JobState.AVAILABLE
+    record = spread.run(spread.store.get([before]))[before]
+    assert (record.state, record.run) == (JobState.SUCCEEDED, 2)
     (process,) = spread.run(spread.store.processes())
     assert (process.id, process.lease_left > 0) == ("p", True)
     child.reach.shards = ()
     child.close()
+
+
+def test_a_process_that_a_shard_could_not_renew_keeps_its_runs_there(spread: Spread) -> None:
+    (job,) = spread.insert(1)
+    (lease,) = leases(spread.claim(1))
+    spread.fall(1)
+    beat = Beat((ProcessBeat("p", 0),), LEASE)
+    for _ in range(3):
+        spread.clock.advance(LEASE // 2)
+        assert spread.run(spread.store.beat(beat)).lost == set()
+    spread.rise(1)
+    assert spread.run(spread.store.beat(beat)).lost == set()
+    assert spread.run(spread.store.rescue(Rescue())).leases == ()
+    assert spread.run(spread.store.finish([Ending(lease, JobState.SUCCEEDED)])) == {lease}
+    record = spread.run(spread.store.get([job]))[job]
+    assert (record.state, record.run) == (JobState.SUCCEEDED, 1)
+
+
+def test_jobs_of_a_shard_that_was_away_are_not_given_to_others_at_once(spread: Spread) -> None:
+    (job,) = spread.insert(1)
+    (lease,) = leases(spread.claim(1))
+    spread.fall(1)
+    spread.clock.advance(LEASE + 1)
+    spread.rise(1)
+    assert spread.run(spread.store.rescue(Rescue(patience=3_600_000_000))).leases == ()
+    assert spread.run(spread.store.rescue(Rescue(patience=1))).leases == (lease,)
+    assert spread.run(spread.store.get([job]))[job].state is JobState.AVAILABLE
 
 
 def test_a_process_that_was_down_at_the_start_of_a_shard_serves_it_later(spread: Spread) -> None:
@@ -195,6 +223,7 @@ def test_a_process_that_was_down_at_the_start_of_a_shard_serves_it_later(spread:
 
 def test_a_process_that_all_shards_gave_up_is_lost(spread: Spread) -> None:
     spread.clock.advance(LEASE + 1)
+    spread.run(spread.store.rescue(Rescue()))
     beat = Beat((ProcessBeat("p", 0),), LEASE)
     assert spread.run(spread.store.beat(beat)).lost == {"p"}
     assert not spread.run(spread.store.claim(ClaimRequest("p", 1, 1, EVERYTHING))).live

@@ -356,6 +356,8 @@ def test_a_lease_does_not_mind_the_wall(path: str, jump: int) -> None:
     clock.set_wall(clock.now() + jump)
     assert store.run(store.beat(Beat((ProcessBeat("p", 0),)))).lost == frozenset()
     clock.advance(LEASE)
+    assert store.run(store.processes())[0].lease_left == 0
+    store.run(store.rescue(Rescue()))
     assert store.run(store.beat(Beat((ProcessBeat("p", 0),)))).lost == {"p"}
     store.close()
 

@@ -45,6 +45,7 @@ MEETS = {
     "elected": 3,
     "rescued": LEAST,
     "interrupted": 5,
+    "withheld": 20,
     "pruned": 10,
     "paused": 5,
     "kind paused": 5,

@@ -20,8 +20,8 @@ from longshore.core.model import Lease
 from longshore.core.store import Rescue, Watch
 from longshore.running import RunState
 from longshore.worker.control import Cancel, Drain, Refused, child_channel, parent_channel
+from longshore.worker.errands import Errands
 from longshore.worker.precise import precise_loop
-from longshore.worker.supervisor import Errands
 from tests.worker_tools import eventually
 
 LEASE = Lease("01890000-0000-7000-8000-000000000000", "process", 1)

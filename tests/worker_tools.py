@@ -11,7 +11,7 @@ from longshore import JobState, Longshore, constant
 NOW = constant("1ms", jitter=0)
 
 
-def eventually(ask: Callable[[], bool], seconds: float = 10) -> None:
+def eventually(ask: Callable[[], object], seconds: float = 10) -> None:
     """Wait until something is so; the pause only bounds how often we ask."""
     deadline = time.monotonic() + seconds
     pause = threading.Event()

@@ -133,8 +133,13 @@ class JobContext:
 
     @property
     def lost(self) -> bool:
-        """Whether the lease is lost: nothing this run reports will be accepted."""
-        return self._run is not None and self._run.lost
+        """Whether the lease is lost, or may soon be: the job may run elsewhere too.
+
+        Looked at by bodies whose effects must not overlap with those of the next run. True from
+        0.8 of a lease without an answer of the store. Where the store answers before others have
+        taken the job it is false again and the run counts; else nothing it reports is accepted.
+        """
+        return self._run is not None and (self._run.lost or self._run.doubted)
 
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
         """Say how far the job is; others read it within about a quarter of a second.

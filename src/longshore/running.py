@@ -135,6 +135,7 @@ class RunState(msgspec.Struct, eq=False):
     cancelled: bool = False
     stopping: bool = False
     lost: bool = False
+    doubted: bool = False  # perhaps lost: not renewed in time; the one flag that goes down again
     once: bool = False  # known when its worker stops: given back it would run a second time
     verdict: LongshoreError | None = None
     error: BaseException | None = None

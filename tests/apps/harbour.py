@@ -13,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 
-from longshore import CONTEXT, JobContext, Longshore, constant
+from longshore import CONTEXT, Concurrency, JobContext, Longshore, StoreUnavailable, constant
 
 # Some applications take seconds to import.
 threading.Event().wait(float(os.environ.get("HARBOUR_BOOT", "0")))
@@ -132,3 +132,41 @@ def hold(seconds: float, ctx: JobContext = CONTEXT) -> None:
     """Keeps the interpreter's lock, as an extension in C may: no other thread runs meanwhile."""
     note("start", ctx.id, ctx.run)
     ctypes.PyDLL(None).usleep(int(seconds * 1e6))
+
+
+@jobs.job(kind="alone", concurrency=Concurrency(to=1))
+def alone(seconds: float, ctx: JobContext = CONTEXT) -> str:
+    """Holds the only slot, in one long call in its first run: no exception arrives."""
+    note("start", ctx.id, ctx.run)
+    if ctx.run == 1:
+        time.sleep(seconds)
+    return "alone"
+
+
+@jobs.job(kind="block")
+async def block(seconds: float, ctx: JobContext = CONTEXT) -> None:
+    """Blocks the event loop, as careless code does."""
+    note("start", ctx.id, ctx.run)
+    time.sleep(seconds)  # noqa: ASYNC251 - that is the point
+
+
+@jobs.job(kind="jam")
+def jam(ctx: JobContext = CONTEXT) -> str:
+    """In its first run: whatever its process asks of the store from now on never returns."""
+    note("start", ctx.id, ctx.run)
+    if ctx.run == 1:
+        jobs.store.run = lambda op: threading.Event().wait()
+    return "free"
+
+
+@jobs.job(kind="strand")
+def strand(ctx: JobContext = CONTEXT) -> None:
+    """In its first run: the store of its process is away from now on, and the body does not end."""
+    note("start", ctx.id, ctx.run)
+
+    def away(_op: object) -> None:
+        raise StoreUnavailable("no route to host")
+
+    if ctx.run == 1:
+        jobs.store.run = away
+        time.sleep(60)

@@ -19,7 +19,7 @@ Rules every store keeps, tested by ``longshore.testing.conformance``:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
@@ -55,6 +55,14 @@ from longshore.core.schedules import (
 from longshore.core.schema import Difference, Migration, SchemaStatus
 
 T = TypeVar("T")
+
+#: Fewer jobs than this are never too many to be given back at once.
+MANY_JOBS: Final = 20
+
+
+def is_mass(doomed: int, running: int) -> bool:
+    """Whether so many of all running jobs are rather an error than the loss of a host."""
+    return doomed >= MANY_JOBS and 2 * doomed > running
 
 
 # --- requests and answers -------------------------------------------------------------------
@@ -160,7 +168,7 @@ class Beat(msgspec.Struct, frozen=True, gc=False):
 class Orders(msgspec.Struct, frozen=True, gc=False):
     """What a beat brings back."""
 
-    lost: frozenset[str]  # processes of the beat whose lease is gone
+    lost: frozenset[str]  # processes of the beat that were given up: others have their jobs
     cancels: tuple[Lease, ...]  # running jobs that a person wants to end
     parked_kinds: frozenset[str]  # kinds of parked jobs: who knows one may claim it
 
@@ -171,11 +179,16 @@ class Rescue(msgspec.Struct, frozen=True, gc=False):
     ``started`` holds (job id, run) of jobs whose body had begun; ``None`` means nobody saw, and
     every one counts as an interruption. At most ``limit`` jobs a call. ``crash`` is what was seen
     of the process's end, kept with each run that was interrupted.
+
+    With ``patience``, microseconds, a mass expiry is doubted: where :data:`MANY_JOBS` or more and
+    over half of all running jobs would be given back, a process gives its jobs only when it was
+    found without a lease that long ago, and has not been renewed since.
     """
 
     dead: str | None = None
     started: frozenset[tuple[str, int]] | None = None
     limit: int = 1000
+    patience: int | None = None
     crash: Crash | None = None
 
     def note(self, *, interrupted: bool) -> Crash | None:
@@ -184,10 +197,14 @@ class Rescue(msgspec.Struct, frozen=True, gc=False):
 
 
 class Rescued(msgspec.Struct, frozen=True, gc=False):
-    """Jobs given back, and whether each was interrupted (else it had not started)."""
+    """Jobs given back, and whether each was interrupted (else it had not started).
+
+    ``withheld``: so many running jobs of processes without a lease were left, see :class:`Rescue`.
+    """
 
     leases: tuple[Lease, ...]
     interrupted: tuple[bool, ...]
+    withheld: int = 0
 
 
 class Filter(msgspec.Struct, frozen=True, gc=False):
@@ -300,7 +317,10 @@ class Consuming(Protocol):
         ...
 
     def beat(self, beat: Beat) -> Operation[Orders]:
-        """Renew leases that are still live, give back claims that never arrived, fetch orders."""
+        """Renew leases, give back claims that never arrived, fetch orders.
+
+        A lease that ran out is renewed too, as long as nobody has taken a job of its process.
+        """
         ...
 
 

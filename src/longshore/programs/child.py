@@ -46,7 +46,7 @@ from longshore.worker.control import (
 from longshore.worker.engine import GRACE, Engine
 from longshore.worker.heart import BEAT
 from longshore.worker.isolated import IsolatedJobs
-from longshore.worker.journal import Journal
+from longshore.worker.journal import Journal, log
 from longshore.worker.location import Host, own_files
 from longshore.worker.logs import set_up_logging
 from longshore.worker.options import WorkerOptions, lines_of, weights_of
@@ -105,9 +105,6 @@ def work(  # noqa: PLR0917 - one caller, each of another type
     if options.shutdown_timeout is not None:
         timeout = options.shutdown_timeout
 
-    def lost() -> None:
-        channel.send(Lost())
-
     def stuck(_run: RunState, ending: Ending) -> bool:
         channel.send(Stuck(ending))
         return True
@@ -116,8 +113,7 @@ def work(  # noqa: PLR0917 - one caller, each of another type
         # Not in here: this thread may just hold the lock of the watch that a drain wakes.
         _thread.start_new_thread(engine.drain, (timeout,))
 
-    engine.on_lost = lost
-    engine.on_stuck = stuck
+    engine.stops.on_stuck = stuck
     signal.signal(signal.SIGTERM, stop)
     threading.Thread(
         target=_listen,
@@ -152,6 +148,7 @@ def build(app: Host, options: WorkerOptions, beacon: Beacon) -> tuple[Engine, Is
         weights=weights_of(options.queues),
         slots=options.threads,
         poll_interval=app.settings.poll_interval,
+        lease=app.settings.lease,
         kinds_digest=app.registry.digest(),
         until_empty=options.until_empty,
         max_jobs=options.max_jobs,
@@ -166,6 +163,8 @@ def _listen(engine: Engine, messages: Iterator[ToChild], timeout: float, around:
         match message:
             case Drain(timeout=seconds):
                 engine.drain(seconds)
+            case Lost():
+                engine.lose()
             case Quiet(on=on):
                 engine.quiet(on=on)
                 if on:
@@ -182,6 +181,10 @@ def _listen(engine: Engine, messages: Iterator[ToChild], timeout: float, around:
                 pass
     # The supervisor is gone and with it the beats: finish what fits into the lease.
     engine.drain(timeout)
+    # Where the store is gone too, or a body does not stop: nothing may outlive the lease.
+    engine.fence.wait_for_the_end()
+    log.error("neither a supervisor nor a lease is left; this process ends with all it runs")
+    os._exit(1)
 
 
 def _orphaned(lease: float) -> float:

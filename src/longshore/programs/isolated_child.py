@@ -42,6 +42,7 @@ from longshore.worker.control import (
     Boot,
     Channel,
     Done,
+    Doubted,
     Insert,
     Perform,
     Refused,
@@ -135,6 +136,8 @@ class _Reports:
                     self._answers.put(message)
                 case Stop():
                     run.stopping = True
+                case Doubted(on=on):
+                    run.doubted = on
                 case _:
                     pass
         os._exit(1)

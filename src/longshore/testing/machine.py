@@ -198,7 +198,7 @@ class StoreMachine(TogetherRules, TickRules, NoteRules):
         store, model, process = self.bench.store, self.model, self.processes[slot]
         match what:
             case "rescue":
-                self.rescue_with(Rescue())
+                self.rescue_with(Rescue(patience=LEASE // 3))
             case "promote":
                 promoted = self.bench.do(store.promote(1000))
                 if not model.promote():

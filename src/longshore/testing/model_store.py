@@ -34,6 +34,7 @@ from longshore.core.model import (
     Why,
 )
 from longshore.core.store import (
+    MANY_JOBS,
     Beat,
     Changed,
     Claim,
@@ -128,7 +129,7 @@ class ModelStore(ModelKeys):
         lost: set[str] = set()
         cancels: list[Lease] = []
         for told in beat.processes:
-            if not self.live(told.id):
+            if told.id not in self.processes:
                 lost.add(told.id)
                 continue
             if beat.lease is not None:
@@ -164,6 +165,9 @@ class ModelStore(ModelKeys):
             if job.state is JobState.RUNNING
             and (job.claimed_by == request.dead if request.dead else not self.live(job.claimed_by))
         ]
+        if request.dead is None and request.patience is not None:
+            # A mass expiry needs more jobs at once than a life of this model has.
+            assert len(gone) < MANY_JOBS
         leases = tuple(job.lease() for job in gone)
         interrupted = tuple(
             request.started is None or (job.new.id, job.run) in request.started for job in gone
@@ -171,8 +175,9 @@ class ModelStore(ModelKeys):
         for job, counted in zip(gone, interrupted, strict=True):
             job.give_back(self.now, interrupted=counted, note=request.note(interrupted=counted))
         self.bundles.follow(self.now)
-        if request.dead is not None:
-            self.processes.pop(request.dead, None)
+        for process_id in [request.dead] if request.dead else list(self.processes):
+            if request.dead or not self.live(process_id):
+                self.processes.pop(process_id, None)
         return Rescued(leases, interrupted)
 
     def prune(self) -> int:

@@ -1,7 +1,8 @@
 """Shared memory between a child and its supervisor: what a dead child cannot say any more.
 
 A table of started (job id, run), and a few numbers for the heart and for people. The child writes,
-the supervisor reads; each field is written whole, so no lock is needed. A place is used again only
+the supervisor reads, and the other way round when the lease was renewed; each field is written
+whole, so no lock is needed. A place is used again only
 after the end of its run was stored, so a started job that has not been finished is in the table
 however long it runs: there are more places than jobs that a process may hold.
 """
@@ -15,6 +16,10 @@ from collections import deque
 from itertools import count
 
 _HEAD = struct.Struct("qqqq")  # oldest claim, bodies running, jobs ended, turns of the store thread
+_NUMBER = struct.Struct("q")
+_TIME = struct.Struct("d")
+# Behind the head, each written by itself.
+_FENCED, _RENEWED, _EXCLUSIVE, _TICKS = 32, 40, 48, 56
 _ENTRY = struct.Struct("36sI")
 _OFFSET = 64
 _ENTRIES = 4096
@@ -28,6 +33,7 @@ class Beacon:
         self._memory = mmap.mmap(descriptor, _SIZE)
         self._free = deque(range(_ENTRIES))
         self._turns = count(1)
+        self._ticks = count(1)
 
     @staticmethod
     def create() -> int:
@@ -60,9 +66,27 @@ class Beacon:
         """The end of the run at this place is stored, or others have its job."""
         self._free.append(place)
 
-    def tend(self, oldest_claim: int, busy: int, ended: int) -> None:
-        """The store thread's sign of progress."""
+    def tend(self, oldest_claim: int, busy: int, ended: int, fenced: int = 0) -> None:
+        """The store thread's sign of progress; ``fenced`` writes have come back refused."""
         _HEAD.pack_into(self._memory, 0, oldest_claim, busy, ended, next(self._turns))
+        _NUMBER.pack_into(self._memory, _FENCED, fenced)
+
+    def tick(self) -> None:
+        """A sign of life of the thread beside the store thread."""
+        _NUMBER.pack_into(self._memory, _TICKS, next(self._ticks))
+
+    def hold(self, exclusive: int) -> None:
+        """So many bodies run that must have ended before the lease does."""
+        _NUMBER.pack_into(self._memory, _EXCLUSIVE, exclusive)
+
+    def renew(self, at: float) -> None:
+        """The supervisor has renewed the lease, asked for at this time since boot, in seconds."""
+        _TIME.pack_into(self._memory, _RENEWED, at)
+
+    def renewed(self) -> float:
+        """When the lease was renewed; 0 if not yet."""
+        at: float = _TIME.unpack_from(self._memory, _RENEWED)[0]
+        return at
 
     def read_started(self) -> frozenset[tuple[str, int]]:
         """Every (job id, run) in the table."""
@@ -73,6 +97,22 @@ class Beacon:
         """Oldest claim, bodies running, jobs ended, turns."""
         head: tuple[int, int, int, int] = _HEAD.unpack_from(self._memory, 0)
         return head
+
+    def read_signs(self) -> tuple[int, int]:
+        """Turns of the store thread, and ticks of the one beside it."""
+        return self.read_head()[3], self._number(_TICKS)
+
+    def read_exclusive(self) -> int:
+        """Bodies that must have ended before the lease does."""
+        return self._number(_EXCLUSIVE)
+
+    def read_fenced(self) -> int:
+        """Writes that came back refused, since others have the job."""
+        return self._number(_FENCED)
+
+    def _number(self, place: int) -> int:
+        number: int = _NUMBER.unpack_from(self._memory, place)[0]
+        return number
 
     def close(self) -> None:
         """Unmap it."""

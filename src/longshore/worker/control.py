@@ -47,6 +47,12 @@ class Drain(msgspec.Struct, frozen=True, tag="drain"):
     timeout: float
 
 
+class Doubted(msgspec.Struct, frozen=True, tag="doubted"):
+    """To an isolated job: whether its lease is lost, or may be."""
+
+    on: bool
+
+
 class Quiet(msgspec.Struct, frozen=True, tag="quiet"):
     """Stop (or start again) claiming; what was claimed goes on."""
 
@@ -161,7 +167,7 @@ class Stuck(msgspec.Struct, frozen=True, tag="stuck"):
 
 
 class Lost(msgspec.Struct, frozen=True, tag="lost"):
-    """From a child: my lease is gone; replace me."""
+    """To a child: others have your jobs; drop them, and exit."""
 
 
 class Finished(msgspec.Struct, frozen=True, tag="finished"):
@@ -208,8 +214,21 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     settled: bool = False  # it is stored already, by the body's own transaction
 
 
-ToChild = Boot | Go | Drain | Quiet | Cancel | ParkedKinds | Ticked | Perform | Stop | Answer
-FromChild = Found | Hello | Refused | Stuck | Lost | Finished | Said | Ask | Insert | Done
+ToChild = (
+    Boot
+    | Go
+    | Drain
+    | Lost
+    | Quiet
+    | Cancel
+    | ParkedKinds
+    | Ticked
+    | Perform
+    | Stop
+    | Doubted
+    | Answer
+)
+FromChild = Found | Hello | Refused | Stuck | Finished | Said | Ask | Insert | Done
 M = TypeVar("M")
 
 _LARGEST = 64 * 1024 * 1024

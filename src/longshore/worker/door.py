@@ -26,22 +26,32 @@ class Ask(msgspec.Struct, frozen=True):
 
 
 class ChildReport(msgspec.Struct, frozen=True):
-    """One child as its supervisor sees it; ``busy`` jobs are claimed and not finished."""
+    """One child as its supervisor sees it; ``busy`` jobs are claimed and not finished.
+
+    ``stuck`` says what is wrong while it makes no progress, for people.
+    """
 
     pid: int
     stage: str
     busy: int
     ended: int
+    stuck: str | None = None
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What a worker says of itself. ``ready``: it claims, and the store answered lately."""
+    """What a worker says of itself. ``ready``: it claims, and the store answered lately.
+
+    ``live``: each of its processes makes progress. ``fenced_writes`` of its processes came back
+    refused, because other processes had the jobs by then.
+    """
 
     name: str
     pid: int
     state: str
     ready: bool
     children: tuple[ChildReport, ...]
+    live: bool = True
+    fenced_writes: int = 0
 
 
 class Door:

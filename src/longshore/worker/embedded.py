@@ -1,7 +1,7 @@
 """A worker inside the calling process: for scripts, tests, and web processes.
 
 There is no supervisor here: the death of the process counts as the loss of its host, and a job
-that holds the interpreter's lock for longer than 0.8 of a lease loses it. Start-up says so.
+that holds the interpreter's lock for longer than a lease may lose it. Start-up says so.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from longshore.discovery import importing
 from longshore.errors import AppNotFound, ConfigurationError, LongshoreError
 from longshore.middleware import Event
 from longshore.worker.engine import Engine
+from longshore.worker.fence import boot_seconds
 from longshore.worker.heart import Heart
 from longshore.worker.identity import embedded_process
 from longshore.worker.isolated import IsolatedJobs
@@ -131,6 +132,7 @@ class Worker:
             weights=weights_of(options.queues),
             slots=options.threads,
             poll_interval=app.settings.poll_interval,
+            lease=app.settings.lease,
             kinds_digest=app.registry.digest(),
             until_empty=until_empty,
         )
@@ -173,20 +175,36 @@ class Worker:
         """A registered process with a beating heart; afterwards its record is given up."""
         app = self._app
         store = app.client.store
+        registered = boot_seconds()
         process_id = self._register()
         engine.process_id = process_id
-        engine.on_lost = self._register
+
+        def again() -> str:
+            now = boot_seconds()
+            fresh = self._register()
+            engine.fence.page.renew(now)
+            return fresh
+
+        engine.on_lost = again
 
         def obey(orders: Orders) -> None:
             if engine.process_id in orders.lost:
-                return  # the engine hears it from its next claim and registers afresh
+                engine.lose()  # it registers afresh
+                return
             engine.cancel(orders.cancels)
             engine.serve_parked(sorted(orders.parked_kinds))
 
         def members() -> tuple[ProcessBeat, ...]:
             return (ProcessBeat(engine.process_id, engine.oldest_claim),)
 
+        engine.fence.page.renew(registered)
+
+        def renewed(at: float, lost: frozenset[str]) -> None:
+            if engine.process_id not in lost:
+                engine.fence.page.renew(at)
+
         heart = Heart(store, app.settings.lease, members, obey, self._told_of_rescue)
+        heart.renewed = renewed
         heart.start()
         ticker = Ticker(store, app.planned.app, partial(self._ticked, engine))
         ticker.start(app.planned.schedules())

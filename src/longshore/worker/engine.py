@@ -15,22 +15,27 @@ from random import uniform
 from longshore.core.model import Ending, JobState, Lease
 from longshore.core.outcome import Attempt, interrupted, released
 from longshore.core.store import Claim, ClaimRequest, Store, Watch
-from longshore.errors import AttemptTimeout, Cancelled, Interrupted, LongshoreError, StoreError
+from longshore.errors import Cancelled, Interrupted, StoreError
 from longshore.running import RunState
 from longshore.worker.buffer import CLAIM, STALE, STALE_BEFORE_FREE_SLOTS
 from longshore.worker.claims import Claims, begun
-from longshore.worker.deadlines import Deadlines
+from longshore.worker.fence import Fence, OwnPage, boot_seconds
 from longshore.worker.journal import Journal, log
 from longshore.worker.lanes import Lanes
+from longshore.worker.loopwatch import LoopWatch
 from longshore.worker.order import Order
 from longshore.worker.perform import Performer
 from longshore.worker.plan import Beacon, Mode, Plan
 from longshore.worker.remaining import held_back
 from longshore.worker.reports import Reports
+from longshore.worker.stops import Stops
 
 GATHER, FLUSH = 0.005, 500
 GRACE = 1.0
-STUCK = 5.0
+#: How long to wait before a claim that was refused for want of a lease is repeated.
+PATIENCE = 0.2
+#: The store thread turns at least so often, seconds: by that it is seen to live.
+TURN = 1.0
 SOON, FRUITLESS = 0.001, 20
 
 
@@ -54,18 +59,24 @@ class Engine:
         performer.begin = self._begin
         self._lanes = Lanes(plan.slots, performer, self._done)
         self._order = Order(plan.lines, plan.weights)
-        self._deadlines = Deadlines()
+        self.stops = Stops(
+            self._lanes, performer, lambda run: self._inflight.get(run.claimed.id) is run
+        )
         self._watch: Watch = store.watch()
         self._reports = Reports(store, performer.success, self._watch.wake)
+        #: How near the end of the lease is; who renews it says so on its page.
+        self.fence = Fence(plan.lease, beacon or OwnPage(), performer, self._at_the_fence)
+        self.fence.runs = lambda: list(self._inflight.values())
+        self.fence.interrupt = self._lanes.interrupt
+        self.fence.also = LoopWatch(self._lanes.tasks, boot_seconds).look
+        self._given_up = False
         self.process_id = ""
         self.mode = Mode.CLAIMING
-        #: Asked when the process's lease is gone: a new process id to go on with, or None to stop.
+        #: Asked when others have the process's jobs: a new id to go on with, or None to stop.
         self.on_lost: Callable[[], str | None] = lambda: None
-        #: Told of a body that neither its end nor an exception could stop.
-        #: The answer says whether somebody will end this process and then report the ending.
-        self.on_stuck: Callable[[RunState, Ending], bool] = lambda _run, _ending: False
         self.jobs_ended = 0
         self.jobs_returned = 0
+        self.fenced_writes = 0  # came back refused: the job was another process's by then
         self.done = False  # ended by itself: its limits are reached
 
         self._inflight: dict[str, RunState] = {}
@@ -87,7 +98,6 @@ class Engine:
         self._low = 0  # wake the store thread when no more jobs than this are ready
         self._deadline = 0.0
         self._interrupted = False
-        self._left_behind: set[RunState] = set()  # the supervisor reports their ends
 
     # --- what others ask of it ----------------------------------------------------------------
 
@@ -95,13 +105,15 @@ class Engine:
         """Work until drained; the calling thread becomes the store thread."""
         self.process_id = process_id
         try:
+            self.fence.start()
             # Listened before looked: what comes after the first claim is then hinted at.
             self._watch.wait(0)
             while self.mode is not Mode.STOPPED:
                 self._turn()
         finally:
+            self.fence.stop()
             self._lanes.stop()
-            self._deadlines.stop()
+            self.stops.end()
             self._watch.close()
 
     def quiet(self, *, on: bool) -> None:
@@ -124,9 +136,8 @@ class Engine:
             if run is None or run.lease != lease or run.cancelled:
                 continue
             run.cancelled = True
-            self._stop_body(
-                run, Cancelled(f"job {lease.job_id} ({run.claimed.kind}) was cancelled")
-            )
+            text = f"job {lease.job_id} ({run.claimed.kind}) was cancelled"
+            self.stops.stop_body(run, Cancelled(text))
 
     def serve_parked(self, kinds: Sequence[str]) -> None:
         """Parked jobs of these kinds exist; take those that this process can read."""
@@ -134,6 +145,11 @@ class Engine:
         if known and self.mode is Mode.CLAIMING:
             self._parked_kinds = known
             self._watch.wake()
+
+    def lose(self) -> None:
+        """Others have the jobs of this process: drop them."""
+        self._given_up = True
+        self._watch.wake()
 
     def look(self) -> None:
         """There are new jobs: claim now, whatever the store has told."""
@@ -159,15 +175,20 @@ class Engine:
             if run.started_at
         )
 
+    def _at_the_fence(self) -> None:
+        self._retry_at = 0.0  # where it opens the store has answered a beat just now
+        self._watch.wake()
+
     # --- called by slots ----------------------------------------------------------------------
 
     def _begin(self, run: RunState) -> None:
+        self.fence.enter(run)
         if self._beacon is not None:
             run.place = self._beacon.started(run.claimed.id, run.lease.run)
-        if run.claimed.timeout is not None:
-            self._deadlines.add(run, run.claimed.timeout / 1e6, self._time_out)
+        self.stops.time(run)
 
     def _done(self, run: RunState, ending: Ending) -> None:
+        self.fence.leave(run)
         self._ended.append((run, ending))
         # Waking the store thread costs more than a tiny job, so only when it has something to do.
         if self._sleeping and (
@@ -185,9 +206,12 @@ class Engine:
         self._gather()
         if self.mode is Mode.DRAINING:
             self._wind_down(now)
-        if now >= self._retry_at:
+        if self.fence.closed and not self._given_up:
+            # Perhaps others have our jobs: what did not start goes back, and ends wait.
+            self._give_back(self._lanes.take_back(lambda _run: True))
+        elif now >= self._retry_at:
             wanted = self._wanted(now)
-            if wanted or self._must_flush(now) or self._parked_kinds:
+            if wanted or self._must_flush(now) or self._parked_kinds or self._given_up:
                 self._talk(now, wanted)
                 self._gather()
         self._tend(now)
@@ -242,6 +266,9 @@ class Engine:
     def _talk(self, now: float, wanted: int) -> None:
         """Finish and claim in as few round trips as possible; a store's trouble is waited out."""
         try:
+            if self._given_up:
+                self._lose()
+                return
             self._reports.save(now, self._held)
             if self._held:
                 self._flush_at = now + GATHER
@@ -295,6 +322,7 @@ class Engine:
     def _settle(self, batch: list[tuple[RunState, Ending]], held: frozenset[Lease]) -> None:
         self._held = []
         held = self._reports.standing(batch, held)
+        self.fenced_writes += len(batch) - len(held)
         self._lanes.durations.learn(batch)
         inflight, beacon = self._inflight, self._beacon
         ended: dict[int, int] = {}
@@ -324,7 +352,8 @@ class Engine:
         jobs = claim.jobs
         self._claims.arrived(request.claim_id, len(jobs), now)
         if not claim.live:
-            self._lose()
+            # It ran out: the next beat renews it, unless others have our jobs. That is told too.
+            self._more, self._retry_at = True, now + PATIENCE
             return
         if not request.parked_kinds:
             self._plan_look(now, request, claim)
@@ -355,15 +384,16 @@ class Engine:
 
     def _lose(self) -> None:
         """The lease is gone: others have our jobs, so nothing we hold may be reported."""
-        jobs = len(self._inflight)
-        log.error("process %s lost its lease; its %d jobs run elsewhere", self.process_id, jobs)
         for run in self._inflight.values():
             run.lost = True
+        self._journal.dropped(self.process_id, list(self._inflight.values()))
+        self.fenced_writes += len(self._held)
         self._lanes.clear()
         self._inflight.clear()
         self._claims.clear()
         self._held.clear()
         fresh = self.on_lost()
+        self._given_up = False
         if fresh is None:
             self.drain(0)
         else:
@@ -373,9 +403,11 @@ class Engine:
     # --- between exchanges --------------------------------------------------------------------
 
     def _tend(self, now: float) -> None:
-        self._reports.save(now)
+        if not self.fence.closed:
+            self._reports.save(now)
         if self._beacon is not None:
-            self._beacon.tend(self.oldest_claim, len(self._inflight), self.jobs_ended)
+            ended, fenced = self.jobs_ended, self.fenced_writes + self._reports.fenced
+            self._beacon.tend(self.oldest_claim, len(self._inflight), ended, fenced)
         if self._lanes.waiting:
             self._lanes.nudge()
             age = self._claims.age
@@ -397,11 +429,13 @@ class Engine:
         return interrupted(attempt) if run.once and run.started_at else released(attempt)
 
     def _pause(self, now: float) -> float:
+        if self.fence.closed:
+            return 0.1
         if now < self._retry_at:
-            return self._retry_at - now
+            return min(self._retry_at - now, TURN)
         if self._must_flush(now):
             return 0
-        wait = self._plan.poll_interval
+        wait = min(self._plan.poll_interval, TURN)
         hungry = self._unfinished() < self._plan.slots and self._plan.left(self._claimed_jobs) > 0
         if self.mode is Mode.CLAIMING and hungry:
             wait = 0 if self._more else max(0.0, self._next_look - now)
@@ -459,28 +493,8 @@ class Engine:
         if now >= self._deadline + GRACE:
             ended = {run.claimed.id for run, _ in [*self._held, *self._ended]}
             for run in list(self._inflight.values()):
-                if run in self._left_behind:
+                if run in self.stops.left_behind:
                     del self._inflight[run.claimed.id]
                 elif run.claimed.id not in ended:
                     run.lost = True
                     self._held.append((run, self._released(run)))
-
-    def _time_out(self, run: RunState) -> None:
-        if self._inflight.get(run.claimed.id) is run and not run.ended_at:
-            limit = (run.claimed.timeout or 0) / 1e6
-            text = f"job {run.claimed.id} ({run.claimed.kind}) took longer than {limit:g} s"
-            self._stop_body(run, AttemptTimeout(text))
-
-    def _stop_body(self, run: RunState, verdict: LongshoreError) -> None:
-        if self._lanes.interrupt(run, verdict):
-            self._deadlines.add(run, STUCK, self._stuck)
-
-    def _stuck(self, run: RunState) -> None:
-        if self._inflight.get(run.claimed.id) is run and not run.ended_at and run.verdict:
-            log.error(
-                "job %s (%s) does not stop: %s", run.claimed.id, run.claimed.kind, run.verdict
-            )
-            ending = self._performer.raised(run, run.verdict)
-            run.ended_at = 0
-            if self.on_stuck(run, ending):
-                self._left_behind.add(run)

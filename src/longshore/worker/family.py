@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from enum import Enum
 
 from longshore.core.interruptions import Crash, crash_of
@@ -15,7 +16,9 @@ from longshore.core.store import ProcessBeat
 from longshore.worker.beacon import Beacon
 from longshore.worker.control import Boot, Hello, parent_channel
 from longshore.worker.crash import CrashFile, ended
+from longshore.worker.fence import ENDS, boot_seconds
 from longshore.worker.options import WorkerOptions
+from longshore.worker.vigil import Vigil
 
 
 class Stage(Enum):
@@ -43,6 +46,8 @@ class Child:
         self.large = False  # it holds more memory than it may
         self.started_at = time.monotonic()
         self.kill_at: float | None = None
+        self.killed = False
+        self._vigil: Vigil | None = None
         ours, theirs = socket.socketpair()
         memory = Beacon.create()
         self.beacon = Beacon(memory)
@@ -87,8 +92,43 @@ class Child:
         """What is known of its end, once it is reaped and before it is buried."""
         return crash_of(self.how_it_ended(), self._crash.read())
 
+    def renew(self, at: float, lost: Collection[str]) -> None:
+        """Its lease was renewed, asked for at ``at``, unless it is among the lost."""
+        if self.process_id is not None and self.process_id not in lost:
+            self.beacon.renew(max(at, self.beacon.renewed()))
+
+    def left(self) -> float | None:
+        """Seconds until it is killed for a body that must end before the lease does, if any."""
+        if self.hello is None or self.process_id is None or self.killed:
+            return None
+        if not self.beacon.read_exclusive():
+            return None
+        renewed = self.beacon.renewed()
+        return renewed + ENDS * self.hello.lease - boot_seconds() if renewed else None
+
+    def has_overstayed(self) -> str | None:
+        """Why it must not go on without its lease; ``None`` while it may."""
+        left = self.left()
+        if left is None or left > 0:
+            return None
+        number = self.beacon.read_exclusive()
+        return f"was not renewed, and still runs {number} jobs that must not run elsewhere at once"
+
+    def is_stuck(self, now: float, *, store_answers: bool) -> str | None:
+        """Why it makes no progress; ``None`` while it does, or works in C code."""
+        if self.hello is None or self.stage is not Stage.WORKING:
+            return None
+        if self._vigil is None:
+            self._vigil = Vigil(self.hello.lease)
+        return self._vigil.look(self.beacon, self.pid, now, store_answers=store_answers)
+
+    def vigil_doubt(self) -> str | None:
+        """What is wrong with it, for people."""
+        return None if self._vigil is None else self._vigil.doubt
+
     def kill(self) -> None:
         """SIGKILL; its end is seen like any other."""
+        self.killed = True
         if self.popen.poll() is None:
             self.popen.kill()
 

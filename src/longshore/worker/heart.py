@@ -14,10 +14,15 @@ from random import uniform
 
 from longshore.core.store import Beat, Orders, ProcessBeat, Rescue, Rescued, Store
 from longshore.errors import StoreError
+from longshore.worker.fence import boot_seconds
 from longshore.worker.journal import log, tell_dead
+from longshore.worker.patience import Guard
 
 BEAT = 1.0
 RESCUE = 2.0
+#: A lease is renewed so often while it lasts. Who rescues looks twice as often, and waits as long
+#: as one renewal takes before it believes that everybody is dead: 1.5 leases in all.
+RENEWALS = 3
 TIDY = 10.0
 BATCH = 1000
 
@@ -42,23 +47,33 @@ class Heart:
         self._members = members
         self._obey = obey
         self._rescued = rescued
+        #: Told of each renewal: when it was asked for, by :func:`boot_seconds`, and who is lost.
+        self.renewed: Callable[[float, frozenset[str]], None] = lambda _at, _lost: None
+        self._guard = Guard(lease / RENEWALS, 1.5 * BEAT)
+        self._withheld = False
         self._stop = threading.Event()
         # Two threads: no slow rescue and no long pruning may cost the leases.
         self._threads = [
-            threading.Thread(target=self._live, args=(work, what), name=name, daemon=True)
-            for work, what, name in (
-                (self.beat, "a beat", "longshore-heart"),
-                (self._maintain, "looking after the store", "longshore-tidy"),
+            threading.Thread(target=self._live, args=(work, pause, what), name=name, daemon=True)
+            for work, pause, what, name in (
+                (self.beat, BEAT, "a beat", "longshore-heart"),
+                (
+                    self._maintain,
+                    min(BEAT, lease / 20),
+                    "looking after the store",
+                    "longshore-tidy",
+                ),
             )
         ]
         self._renewed = 0.0
         self._heard = 0.0
         self._next_rescue = 0.0
-        self._next_tidy = time.monotonic() + uniform(0, TIDY)  # noqa: S311 - spreads workers
+        self._next_tidy = boot_seconds() + uniform(0, TIDY)  # noqa: S311 - spreads workers
 
     def start(self) -> None:
         """Begin to beat; the processes were just registered, so their leases are fresh."""
-        self._renewed = self._heard = time.monotonic()
+        self._renewed = self._heard = boot_seconds()
+        self._guard.begin(self._heard)
         for thread in self._threads:
             thread.start()
 
@@ -73,13 +88,14 @@ class Heart:
     @property
     def healthy(self) -> bool:
         """Whether the store answered within a third of the lease."""
-        return time.monotonic() - self._heard < max(self._lease / 3, 3 * BEAT)
+        return boot_seconds() - self._heard < max(self._lease / RENEWALS, 3 * BEAT)
 
-    def _live(self, work: Callable[[], None], what: str) -> None:
-        while not self._stop.wait(BEAT * uniform(0.9, 1.0)):  # noqa: S311 - spreads workers
+    def _live(self, work: Callable[[], None], pause: float, what: str) -> None:
+        while not self._stop.wait(pause * uniform(0.9, 1.0)):  # noqa: S311 - spreads workers
             try:
                 work()
             except StoreError as error:
+                self._guard.failed(boot_seconds())
                 log.warning("%s failed: %s", what, error)
             except Exception:  # noqa: BLE001 - see below
                 # A heart that stops over a fault of ours would cost every lease it keeps.
@@ -90,28 +106,49 @@ class Heart:
         members = tuple(self._members())
         if not members:
             return
-        now = time.monotonic()
-        renew = now - self._renewed >= self._lease / 3
+        now = boot_seconds()
+        renew = now - self._renewed >= self._lease / RENEWALS
         lease = int(self._lease * 1_000_000) if renew else None
         orders = self._store.run(self._store.beat(Beat(members, lease)))
-        self._heard = time.monotonic()
+        self._heard = boot_seconds()
+        self._guard.heard(self._heard)
         if renew:
             self._renewed = now
+            self.renewed(now, orders.lost)
         self._obey(orders)
 
     def _maintain(self) -> None:
-        if self._members() and not self.healthy:
+        if not self._members():
+            self._guard.begin(boot_seconds())  # nobody beats here: only failures are known
+        elif not self.healthy:
             return  # after an outage: renew what is ours before taking what seems nobody's
-        now = time.monotonic()
+        now = boot_seconds()
         if now >= self._next_rescue:
-            self._next_rescue = now + RESCUE
-            self._rescue()
+            wait = self._guard.ready_in(now)
+            if wait:
+                self._next_rescue = now + wait
+            else:
+                self._next_rescue = now + min(RESCUE, self._lease / (2 * RENEWALS))
+                self._rescue()
         if now >= self._next_tidy:
             self._next_tidy = now + TIDY
             self._tidy()
 
     def _rescue(self) -> None:
-        given = self._store.run(self._store.rescue(Rescue(limit=BATCH)))
+        patience = self._lease / RENEWALS
+        request = Rescue(limit=BATCH, patience=int(patience * 1_000_000))
+        given = self._store.run(self._store.rescue(request))
+        if given.withheld:
+            # Not sooner than they may be given back: a second look is worth nothing before.
+            self._next_rescue = boot_seconds() + patience
+            if not self._withheld:
+                log.warning(
+                    "%d running jobs, more than half of all, seem to be without a process: they are"
+                    " given back if that is still so in %.1f s",
+                    given.withheld,
+                    patience,
+                )
+        self._withheld = bool(given.withheld)
         if given.leases:
             log.warning("rescued %d jobs of processes that are gone", len(given.leases))
             if self._rescued is None:

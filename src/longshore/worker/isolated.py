@@ -27,6 +27,7 @@ from longshore.worker.control import (
     Ask,
     Boot,
     Done,
+    Doubted,
     FromChild,
     Insert,
     Perform,
@@ -60,8 +61,11 @@ class IsolatedJobs:
             child.channel.send(Perform(run.claimed, run.lease))
             if not is_suspect(run.claimed):
                 self._warm()
-            listener, stopping = _Listener(run, child), False
+            listener, stopping, lost = _Listener(run, child), False, False
             while True:
+                if (run.lost or run.doubted) != lost:
+                    lost = not lost
+                    child.channel.send(Doubted(lost))
                 if run.stopping and not (stopping or run.once):
                     stopping = True
                     child.channel.send(Stop())

@@ -30,6 +30,10 @@ _ENDED: dict[JobState, EventName] = {
 _EVENTS: tuple[EventName, ...] = (*_ENDED.values(), "job.failed", "job.parked")
 
 
+#: So many jobs are named in one line of the log.
+NAMED = 100
+
+
 class Journal:
     """Tells what became of runs. Silent and almost free when nobody listens."""
 
@@ -61,6 +65,15 @@ class Journal:
                 except BaseException:
                     # Listeners and hooks may raise anything; the thread that reports goes on.
                     log.exception("telling the end of job %s raised", run.claimed.id)
+
+    def dropped(self, process_id: str, runs: Sequence[RunState]) -> None:
+        """The process's lease was lost, and these jobs are others' now."""
+        log.error(
+            "process %s lost its lease; its %d jobs run elsewhere: %s",
+            process_id,
+            len(runs),
+            ", ".join(f"{run.claimed.kind} {run.claimed.id}" for run in runs[:NAMED]) or "none",
+        )
 
     def _tell(self, run: RunState, ending: Ending, *, talk: bool) -> None:
         job = run.claimed

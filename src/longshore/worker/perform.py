@@ -130,6 +130,16 @@ class Performer:
         """The kinds whose jobs have a limit, by every name they go by."""
         return self._restrained(lambda restraints: bool(restraints.limits))
 
+    def exclusive_kinds(self) -> frozenset[str]:
+        """The kinds whose runs must not overlap: those with a limit, or that run at most once."""
+        return self.once_kinds() | self._restrained(
+            lambda restraints: any(one.per is None for one in restraints.limits)
+        )
+
+    def once_kinds(self) -> frozenset[str]:
+        """The kinds that are declared to run at most once."""
+        return self._restrained(lambda restraints: restraints.at_most_once)
+
     def _restrained(self, wanted: Callable[[Restraints], bool]) -> frozenset[str]:
         return frozenset(
             kind

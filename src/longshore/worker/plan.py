@@ -12,12 +12,26 @@ from longshore.core.store import Line
 _ENDLESS = 1 << 62
 
 
-class Beacon(Protocol):
+class Page(Protocol):
+    """Where a process and who beats for it tell each other of its lease."""
+
+    def renewed(self) -> float:
+        """When the lease was last renewed, by seconds since boot; 0 if not yet."""
+        ...
+
+    def renew(self, at: float) -> None: ...
+    def tick(self) -> None: ...
+    def hold(self, exclusive: int) -> None:
+        """So many bodies run that must have ended before the lease does."""
+        ...
+
+
+class Beacon(Page, Protocol):
     """Where a process writes down that a body is about to start, for whoever outlives it."""
 
     def started(self, job_id: str, run: int) -> int: ...
     def settled(self, place: int) -> None: ...
-    def tend(self, oldest_claim: int, busy: int, ended: int) -> None: ...
+    def tend(self, oldest_claim: int, busy: int, ended: int, fenced: int = 0) -> None: ...
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +41,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     weights: tuple[int | None, ...] = ()  # of the lines, if any has one
     slots: int
     poll_interval: float
+    lease: float
     kinds_digest: str
     until_empty: bool = False
     max_jobs: int | None = None

@@ -54,6 +54,7 @@ class Reports:
         self._lock = threading.Lock()
         self._said: dict[Lease, _Said] = {}
         self._next = 0.0  # when to save again
+        self.fenced = 0  # steps that were refused: the job was another process's by then
         self._settled = False  # whether any run ever was: nearly always none
 
     # --- called by bodies ---------------------------------------------------------------------
@@ -206,6 +207,7 @@ class Reports:
     def _judged(self, run: RunState, held: frozenset[Lease]) -> None:
         if run.lease not in held:
             run.lost = True
+            self.fenced += 1
             job = run.claimed
             raise LeaseLost(
                 f"job {job.id} ({job.kind}) belongs to another process by now: nothing of this run"

@@ -278,6 +278,23 @@ class AsyncLane:
         """The jobs whose tasks run now."""
         return list(self._tasks)
 
+    def call(self, what: Callable[[], None]) -> None:
+        """Have this done in the loop, if there is one."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(what)
+
+    def current(self) -> RunState | None:
+        """The job whose task the loop is in just now, asked from another thread."""
+        import asyncio  # noqa: PLC0415 - where there is a loop it is loaded
+
+        task = None if self._loop is None else asyncio.current_task(self._loop)
+        return next((run for run, one in list(self._tasks.items()) if one is task), None)
+
+    @property
+    def thread_id(self) -> int:
+        """Of the thread that the loop lives in; 0 while there is none."""
+        return (self._thread and self._thread.ident) or 0
+
     def stop(self) -> None:
         """End the loop; its tasks must have ended or are given up."""
         self._stopping = True

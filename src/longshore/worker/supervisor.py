@@ -19,12 +19,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from queue import SimpleQueue
 
 import msgspec
 
 from longshore.core.store import Orders, ProcessBeat, Rescue, Store
-from longshore.errors import StoreError
 from longshore.middleware import Event
 from longshore.worker.control import (
     Cancel,
@@ -42,7 +40,9 @@ from longshore.worker.control import (
     Ticked,
 )
 from longshore.worker.door import Ask, ChildReport, Door, Report
+from longshore.worker.errands import Errands
 from longshore.worker.family import Child, Stage
+from longshore.worker.fence import boot_seconds
 from longshore.worker.heart import Heart
 from longshore.worker.identity import child_process, default_name
 from longshore.worker.journal import log, tell_dead
@@ -92,6 +92,7 @@ class Supervisor:
         self._returned = 0
         self._ended = 0
         self._restarts = 0
+        self._fenced = 0  # writes of children that are gone
         self._files: dict[str, float] = {}
         self._next_look = 0.0
 
@@ -140,6 +141,7 @@ class Supervisor:
         alive = {child.number for child in self._children}
         times = [due for number, (due, _) in self._waits.items() if number not in alive]
         times += [child.kill_at for child in self._children if child.kill_at is not None]
+        times += [now + left for child in self._children if (left := child.left()) is not None]
         # Without pidfd (not Linux) the end of a child is looked for.
         ceiling = 0.5 if hasattr(os, "pidfd_open") else 0.05
         return max(0.0, min([ceiling, *(due - now for due in times)]))
@@ -149,10 +151,14 @@ class Supervisor:
             child.kill()
             child.popen.wait()
             child.bury()
-        self._errands.finish()
-        for part in (self._relay, self._ticker, self._heart):
-            if part is not None:
-                part.stop()
+        # Side by side: each may wait for a store that does not answer.
+        ends = [self._errands.finish]
+        ends += [part.stop for part in (self._relay, self._ticker, self._heart) if part is not None]
+        threads = [threading.Thread(target=end, daemon=True) for end in ends]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
         for store in (self._outbox, self._store):
             if store is not None:
                 store.close()
@@ -200,8 +206,6 @@ class Supervisor:
             case Stuck(ending=ending):
                 child.stuck.append(ending)
                 self._drain_one(child, GRACE)
-            case Lost():
-                self._drain_one(child, self._timeout(child))
             case Finished(ended=ended, returned=returned, done=done):
                 child.finished, child.done = True, done
                 self._ended += ended
@@ -215,6 +219,7 @@ class Supervisor:
         if self._store is None:
             self._store = self._connect(hello)
             self._heart = Heart(self._store, hello.lease, self._members, self._obey)
+            self._heart.renewed = self._renewed
             self._heart.start()
             if self._options.scheduler:
                 self._ticker = Ticker(self._store, hello.app, self._ticked)
@@ -231,7 +236,9 @@ class Supervisor:
         store = self._store
 
         def join() -> None:
+            now = boot_seconds()
             store.run(store.register(process))
+            child.beacon.renew(now)
             # Only now may it claim: a claim reads the record that was just written.
             child.process_id = process.id
             child.stage = Stage.WORKING
@@ -279,6 +286,7 @@ class Supervisor:
         started, crash = child.beacon.read_started(), child.crash()
         if not child.finished and not child.refused and not self._stopping:
             log.error("child %d: %s\n%s", child.pid, crash.message, crash.traceback or "")
+        self._fenced += child.beacon.read_fenced()
         child.process_id = None
         child.bury()
         if store is None or process_id is None:
@@ -339,6 +347,7 @@ class Supervisor:
                 child.kill()
             if child.stage is Stage.WORKING and self._has_worked(child):
                 self._waits.pop(child.number, None)
+            self._keep_watch(child, now)
         if self._options.reload and now >= self._next_look and not self._stopping:
             self._next_look = now + 0.5
             self._look_for_changes()
@@ -355,6 +364,16 @@ class Supervisor:
         stages = [child.stage for child in self._children if child.number == number]
         return any(stage is not Stage.DRAINING for stage in stages)
 
+    def _keep_watch(self, child: Child, now: float) -> None:
+        """Kill a child that is stuck, or that must not go on without its lease."""
+        if child.process_id is None or child.killed:
+            return
+        beating = self._heart is not None and self._heart.healthy
+        why = child.is_stuck(now, store_answers=beating) or child.has_overstayed()
+        if why is not None:
+            log.error("child %d %s; it is killed and replaced", child.pid, why)
+            child.kill()
+
     def _look_for_changes(self) -> None:
         changed = [file for file, seen in self._files.items() if _modified(file) != seen]
         if changed:
@@ -366,6 +385,11 @@ class Supervisor:
 
     # --- the heart's questions (another thread) -----------------------------------------------
 
+    def _renewed(self, at: float, lost: frozenset[str]) -> None:
+        """Each child learns from its memory that its lease goes on."""
+        for child in list(self._children):
+            child.renew(at, lost)
+
     def _members(self) -> list[ProcessBeat]:
         return [beat for child in list(self._children) if (beat := child.beat()) is not None]
 
@@ -373,6 +397,7 @@ class Supervisor:
         for child in list(self._children):
             if child.process_id in orders.lost:
                 log.error("child %d lost its lease and is replaced", child.pid)
+                child.channel.send(Lost())
                 self._drain_one(child, 0)
                 continue
             mine = tuple(lease for lease in orders.cancels if lease.process_id == child.process_id)
@@ -394,12 +419,16 @@ class Supervisor:
         reports: list[ChildReport] = []
         for child in self._children:
             _, busy, ended, _ = child.beacon.read_head()
-            reports.append(ChildReport(child.pid, child.stage.value, busy, ended))
+            reports.append(
+                ChildReport(child.pid, child.stage.value, busy, ended, child.vigil_doubt())
+            )
+        fenced = self._fenced + sum(child.beacon.read_fenced() for child in self._children)
         working = any(child.stage is Stage.WORKING for child in self._children)
         beating = self._heart is not None and self._heart.healthy
         state = "draining" if self._stopping else "quiet" if self._quiet else "working"
         ready = working and beating and state == "working"
-        return Report(self._name, os.getpid(), state, ready, tuple(reports))
+        live = not any(report.stuck for report in reports)
+        return Report(self._name, os.getpid(), state, ready and live, tuple(reports), live, fenced)
 
     def _hush(self, *, on: bool) -> None:
         self._quiet = on
@@ -450,42 +479,6 @@ class Supervisor:
         if self._options.shutdown_timeout is not None:
             return self._options.shutdown_timeout
         return child.hello.shutdown_timeout if child.hello else 0.0
-
-
-class Errands:
-    """What has to be done in the store, one thing after the other, each until it succeeds."""
-
-    def __init__(self) -> None:
-        self._queue: SimpleQueue[tuple[str, Callable[[], None]] | None] = SimpleQueue()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="longshore-errands", daemon=True)
-        self._thread.start()
-
-    def add(self, what: str, errand: Callable[[], None]) -> None:
-        """Have this done; it must be safe to repeat."""
-        self._queue.put((what, errand))
-
-    def finish(self) -> None:
-        """Do what is left, then end; a store that is down is not waited for very long."""
-        self._queue.put(None)
-        self._thread.join(timeout=5)
-        self._stop.set()
-
-    def _work(self) -> None:
-        while (job := self._queue.get()) is not None:
-            what, errand = job
-            wait = 0.1
-            while not self._stop.is_set():
-                try:
-                    errand()
-                    break
-                except StoreError as error:
-                    log.warning("could not %s (%s); trying again", what, error)
-                except Exception:  # noqa: BLE001 - see below
-                    # A thread that ends over a fault of ours would leave all later errands undone.
-                    log.exception("could not %s; trying again", what)
-                self._stop.wait(wait)
-                wait = min(wait * 2, 5.0)
 
 
 def _modified(file: str) -> float:

@@ -31,7 +31,7 @@ from longshore.worker.door import Report
     "--live",
     variable="HEALTH_LIVE",
     is_flag=True,
-    help="Only whether a worker of this machine answers; the store may be down.",
+    help="Only whether a worker of this machine answers and is not stuck; the store may be down.",
 )
 @option(
     "--ready",
@@ -63,7 +63,7 @@ def _reports(name: str | None) -> list[Report]:
 
 
 def _judge(ctx: click.Context, reports: list[Report], *, live: bool, name: str | None) -> None:
-    healthy = [report for report in reports if live or report.ready]
+    healthy = [report for report in reports if (report.live if live else report.ready)]
     out_of(ctx).fields(
         {"healthy": bool(healthy), "workers": msgspec.to_builtins(reports)},
         [(report.name, _sentence(report)) for report in reports],
@@ -73,6 +73,8 @@ def _judge(ctx: click.Context, reports: list[Report], *, live: bool, name: str |
     if not reports:
         who = "no worker" if name is None else f"no worker called {name}"
         raise Failure(NO_WORKER, f"{who} of this user answers on this machine.")
+    if live:
+        raise Failure(DEGRADED, "no worker of this machine makes progress in all its processes.")
     raise Failure(DEGRADED, "no worker of this machine is ready to claim.")
 
 
@@ -80,7 +82,11 @@ def _sentence(report: Report) -> str:
     busy = sum(child.busy for child in report.children)
     claims = "ready" if report.ready else "not ready"
     processes = "1 process" if len(report.children) == 1 else f"{len(report.children)} processes"
-    return f"{report.state}, {claims}, {processes}, {many(busy, 'job')} held"
+    said = f"{report.state}, {claims}, {processes}, {many(busy, 'job')} held"
+    if report.fenced_writes:
+        said += f", {many(report.fenced_writes, 'write')} refused since others had the job"
+    stuck = [f"process {child.pid} {child.stuck}" for child in report.children if child.stuck]
+    return "; ".join((said, *stuck))
 
 
 def _ask_store(ctx: click.Context, name: str | None) -> None:

@@ -241,6 +241,11 @@ class Rows:
         process = self.known.get(process_id)
         return process is not None and process.expires_at > self.clock.boot_us()
 
+    def is_kept(self, process_id: str) -> bool:
+        """Whether a process has a lease, or may have it again: nobody has taken a job of it."""
+        process = self.known.get(process_id)
+        return process is not None and process.expires_at != 0
+
 
 def _unheard(row: Row, state: JobState) -> None:
     """Nobody has bundles."""

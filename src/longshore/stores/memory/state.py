@@ -25,6 +25,7 @@ from longshore.core.store import (
     Orders,
     Rescue,
     Rescued,
+    is_mass,
 )
 from longshore.stores.memory.claiming import Claiming
 from longshore.stores.memory.row import Row
@@ -101,7 +102,8 @@ class State(Claiming):
 
     def beat(self, beat: Beat) -> Orders:
         now, boot_now = self.clock.wall_us(), self.clock.boot_us()
-        live = [child for child in beat.processes if self.is_live(child.id)]
+        # A lease that ran out goes on unless somebody has taken a job of its process.
+        live = [child for child in beat.processes if self.is_kept(child.id)]
         cancels: list[Lease] = []
         for child in live:
             process = self.known[child.id]
@@ -143,10 +145,15 @@ class State(Claiming):
             if request.dead is None
             else [request.dead]
         )
+        withheld = 0
+        if request.patience is not None:
+            gone, withheld = self._doubted(gone, request.patience)
         rows = [row for process_id in gone for row in self.running.get(process_id, {}).values()]
         leases: list[Lease] = []
         interrupted: list[bool] = []
+        taken = {request.dead}
         for row in rows[: request.limit]:
+            taken.add(row.claimed_by)
             started = request.started is None or (row.new.id, row.run) in request.started
             leases.append(Lease(row.new.id, row.claimed_by or "", row.run))
             interrupted.append(started)
@@ -158,9 +165,10 @@ class State(Claiming):
             if not self.running.get(process_id):
                 self.running.pop(process_id, None)
                 self.known.pop(process_id, None)
-            elif process_id in self.known:
+            elif process_id in self.known and process_id in taken:
+                # Nobody can renew it now, so that what is left is found by every later call.
                 self.known[process_id].expires_at = 0
-        return Rescued(tuple(leases), tuple(interrupted))
+        return Rescued(tuple(leases), tuple(interrupted), withheld)
 
     def prune(self, limit: int) -> int:
         now = self.clock.wall_us()
@@ -176,6 +184,24 @@ class State(Claiming):
         return pruned
 
     # --- helpers ---
+
+    def _doubted(self, gone: list[str], patience: int) -> tuple[list[str], int]:
+        """Of processes without a lease those to believe it of, and how many jobs others keep.
+
+        Since when one is doubted lies in its record, below zero, until a beat renews it.
+        """
+        doomed = {process_id: len(self.running[process_id]) for process_id in gone}
+        if not is_mass(sum(doomed.values()), sum(map(len, self.running.values()))):
+            return gone, 0
+        now = self.clock.boot_us()
+        believed: list[str] = []
+        for process_id in gone:
+            process = self.known.get(process_id)
+            if process is not None and process.expires_at > 0:
+                process.expires_at = -now
+            if process is None or patience - process.expires_at <= now:
+                believed.append(process_id)
+        return believed, sum(doomed.values()) - sum(doomed[one] for one in believed)
 
     def _succeeded(self, rows: list[Row], now: int) -> None:
         """End running rows of which there is nothing to tell; :meth:`end` for many at once."""

@@ -1,4 +1,4 @@
-"""What this database does in its own way: inserts, rescue, pruning."""
+"""What this database does in its own way: inserts, pruning."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from longshore.core.model import Lease, NewJob
-from longshore.core.store import Rescue, Rescued, operation
+from longshore.core.model import NewJob
+from longshore.core.store import operation
 from longshore.stores.mysql.core import MySQLCore
 from longshore.stores.sql.core import Deltas, add
 from longshore.stores.sql.holds import Verdict, hold_of
@@ -61,31 +61,6 @@ class MySQLMaintaining(MySQLCore, Maintaining):
     _swept_to = ""
 
     @operation(writes=True)
-    def rescue(self, request: Rescue) -> Steps[Rescued]:
-        """Give back running jobs whose process is gone."""
-        now = yield from self.time()
-        gone = [request.dead] if request.dead is not None else (yield from self._gone(now))
-        if gone:
-            # Held before their jobs: nobody claims for one of these or renews it until we end.
-            judged: list[Row] = yield self.sql["judged"](ids=self.listed(gone), lease_now=now)
-            live = {process_id for process_id, living in judged if living}
-            if request.dead is None:
-                gone = [process_id for process_id in gone if process_id not in live]
-        rows: list[Row] = []
-        for process_id in gone:
-            if len(rows) < request.limit:
-                rows += yield self.sql["running"](
-                    process_id=process_id, limit=request.limit - len(rows)
-                )
-        started = [request.started is None or (row[0], row[1]) in request.started for row in rows]
-        notes = [(begun, request.note(interrupted=begun)) for begun in started]
-        deltas: Deltas = {}
-        yield from self.given_back(rows, now, deltas, notes)
-        yield from self.counted(deltas)
-        yield from self._forgotten(request, now)
-        return Rescued(tuple(Lease(row[0], row[2], row[1]) for row in rows), tuple(started))
-
-    @operation(writes=True)
     def prune(self, limit: int) -> Steps[int]:
         """Delete ended jobs past their retention, the oldest first; add up the counts."""
         now = yield from self.time()
@@ -102,20 +77,6 @@ class MySQLMaintaining(MySQLCore, Maintaining):
         return len(rows)
 
     # --- helpers ---
-
-    def _gone(self, now: int) -> Steps[list[str]]:
-        rows: list[Row] = yield self.sql["dead_processes"](lease_now=now)
-        return [process_id for (process_id,) in rows]
-
-    def _forgotten(self, request: Rescue, now: int) -> Steps[None]:
-        """Remove records of the dead after their jobs, never before: nobody would look for them."""
-        if request.dead is not None:
-            # Nobody can renew it now, so that what is left is found by every later call.
-            yield self.sql["process_expire"](id=request.dead)
-        idle: list[Row] = yield self.sql["idle_processes"](lease_now=now)
-        ids = [row[0] for row in idle if request.dead is None or row[0] == request.dead]
-        if ids:
-            yield self.sql["process_remove"](ids=self.listed(ids), lease_now=now)
 
     def _swept(self, now: int) -> Steps[None]:
         """Forget what tells nothing any more: starts, gates, identities."""

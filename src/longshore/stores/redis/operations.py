@@ -17,6 +17,7 @@ from longshore.core.model import (
     Patch,
 )
 from longshore.core.store import (
+    MANY_JOBS,
     Beat,
     Claim,
     ClaimRequest,
@@ -125,10 +126,13 @@ class Maintaining(Core):
         dead = "" if request.dead is None else word(request.dead)
         started = request.started
         seen = [f"{job_id} {run}" for job_id, run in started or ()]
-        words: list[Any] = yield SCRIPTS["rescue"](
+        patience = "" if request.patience is None else request.patience
+        withheld, *words = yield SCRIPTS["rescue"](
             dead,
             request.limit,
             int(started is not None),
+            patience,
+            MANY_JOBS,
             *(_note(request.note(interrupted=interrupted)) for interrupted in (True, False)),
             *seen,
         )
@@ -138,6 +142,7 @@ class Maintaining(Core):
                 Lease(job_id.decode(), text(process), int(run)) for job_id, process, run, _ in rows
             ),
             tuple(interrupted == 1 for *_, interrupted in rows),
+            withheld,
         )
 
     @operation(writes=True)

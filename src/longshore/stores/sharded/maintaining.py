@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -46,16 +47,18 @@ class Maintaining(Core):
     def rescue(self, request: Rescue) -> Steps[Rescued]:
         """Give back running jobs whose process is gone.
 
-        A shard that does not answer finds them by itself when their lease has run out.
+        A shard that does not answer finds them by itself when their lease has run out. Who is
+        patient waits after the outage of a shard too: there nobody was renewed meanwhile.
         """
         leases: list[Lease] = []
         interrupted: list[bool] = []
+        withheld = 0
         replies: list[Any] = []
         for shard in self.everywhere:
             names = [None] if request.dead is None else self.lives.names(request.dead, shard)
             for name in names:
                 left = request.limit - len(leases)
-                if left <= 0:
+                if left <= 0 or self._is_fresh(shard, request):
                     break
                 asked = msgspec.structs.replace(request, dead=name, limit=left)
                 reply = yield from self.ask(shard, self.shards[shard].rescue(asked))
@@ -65,11 +68,19 @@ class Maintaining(Core):
                         Lease(one.job_id, base(one.process_id), one.run) for one in reply.leases
                     ]
                     interrupted += reply.interrupted
+                    withheld += reply.withheld
         answered(replies)
         if request.dead is not None and len(leases) < request.limit:
             self.lives.forget(request.dead)
             self._led.pop(request.dead, None)
-        return Rescued(tuple(leases), tuple(interrupted))
+        return Rescued(tuple(leases), tuple(interrupted), withheld)
+
+    def _is_fresh(self, shard: int, request: Rescue) -> bool:
+        """Whether a shard answers again for less than a patient rescuer waits."""
+        back = self.reach.back.get(shard)
+        if back is None or request.patience is None or request.dead is not None:
+            return False
+        return time.monotonic() - back < request.patience / 1e6
 
     def _bounded(
         self, shards: Sequence[int], limit: int, make: Callable[[Store, int], Operation[int]]

@@ -66,6 +66,8 @@ class Reach:
         """Know nothing of any shard; so does a forked child, in which no thread tries them."""
         self._pid = os.getpid()
         self._down: dict[int, StoreError] = {}
+        #: Since when shards that were down answer again, by the monotonic clock.
+        self.back: dict[int, float] = {}
         self._pool: ThreadPoolExecutor | None = None
         #: Visits that were not waited for and have not ended.
         self._late: dict[int, Future[Any]] = {}
@@ -176,6 +178,7 @@ class Reach:
             except StoreError:
                 continue
             with self._lock:
+                self.back[shard] = time.monotonic()
                 self._down.pop(shard, None)
             log.warning(
                 "%s answers again after %.1f s", self.label(shard), time.monotonic() - since

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import json
 
@@ -17,6 +17,7 @@ from longshore.core.store import (
     Orders,
     Rescue,
     Rescued,
+    is_mass,
     operation,
 )
 from longshore.stores.sql.claim import Claiming
@@ -210,7 +211,7 @@ class Consuming(Finishing, Claiming, Noting):
         """Renew leases, give back claims that never arrived, fetch orders."""
         now = yield from self.time()
         ids = [child.id for child in beat.processes]
-        rows: list[Row] = yield self.sql["live_processes"](
+        rows: list[Row] = yield self.sql["kept_processes"](
             ids=self.listed(ids), **self.lease_time(now)
         )
         live = [process_id for (process_id,) in rows]
@@ -270,39 +271,36 @@ class Maintaining(Claiming, Noting):
     def rescue(self, request: Rescue) -> Steps[Rescued]:
         """Give back running jobs whose process is gone."""
         now = yield from self.time()
-        lease_time = self.lease_time(now)
+        known, gone, withheld = yield from self._gone(request, now)
         rows: list[Row] = []
-        if request.dead is None:
-            gone: list[Row] = yield self.sql["dead_processes"](**lease_time)
-            for (process_id,) in gone:
-                if len(rows) < request.limit:
-                    rows += yield self.sql["running"](
-                        process_id=process_id, limit=request.limit - len(rows)
-                    )
-        else:
-            rows = yield self.sql["running"](process_id=request.dead, limit=request.limit)
+        for process_id in gone:
+            if len(rows) < request.limit:
+                rows += yield self.sql["running"](
+                    process_id=process_id, limit=request.limit - len(rows)
+                )
         started = [request.started is None or (row[0], row[1]) in request.started for row in rows]
         notes = [(begun, request.note(interrupted=begun)) for begun in started]
         deltas: Deltas = {}
         yield from self.given_back(rows, now, deltas, notes)
         yield from self.counted(deltas)
+        taken = {row[2] for row in rows}
+        for process_id in known:
+            if process_id in taken or process_id == request.dead:
+                # Nobody can renew it now, so that what is left is found by every later call.
+                yield self.sql["process_expire"](id=process_id)
         # A record goes after its rows, never before: without it nobody would look for them.
-        if request.dead is not None:
-            # Nobody can renew it now, so that what is left is found by every later call.
-            known: list[Row] = yield self.sql["process_known"](id=request.dead)
-            if known:
-                yield self.sql["process_expire"](id=request.dead)
+        lease_time = self.lease_time(now)
         idle: list[Row] = yield self.sql["idle_processes"](**lease_time)
         if request.dead is not None:
             idle = [row for row in idle if row[0] == request.dead]
         if idle:
             yield self.sql["process_remove"](
-                ids=self.listed([process_id for (process_id,) in idle])
+                ids=self.listed([process_id for (process_id,) in idle]), **lease_time
             )
         if self.tells and rows:
             yield from self.told()
         leases = tuple(Lease(row[0], row[2], row[1]) for row in rows)
-        return Rescued(leases, tuple(started))
+        return Rescued(leases, tuple(started), withheld)
 
     @operation(writes=True)
     def prune(self, limit: int) -> Steps[int]:
@@ -322,3 +320,48 @@ class Maintaining(Claiming, Noting):
         yield from self.notes_swept()
         yield from self.pruned_bundles(now, limit)
         return len(rows)
+
+    # --- parts of a rescue ---
+
+    def _gone(self, request: Rescue, now: int) -> Steps[tuple[list[str], list[str], int]]:
+        """Which processes have records and which are gone; how many jobs the others keep."""
+        lease_time = self.lease_time(now)
+        found = [(request.dead,)]
+        if request.dead is None:
+            found = yield self.sql["dead_processes"](**lease_time)
+            if not found:
+                return [], [], 0
+        gone = [process_id for (process_id,) in found if process_id is not None]
+        # Held before their jobs: nobody claims for one of these or renews it until we end.
+        judged: list[Row] = yield self.sql["judged"](ids=self.listed(gone), **lease_time)
+        known = [process_id for process_id, _, _ in judged]
+        if request.dead is not None:
+            return known, gone, 0
+        live = {process_id for process_id, living, _ in judged if living}
+        gone = [process_id for process_id in gone if process_id not in live]
+        if request.patience is None or not gone:
+            return known, gone, 0
+        ends = {process_id: end for process_id, _, end in judged}
+        believed, withheld = yield from self._believed(gone, ends, request.patience, now)
+        return known, believed, withheld
+
+    def _believed(
+        self, gone: list[str], ends: Mapping[str, int], patience: int, now: int
+    ) -> Steps[tuple[list[str], int]]:
+        """Of processes without a lease those to believe it of, and how many jobs others keep.
+
+        Since when one is doubted lies in its record, below zero, until a beat renews it.
+        """
+        rows: list[Row] = yield self.sql["running_counts"]()
+        running: dict[str, int] = dict(rows)
+        if not is_mass(sum(running.get(one, 0) for one in gone), sum(running.values())):
+            return gone, 0
+        moment = self.lease_end(now, 0)
+        fresh = [one for one in gone if ends.get(one, 0) > 0]
+        for one in fresh:
+            yield self.sql["process_doubt"](id=one, since=-moment)
+        doubted = {**ends, **dict.fromkeys(fresh, -moment)}
+        believed = [
+            one for one in gone if (since := doubted.get(one, 0)) == 0 or patience - since <= moment
+        ]
+        return believed, sum(running.get(one, 0) for one in gone if one not in believed)

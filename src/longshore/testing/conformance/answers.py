@@ -61,7 +61,7 @@ class View:
         return None
 
     def rescued(self, answer: Rescued) -> object:
-        return dict(zip(answer.leases, answer.interrupted, strict=True))
+        return (dict(zip(answer.leases, answer.interrupted, strict=True)), answer.withheld)
 
     def changed(self, answer: Changed) -> object:
         some = (answer.changed, answer.requested, answer.skipped, answer.held)

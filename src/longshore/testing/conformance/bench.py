@@ -285,10 +285,11 @@ class Bench:
         dead: str | None = None,
         started: Sequence[Lease] | None = None,
         limit: int = 1000,
+        patience: int | None = None,
     ) -> Rescued:
         """Give back jobs; ``started`` are those whose body had begun."""
         seen = None if started is None else frozenset((s.job_id, s.run) for s in started)
-        return self.do(self.store.rescue(Rescue(dead, seen, limit)))
+        return self.do(self.store.rescue(Rescue(dead, seen, limit, patience)))
 
     # --- looking ---
 

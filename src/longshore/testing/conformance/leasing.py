@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from longshore.core.model import JobState, Lease, Why
-from longshore.core.store import Rescue
+from longshore.core.store import MANY_JOBS, Rescue
 from longshore.testing.conformance.bench import (
     HOUR,
     LEASE,
@@ -36,18 +36,48 @@ class BeatConformance:
         assert bench.beat("p1", lease=None).lost == frozenset()
         bench.pass_time(2 * SECOND)
         assert not bench.claim("p1").live
-        assert bench.beat("p1", lease=None).lost == {"p1"}
+        assert bench.beat("p1", lease=None).lost == frozenset()
+        assert not bench.claim("p1").live
 
-    def test_a_beat_never_revives_a_lease(self, bench: Bench) -> None:
+    def test_a_beat_renews_a_lease_that_ran_out_while_nobody_took_its_jobs(
+        self, bench: Bench
+    ) -> None:
         (job,) = bench.add()
         bench.process()
         lease = bench.lease()
+        bench.pass_time(3 * LEASE)
+        assert not bench.claim("p1").live
+        assert bench.beat("p1").lost == frozenset()
+        assert bench.rescue().leases == ()
+        assert bench.claim("p1").live
+        assert bench.finish(succeeded(lease)) == {lease}
+        assert bench.state(job) is JobState.SUCCEEDED
+
+    def test_a_lease_of_which_some_jobs_were_taken_is_lost(self, bench: Bench) -> None:
+        jobs = bench.add(3)
+        bench.process()
+        leases = bench.leases()
         bench.pass_time(LEASE + 1)
+        taken = bench.rescue(limit=1).leases
+        assert len(taken) == 1
         assert bench.beat("p1").lost == {"p1"}
         assert bench.beat("p1").lost == {"p1"}
         assert not bench.claim("p1").live
-        assert bench.rescue().leases == (lease,)
-        assert bench.state(job) is JobState.AVAILABLE
+        assert {*taken, *bench.rescue().leases} == {*leases}
+        assert bench.states(jobs) == [JobState.AVAILABLE] * 3
+
+    def test_a_lease_stays_while_only_jobs_of_others_were_taken(self, bench: Bench) -> None:
+        bench.add(2)
+        bench.process("p1")
+        bench.process("p2")
+        bench.lease("p1")
+        bench.lease("p2")
+        bench.pass_time(LEASE + 1)
+        (taken,) = bench.rescue(limit=1).leases
+        (other,) = {"p1", "p2"} - {taken.process_id}
+        assert bench.beat("p1", "p2").lost == {taken.process_id}
+        assert bench.claim(other).live
+        assert bench.rescue().leases == ()
 
     def test_a_beat_after_the_jobs_were_given_away_is_lost(self, bench: Bench) -> None:
         (job,) = bench.add()
@@ -73,9 +103,10 @@ class BeatConformance:
         bench.process("p2", lease=LEASE * 2)
         bench.process("p3", lease=SECOND)
         bench.pass_time(2 * SECOND)
-        assert bench.beat("p1", "p2", "p3", "p4").lost == {"p3", "p4"}
+        assert bench.beat("p1", "p2", "p3", "p4").lost == {"p4"}
         bench.pass_time(LEASE - SECOND)
-        assert [bench.claim(process).live for process in ("p1", "p2", "p3")] == [True, True, False]
+        names = ("p1", "p2", "p3", "p4")
+        assert [bench.claim(process).live for process in names] == [True, True, True, False]
 
     def test_a_beat_renews_nobody_else(self, bench: Bench) -> None:
         bench.process("p1")
@@ -313,3 +344,76 @@ class RescueConformance:
         bench.pass_time(MINUTE)
         assert bench.rescue().leases == ()
         assert bench.job(job).interruptions == 0
+
+
+PATIENCE = LEASE // 3
+
+
+class PatienceConformance:
+    """When nearly everybody seems dead, it is rather the store that was away."""
+
+    def test_a_mass_expiry_is_looked_at_twice(self, bench: Bench) -> None:
+        jobs = bench.add(MANY_JOBS)
+        bench.process()
+        leases = bench.leases("p1", MANY_JOBS)
+        bench.pass_time(LEASE + 1)
+        for _ in range(3):
+            look = bench.rescue(patience=PATIENCE)
+            assert (look.leases, look.withheld) == ((), MANY_JOBS)
+        bench.pass_time(PATIENCE - 1)
+        assert bench.rescue(patience=PATIENCE).leases == ()
+        bench.pass_time(1)
+        look = bench.rescue(patience=PATIENCE)
+        assert (sorted(look.leases, key=lambda one: one.job_id), look.withheld) == (leases, 0)
+        assert bench.states(jobs) == [JobState.AVAILABLE] * MANY_JOBS
+        assert bench.beat("p1").lost == {"p1"}
+
+    def test_who_beats_between_the_looks_keeps_its_jobs(self, bench: Bench) -> None:
+        bench.add(MANY_JOBS)
+        bench.process("p1")
+        bench.process("p2")
+        bench.leases("p1", MANY_JOBS - 1)
+        gone = bench.lease("p2")
+        bench.pass_time(LEASE + 1)
+        assert bench.rescue(patience=PATIENCE).withheld == MANY_JOBS
+        assert bench.beat("p1").lost == frozenset()
+        assert bench.claim("p1").live
+        bench.pass_time(PATIENCE)
+        assert bench.rescue(patience=PATIENCE).leases == (gone,)
+
+    def test_a_doubt_is_over_with_the_beat_that_ends_it(self, bench: Bench) -> None:
+        bench.add(MANY_JOBS)
+        bench.process()
+        bench.leases("p1", MANY_JOBS)
+        bench.pass_time(LEASE + 1)
+        assert bench.rescue(patience=PATIENCE).withheld == MANY_JOBS
+        bench.beat("p1")
+        bench.pass_time(LEASE + 1)
+        assert bench.rescue(patience=PATIENCE).withheld == MANY_JOBS
+
+    def test_few_jobs_go_back_at_once(self, bench: Bench) -> None:
+        bench.add(MANY_JOBS - 1)
+        bench.process()
+        leases = bench.leases("p1", MANY_JOBS - 1)
+        bench.pass_time(LEASE + 1)
+        assert len(bench.rescue(patience=PATIENCE).leases) == len(leases)
+
+    def test_half_of_all_go_back_at_once(self, bench: Bench) -> None:
+        bench.add(2 * MANY_JOBS)
+        bench.process("p1")
+        bench.process("p2", lease=HOUR)
+        leases = bench.leases("p1", MANY_JOBS)
+        bench.leases("p2", MANY_JOBS)
+        bench.pass_time(LEASE + 1)
+        look = bench.rescue(patience=PATIENCE)
+        assert (len(look.leases), look.withheld) == (len(leases), 0)
+
+    def test_without_patience_and_of_a_dead_child_all_go_back(self, bench: Bench) -> None:
+        bench.add(2 * MANY_JOBS)
+        bench.process("p1")
+        bench.process("p2")
+        bench.leases("p1", MANY_JOBS)
+        bench.leases("p2", MANY_JOBS)
+        bench.pass_time(LEASE + 1)
+        assert len(bench.rescue("p1", patience=PATIENCE).leases) == MANY_JOBS
+        assert len(bench.rescue().leases) == MANY_JOBS

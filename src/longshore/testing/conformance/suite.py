@@ -20,7 +20,11 @@ from longshore.testing.conformance.holding import HoldConformance, KeptKeyConfor
 from longshore.testing.conformance.inspecting import FindConformance, QueueConformance
 from longshore.testing.conformance.interrupting import InterruptionConformance
 from longshore.testing.conformance.kinds import KindConformance, LimitRecordConformance
-from longshore.testing.conformance.leasing import BeatConformance, RescueConformance
+from longshore.testing.conformance.leasing import (
+    BeatConformance,
+    PatienceConformance,
+    RescueConformance,
+)
 from longshore.testing.conformance.limiting import (
     BlockedConformance,
     LimitConformance,
@@ -100,6 +104,7 @@ class StoreConformance(
     PromoteConformance,
     InterruptionConformance,
     RescueConformance,
+    PatienceConformance,
     BeatConformance,
     FenceConformance,
     EndingConformance,

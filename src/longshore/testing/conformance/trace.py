@@ -79,17 +79,18 @@ class Script(Grouped, Ticking, Notes, People, Upkeep, Runs):
             act()
             if number % 30 == 0:
                 self.everything()
+        self.rescue_many()
         self.everything()
         return self
 
     def acts(self) -> Mapping[Callable[[], None], int]:
         """What may come next, and how often it does."""
         return {
-            self.insert: 60,
+            self.insert: 64,
             self.batch: 14,
             self.flow: 14,
-            self.carry: 16,
-            self.join: LEAST,
+            self.carry: 18,
+            self.join: LEAST + 8,
             self.claim: 50,
             self.claim_again: 10,
             self.claim_parked: 16,
@@ -107,10 +108,12 @@ class Script(Grouped, Ticking, Notes, People, Upkeep, Runs):
             self.rescue_dead: 16,
             self.prune: LEAST,
             self.declare: 24,
-            self.set_schedule: 24,
+            self.set_schedule: 30,
             self.fire: 44,
             **dict.fromkeys((self.get, self.find, self.count, self.queues), LEAST),
-            **dict.fromkeys((self.processes, self.cancel, self.retry, self.delete), LEAST),
+            **dict.fromkeys((self.processes, self.cancel), LEAST),
+            self.retry: LEAST + 2,
+            self.delete: LEAST,
             **dict.fromkeys((self.move, self.set_limit, self.crowd, self.members), LEAST),
             **dict.fromkeys((self.steps, self.logs, self.expect, self.ticks), LEAST),
             self.set_kind: 24,

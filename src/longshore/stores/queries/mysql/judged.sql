@@ -1,5 +1,6 @@
--- Processes that seem dead and have a lease all the same; nobody renews one of these until we end.
-select id, expires_at > %(lease_now)s from longshore_process
+-- Processes that seem dead: whether one has a lease all the same, and when it ends or ended.
+-- Nobody renews one of these or claims for it until we end.
+select id, expires_at > %(lease_now)s, expires_at from longshore_process
 where id in %(ids)s
 order by id
 for update;

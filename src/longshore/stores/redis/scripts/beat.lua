@@ -1,13 +1,14 @@
 -- uses: freeing, jobs
--- Renew leases that are still live, give back claims that never arrived, fetch orders. ARGV: lease
--- (empty: only listen), then for each process its id and its oldest open claim. Answers the lost,
--- cancels (id, process, run), and the kinds of parked jobs.
+-- Renew leases, those that ran out too unless somebody has taken a job of theirs; give back claims
+-- that never arrived, fetch orders. ARGV: lease (empty: only listen), then for each process its id
+-- and its oldest open claim. Answers the lost, cancels (id, process, run), and the kinds of parked
+-- jobs.
 local lease = ARGV[4] ~= '' and string.format('%.0f', T + tonumber(ARGV[4]))
 local lost, live, cancels, kinds = {}, {}, {}, {}
 for at = 5, #ARGV, 2 do
   local id = ARGV[at]
   local till = call('HGET', P .. 'process:' .. id, 'lease')
-  if till and tonumber(till) > T then
+  if till and tonumber(till) ~= 0 then
     live[id] = true
     if lease then
       call('ZADD', P .. 'leases', lease, id)

@@ -1,23 +1,64 @@
 -- uses: freeing, jobs
 -- Give back running jobs whose process is gone, judged now. ARGV: the dead process (empty: every
--- one without a lease), limit, whether it is known which had started, what to keep with the runs of
--- those that had and of those that had not, then `id run` of each that had. Answers id, process, run and whether it was interrupted, in turns.
+-- one without a lease), limit, whether it is known which had started, for how long a mass expiry is
+-- doubted (empty: it is not) and how many jobs make one, what to keep with the runs of those that
+-- had started and of those that had not, then `id run` of each that had. Answers how many jobs were
+-- withheld, then id, process, run and whether it was interrupted, in turns.
 local dead, limit, seen = ARGV[4], tonumber(ARGV[5]), ARGV[6] == '1'
-local started, answer = {}, {}
-for at = 9, #ARGV do started[ARGV[at]] = true end
+local patience = tonumber(ARGV[7])
+local started, answer, withheld = {}, {}, 0
+for at = 11, #ARGV do started[ARGV[at]] = true end
 local gone = dead ~= '' and { dead } or call('ZRANGEBYSCORE', P .. 'leases', '-inf', NOW)
+
+local function jobs_of(process)
+  return math.max(0, call('SCARD', P .. 'running:' .. process) - 1)
+end
+
+local function ends_at(process, score)
+  call('ZADD', P .. 'leases', score, process)
+  call('HSET', P .. 'process:' .. process, 'lease', score)
+end
+
+-- Of processes without a lease those to believe it of. Since when one is doubted lies in the end of
+-- its lease, below zero, until a beat renews it.
+local function believed()
+  local doomed, running = 0, 0
+  for _, process in ipairs(gone) do doomed = doomed + jobs_of(process) end
+  if doomed < tonumber(ARGV[8]) then return gone end
+  for _, process in ipairs(call('ZRANGE', P .. 'leases', 0, -1)) do
+    running = running + jobs_of(process)
+  end
+  if 2 * doomed <= running then return gone end
+  local some = {}
+  for _, process in ipairs(gone) do
+    local till = tonumber(call('HGET', P .. 'process:' .. process, 'lease') or 0)
+    if till > 0 then
+      till = -T
+      ends_at(process, string.format('%.0f', till))
+    end
+    if patience - till <= T then
+      some[#some + 1] = process
+    else
+      withheld = withheld + jobs_of(process)
+    end
+  end
+  return some
+end
+
+if dead == '' and patience then gone = believed() end
 for _, process in ipairs(gone) do
   local mine = P .. 'running:' .. process
+  local taken = dead ~= ''
   if limit > 0 then
     local ids = call('SMEMBERS', mine)
     table.sort(ids) -- behind the long member that is no job
     for _, job in ipairs(read_all({ unpack(ids, 1, math.min(#ids, limit + 1)) })) do
-      limit = limit - 1
+      limit, taken = limit - 1, true
       local interrupted = not seen or started[job.id .. ' ' .. job.run] or false
       for _, word in ipairs({ job.id, job.process, job.run, interrupted and 1 or 0 }) do
         answer[#answer + 1] = word
       end
-      give_back(job, interrupted and 'interrupted' or 'released', ARGV[interrupted and 7 or 8])
+      give_back(job, interrupted and 'interrupted' or 'released', ARGV[interrupted and 9 or 10])
     end
     flush()
   end
@@ -25,10 +66,10 @@ for _, process in ipairs(gone) do
   if call('SCARD', mine) <= 1 then
     call('DEL', mine, P .. 'process:' .. process)
     call('ZREM', P .. 'leases', process)
-  elseif call('ZSCORE', P .. 'leases', process) then
+  elseif taken and call('ZSCORE', P .. 'leases', process) then
     -- Nobody can renew it now, so that what is left is found by every later call.
-    call('ZADD', P .. 'leases', 0, process)
-    call('HSET', P .. 'process:' .. process, 'lease', 0)
+    ends_at(process, 0)
   end
 end
+table.insert(answer, 1, withheld)
 return answer

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from longshore.core.store import Rescue, Rescued
+from longshore.core.store import (
+    MANY_JOBS,
+    Beat,
+    Line,
+    ProcessBeat,
+    Rescue,
+    Rescued,
+    SetQueue,
+)
 from longshore.testing.conformance.acts.playing import Playing
 from longshore.testing.conformance.bench import CRASH, LEASE, MINUTE, SECOND, succeeded
 from longshore.testing.conformance.lockstep import Stage
+from longshore.testing.conformance.making import PLAIN
+
+PATIENCE = LEASE // 3
 
 
 class Upkeep(Playing):
@@ -34,8 +45,23 @@ class Upkeep(Playing):
         self.rescue_with(Rescue(self.slots[slot], started, crash=CRASH))
         self.birth(slot)
 
+    def rescue_many(self) -> None:
+        """Nearly everybody seems dead: at the first look nothing is given back."""
+        new = [self.new(queue="mail", kind=PLAIN, rules=None) for _ in range(3 * MANY_JOBS)]
+        self.insert_new(new)
+        self.ask("set_queue", SetQueue("mail", paused=False))
+        for size in (MANY_JOBS, MANY_JOBS, 5):
+            self.claim_with(self.request(size, lines=(Line(("mail",)),), sure=True))
+        self.advance(LEASE + 1)
+        self.rescue_with(Rescue(patience=PATIENCE))
+        self.rescue_with(Rescue(patience=PATIENCE))
+        self.ask("beat", Beat((ProcessBeat(self.leases[-1].process_id, 0),), LEASE))
+        self.advance(PATIENCE)
+        self.rescue_with(Rescue(patience=PATIENCE))
+
     def rescue_with(self, request: Rescue) -> None:
         rescued: Rescued = self.ask("rescue", request)
+        self.met["withheld"] += rescued.withheld
         self.met["rescued"] += len(rescued.leases)
         self.met["interrupted"] += sum(rescued.interrupted)
 

@@ -1,0 +1,2 @@
+-- Note since when a process is doubted: below zero, which is no lease and can be renewed.
+update longshore_process set expires_at = %(since)s where id = %(id)s;

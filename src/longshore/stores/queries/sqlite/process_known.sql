@@ -1,2 +1,0 @@
--- Whether a process has a record.
-select 1 from longshore_process where id = :id;

@@ -1,0 +1,46 @@
+"""What a supervisor has to do in the store, away from the thread that hears signals."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+
+from longshore.errors import StoreError
+from longshore.worker.journal import log
+
+
+class Errands:
+    """What has to be done in the store, one thing after the other, each until it succeeds."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[tuple[str, Callable[[], None]] | None] = SimpleQueue()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="longshore-errands", daemon=True)
+        self._thread.start()
+
+    def add(self, what: str, errand: Callable[[], None]) -> None:
+        """Have this done; it must be safe to repeat."""
+        self._queue.put((what, errand))
+
+    def finish(self) -> None:
+        """Do what is left, then end; a store that is down is not waited for very long."""
+        self._queue.put(None)
+        self._thread.join(timeout=5)
+        self._stop.set()
+
+    def _work(self) -> None:
+        while (job := self._queue.get()) is not None:
+            what, errand = job
+            wait = 0.1
+            while not self._stop.is_set():
+                try:
+                    errand()
+                    break
+                except StoreError as error:
+                    log.warning("could not %s (%s); trying again", what, error)
+                except Exception:  # noqa: BLE001 - see below
+                    # A thread that ends over a fault of ours would leave all later errands undone.
+                    log.exception("could not %s; trying again", what)
+                self._stop.wait(wait)
+                wait = min(wait * 2, 5.0)

@@ -352,6 +352,18 @@ KINDS: Final = (
         errors.SchemaMismatch,
     ),
     Kind(
+        502,
+        "The store is too old, or set up so that it would lose jobs.",
+        "`longshore doctor` says what was found, why it matters and what to change.",
+        errors.StoreUnfit,
+    ),
+    Kind(
+        503,
+        "The store answers, and refuses the user, the password or the database of the address.",
+        "Correct the address: `longshore config show` prints it without the password.",
+        errors.StoreDenied,
+    ),
+    Kind(
         510,
         "A job is declared in a way that cannot work.",
         "The message names the job and what to change.",

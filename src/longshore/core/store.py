@@ -24,6 +24,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from longshore.core.batches import Bundle, Together
+from longshore.core.facts import Facts
 from longshore.core.limits import KindRecord, LimitRecord, SetKind, SetLimit
 from longshore.core.model import (
     LOG_LINES,
@@ -122,6 +123,7 @@ class NewProcess(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     kinds: tuple[str, ...]
     slots: int
     embedded: bool
+    version: str = ""  # of Longshore; empty of a release that did not say
 
 
 class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -140,6 +142,7 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     seen_at: int
     lease_left: int
     running: int
+    version: str = ""
 
 
 class ProcessBeat(msgspec.Struct, frozen=True, gc=False):
@@ -461,6 +464,10 @@ class Store(Producing, Consuming, Maintaining, Inspecting, Scheduling, Protocol)
 
     def verify(self) -> tuple[Difference, ...]:
         """Compare the tables that are there with those that the applied migrations make."""
+        ...
+
+    def facts(self) -> tuple[Facts, ...]:
+        """What each server says of itself, used or unused, with tables or without; quickly."""
         ...
 
     def close(self) -> None: ...

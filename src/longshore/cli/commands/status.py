@@ -58,6 +58,7 @@ def process_view(process: ProcessRecord) -> dict[str, Any]:
         "app": process.app,
         "host": process.host,
         "pid": process.pid,
+        "version": process.version,
         "queues": list(process.queues),
         "slots": process.slots,
         "running": process.running,

@@ -223,6 +223,7 @@ class Inspecting(Governing):
                 kinds=process.new.kinds,
                 slots=process.new.slots,
                 embedded=process.new.embedded,
+                version=process.new.version,
                 started_at=process.started_at,
                 seen_at=process.seen_at,
                 lease_left=process.expires_at - boot_now,

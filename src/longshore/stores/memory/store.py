@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from longshore.core.batches import Bundle, Together
+from longshore.core.facts import Facts
 from longshore.core.limits import KindRecord, LimitRecord, SetKind, SetLimit
 from longshore.core.model import (
     LOG_LINES,
@@ -140,6 +141,10 @@ class MemoryStore:
     def verify(self) -> tuple[Difference, ...]:
         """No tables that could differ."""
         return ()
+
+    def facts(self) -> tuple[Facts, ...]:
+        """Nothing that could be wrong."""
+        return (Facts(store=self.name, address=self.address, product="memory", version=""),)
 
     def close(self) -> None:
         """Refuse every later operation and end every wait."""

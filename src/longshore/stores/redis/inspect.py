@@ -306,6 +306,7 @@ def _process(row: Any, now: int) -> ProcessRecord:
         kinds=new.kinds,
         slots=new.slots,
         embedded=new.embedded,
+        version=new.version,
         started_at=int(since),
         seen_at=int(seen),
         lease_left=int(till) - now,

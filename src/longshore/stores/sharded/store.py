@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
+from longshore.core.facts import Facts
 from longshore.core.model import Lease
 from longshore.core.schema import Difference, Migration, SchemaStatus
 from longshore.core.shards import Placing, ShardBy
@@ -110,6 +111,18 @@ class ShardedStore(Bundling, Maintaining, Inspecting, Scheduling):
                     one, table=_in_shard(number, one.table)
                 ),
             )
+        )
+
+    def facts(self) -> tuple[Facts, ...]:
+        """What each shard says of itself.
+
+        Raises:
+            StoreError: one does not answer.
+        """
+        return tuple(
+            msgspec.structs.replace(one, address=self.reach.label(number))
+            for number, shard in enumerate(self.shards)
+            for one in shard.facts()
         )
 
     def close(self) -> None:

@@ -340,6 +340,7 @@ def _process(row: Row) -> ProcessRecord:
         seen_at=row[10],
         lease_left=row[11],
         running=row[12],
+        version=row[13],
     )
 
 

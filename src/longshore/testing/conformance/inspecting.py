@@ -204,7 +204,9 @@ class QueueConformance:
         assert (records["default"].reason, records["default"].resumes_at) == (None, None)
 
     def test_processes_are_shown_as_they_registered(self, bench: Bench) -> None:
-        bench.process("p1", pid=77, queues=("a", "b*"), slots=3, host="h1", embedded=True)
+        bench.process(
+            "p1", pid=77, queues=("a", "b*"), slots=3, host="h1", embedded=True, version="1.2"
+        )
         started = bench.now
         bench.add(3)
         bench.leases("p1", 2)
@@ -216,6 +218,7 @@ class QueueConformance:
         assert (one.app, one.name, one.host, one.pid) == ("app", "p1", "h1", 77)
         assert (one.queues, one.kinds, one.slots) == (("a", "b*"), ("app.job",), 3)
         assert (one.embedded, records["p2"].embedded) == (True, False)
+        assert (one.version, records["p2"].version) == ("1.2", "")
         assert (one.started_at, one.lease_left, one.running) == (started, LEASE - SECOND, 2)
         assert records["p2"].running == 0
 

@@ -145,6 +145,13 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
     kinds: tuple[str, ...]
     schedules: tuple[Schedule, ...] = ()
     files: tuple[str, ...] = ()  # of the application, for reload
+    warnings: tuple[str, ...] = ()  # of the store, for people
+
+
+class Waiting(msgspec.Struct, frozen=True, tag="waiting"):
+    """From a child: the store cannot be reached yet, and why; it tries again."""
+
+    why: str
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
@@ -209,7 +216,7 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
 
 
 ToChild = Boot | Go | Drain | Quiet | Cancel | ParkedKinds | Ticked | Perform | Stop | Answer
-FromChild = Found | Hello | Refused | Stuck | Lost | Finished | Said | Ask | Insert | Done
+FromChild = Found | Waiting | Hello | Refused | Stuck | Lost | Finished | Said | Ask | Insert | Done
 M = TypeVar("M")
 
 _LARGEST = 64 * 1024 * 1024

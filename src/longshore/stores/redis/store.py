@@ -267,12 +267,13 @@ class RedisStore(Bundling, Consuming, Maintaining, Inspecting, Scheduling):
         """What the server says of itself, also one that is not used."""
         meeting = self._meeting
 
-        def ask(link: Link, _: Operation[Facts]) -> Facts:
+        def ask(link: Link, _: Operation[Any]) -> Facts:
             return answered(
                 link, facts_of(self.address, keeps=meeting.keeps, forced=meeting.evicting)
             )
 
-        return (self._patiently(ask, Operation("facts", begun, writes=False)),)
+        op: Operation[Any] = Operation("facts", begun, writes=False)
+        return (self._patiently(ask, op),)
 
     def close(self) -> None:
         """Close the connections; later operations are refused."""

@@ -181,9 +181,9 @@ def test_versions_are_read_as_servers_write_them(version: str, numbers: tuple[in
 
 def test_what_was_accepted_is_no_refusal() -> None:
     (evicting,) = said(facts("redis", {"maxmemory_policy": "allkeys-lfu"}, forced=True))
-    assert (evicting.result, evicting.refuses) == ("warn")
+    assert (evicting.result, evicting.refuses) == ("warn", False)
     (network,) = said(facts("sqlite", {"file_system": "nfs"}, forced=True))
-    assert (network.result, network.refuses) == ("warn")
+    assert (network.result, network.refuses) == ("warn", False)
     assert said(facts("redis", {"aof_enabled": "0"}, keeps=False)) == []
     assert said(facts("postgres", {"synchronous_commit": "off"}, keeps=False)) == []
 

@@ -123,9 +123,7 @@ def _connections(facts: Facts, processes: int) -> Iterator[Finding]:
         return
     needed = room.needed(processes)
     many = "1 process" if processes == 1 else f"{processes} processes"
-    told = (
-        f"a worker of {many} needs up to {needed}, the server takes {room.most}, {room.used} used"
-    )
+    told = f"a worker of {many} needs up to {needed}; the server takes {room.most}, has {room.used}"
     fewer = "Raise its limit, start fewer processes, or put a pooler in between"
     if needed > room.most:
         yield Finding(

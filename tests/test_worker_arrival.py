@@ -1,4 +1,4 @@
-"""`longshore worker` as it starts: a store that is not there yet, one that is unfit, too few files."""
+"""`longshore worker` as it starts: a store not there yet, one that is unfit, too few files."""
 
 from __future__ import annotations
 
@@ -115,5 +115,5 @@ class TestFiles:
 
     def test_too_little_is_refused_with_the_number(self, limits: list[tuple[int, int]]) -> None:
         limits[0] = (64, 80)
-        with pytest.raises(ConfigurationError, match="needs 96 open files in each.* limit is 80"):
+        with pytest.raises(ConfigurationError, match=r"needs 96 open files in each.* limit is 80"):
             descriptors.check_files(8, 10)

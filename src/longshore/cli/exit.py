@@ -39,7 +39,7 @@ MEANINGS: Final = {
     Exit.USAGE: "the command line is wrong; nothing was done",
     Exit.IMPORT: "the application could not be imported",
     Exit.STORE: "the store cannot be reached",
-    Exit.CONFIG: "settings, declarations or the store's tables are wrong",
+    Exit.CONFIG: "settings, declarations, the store or its tables are not fit",
     Exit.REFUSED: "refused: a confirmation, a permission or a lock is missing",
     Exit.TIMEOUT: "it did not happen in time",
     Exit.NOT_FOUND: "there is no such thing",

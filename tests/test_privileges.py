@@ -424,6 +424,10 @@ def test_a_worker_does_all_it_does_with_its_rights_on_redis(acl: Roles) -> None:
     assert not watch.wait(0)
     watch.close()
     assert worker.run(worker.identity())
+    (facts,) = worker.facts()
+    assert facts.values["maxmemory_policy"] == "noeviction"
+    assert [one.split(" (")[0] for one in facts.unseen] == ["appendfsync"]
+    arrive(worker)
     worker.close()
 
 

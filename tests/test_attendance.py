@@ -7,7 +7,7 @@ from typing import Any
 from longshore.core.attendance import attendance
 from longshore.core.findings import Finding
 from longshore.core.schedules import Entry, Schedule, ScheduleRecord
-from longshore.core.store import ProcessRecord, QueueRecord
+from longshore.core.store import Demand, ProcessRecord
 from tests.store_tools import job
 
 
@@ -31,19 +31,6 @@ def process(name: str = "w:1", **fields: Any) -> ProcessRecord:
     return ProcessRecord(**{**given, **fields})
 
 
-def queue(name: str, depth: int = 1, *, paused: bool = False) -> QueueRecord:
-    return QueueRecord(
-        name=name,
-        paused=paused,
-        reason=None,
-        resumes_at=None,
-        depth=depth,
-        scheduled=0,
-        running=0,
-        latency=0,
-    )
-
-
 def schedule(name: str, kind: str = "mail", **fields: Any) -> ScheduleRecord:
     planned = Schedule(name=name, when="@daily", job=job(id="", kind=kind, scheduled_at=0))
     return ScheduleRecord(
@@ -63,14 +50,14 @@ def schedule(name: str, kind: str = "mail", **fields: Any) -> ScheduleRecord:
 
 def said(*processes: ProcessRecord, **records: Any) -> dict[str, Finding]:
     """What is not as it should be, by what it is about."""
-    given: dict[str, Any] = {"queues": (), "schedules": (), "parked": (), "version": "2", **records}
-    queues, schedules = given.pop("queues"), given.pop("schedules")
-    found = attendance(processes, queues, schedules, **given)
+    given: dict[str, Any] = {"queues": (), "schedules": (), "parked": (), **records}
+    demand = Demand(tuple(given["queues"]), frozenset(given["parked"]))
+    found = attendance(processes, given["schedules"], demand, version="2")
     return {one.about: one for one in found if one.result != "ok"}
 
 
 def test_of_jobs_that_are_looked_after_nothing_is_said() -> None:
-    assert said(process(), queues=[queue("a")], schedules=[schedule("s")]) == {}
+    assert said(process(), queues=["a"], schedules=[schedule("s")]) == {}
 
 
 def test_no_worker_and_one_that_is_gone() -> None:
@@ -82,16 +69,15 @@ def test_no_worker_and_one_that_is_gone() -> None:
 
 def test_queues_that_nobody_works() -> None:
     mail = process(queues=("mail", "-mail.slow"))
-    assert "queues" not in said(mail, queues=[queue("mail"), queue("idle", 0)])
-    assert "queues" not in said(mail, queues=[queue("web", paused=True)])
-    one = said(mail, queues=[queue("web"), queue("mail")])["queues"]
+    assert "queues" not in said(mail, queues=["mail"])
+    one = said(mail, queues=["web", "mail"])["queues"]
     assert (one.result, "jobs wait in web and" in one.found) == ("fail", True)
     assert "longshore worker -Q web" in one.do
-    assert "queues" in said(process(lease_left=-1), queues=[queue("mail")])
+    assert "queues" in said(process(lease_left=-1), queues=["mail"])
 
 
 def test_a_worker_of_queues_that_this_release_cannot_read_is_believed() -> None:
-    assert "queues" not in said(process(queues=("a::b",)), queues=[queue("mail")])
+    assert "queues" not in said(process(queues=("a::b",)), queues=["mail"])
 
 
 def test_workers_of_other_releases_are_named() -> None:
@@ -120,5 +106,5 @@ def test_parked_jobs_that_nobody_knows_and_those_that_do_not_fit() -> None:
 
 
 def test_of_many_some_are_named() -> None:
-    one = said(queues=[queue(f"q{number}") for number in range(9)])["queues"]
+    one = said(queues=[f"q{number}" for number in range(9)])["queues"]
     assert "q0, q1, q2, q3, q4 and 4 more" in one.found

@@ -15,7 +15,7 @@ from longshore.core.batches import Bundle
 from longshore.core.fitness import store_findings
 from longshore.core.model import JobState
 from longshore.core.schedules import Declare, Schedule, SetSchedule
-from longshore.core.store import Beat, ClaimRequest, Filter, Retention, SetQueue, Store
+from longshore.core.store import ClaimRequest, Filter, Retention, SetQueue, Store
 from longshore.core.store_url import Password, StoreURL, parse_url
 from longshore.core.ticks import planned
 from longshore.errors import (
@@ -239,7 +239,7 @@ def looked_at(roles: Roles, role: str) -> None:
     if role == "worker":
         assert not lacking
         assert not [warning for warning in arrive(store) if "could not look" in warning]
-        assert store.run(store.beat(Beat(()))).parked_kinds == frozenset()
+        assert store.run(store.demand()).parked_kinds == frozenset()
     elif facts.store == "postgres":
         assert "delete on longshore_job" in lacking[0].found
     store.close()

@@ -72,6 +72,7 @@ COMMAND_VARIABLES = frozenset(
         "jobs_dry_run",
         "jobs_reason",
         "db_from",
+        "doctor_fix",
         "db_to",
         "limits_limit",
         "limits_per",

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from longshore.core.findings import Finding, ok
 from longshore.core.lines import read_lines, serves
 from longshore.core.schedules import ScheduleRecord
-from longshore.core.store import ProcessRecord, QueueRecord
+from longshore.core.store import Demand, ProcessRecord
 from longshore.errors import LongshoreError
 
 #: Of so many things the names are told; of more how many there are.
@@ -17,33 +17,28 @@ _NAMED = 5
 
 def attendance(
     processes: Sequence[ProcessRecord],
-    queues: Sequence[QueueRecord],
     schedules: Sequence[ScheduleRecord],
+    demand: Demand,
     *,
-    parked: Collection[str],
     version: str,
 ) -> tuple[Finding, ...]:
     """What there is to say of who works.
 
-    ``parked``: kinds of parked jobs; ``version``: the release that asks.
+    ``version``: of the release that asks.
     """
     live = [process for process in processes if process.lease_left > 0]
     return (
         _workers(processes, live),
         *_versions(live, version),
-        *_queues(queues, live),
+        *_queues(demand.queues, live),
         *_schedules(schedules, live),
-        *_parked(parked, live),
+        *_parked(demand.parked_kinds, live),
     )
 
 
-def unserved(queues: Sequence[QueueRecord], live: Sequence[ProcessRecord]) -> list[QueueRecord]:
-    """Queues with jobs that wait, not paused, which none of these processes serves."""
-    return [
-        queue
-        for queue in queues
-        if queue.depth and not queue.paused and not any(_serves(one, queue.name) for one in live)
-    ]
+def served(queue: str, live: Sequence[ProcessRecord]) -> bool:
+    """Whether one of these processes serves a queue."""
+    return any(_serves(one, queue) for one in live)
 
 
 def _workers(processes: Sequence[ProcessRecord], live: Sequence[ProcessRecord]) -> Finding:
@@ -86,12 +81,11 @@ def _versions(live: Sequence[ProcessRecord], version: str) -> Iterator[Finding]:
     )
 
 
-def _queues(queues: Sequence[QueueRecord], live: Sequence[ProcessRecord]) -> Iterator[Finding]:
-    nobodys = unserved(queues, live)
-    if not nobodys:
+def _queues(queues: Sequence[str], live: Sequence[ProcessRecord]) -> Iterator[Finding]:
+    names = [queue for queue in queues if not served(queue, live)]
+    if not names:
         yield ok("queues", "each one with jobs has a worker")
         return
-    names = [queue.name for queue in nobodys]
     yield Finding(
         result="fail",
         about="queues",

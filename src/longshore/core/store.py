@@ -248,6 +248,13 @@ class QueueRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     latency: int
 
 
+class Demand(msgspec.Struct, frozen=True, gc=False):
+    """What wants a worker: unpaused queues with jobs ready to run, and kinds of parked jobs."""
+
+    queues: tuple[str, ...]
+    parked_kinds: frozenset[str]
+
+
 class Retention(msgspec.Struct, frozen=True, gc=False):
     """How long ended jobs stay, microseconds; ``None`` for ever. ``keep_result`` may be longer."""
 
@@ -370,6 +377,10 @@ class Inspecting(Protocol):
     def set_queue(self, request: SetQueue) -> Operation[None]: ...
     def queues(self) -> Operation[tuple[QueueRecord, ...]]:
         """Every queue that holds jobs or is paused, by name."""
+        ...
+
+    def demand(self) -> Operation[Demand]:
+        """What wants a worker; it seeks from queue to queue and counts nothing."""
         ...
 
     def set_kind(self, request: SetKind) -> Operation[None]: ...

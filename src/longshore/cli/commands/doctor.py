@@ -18,7 +18,6 @@ from longshore.cli.views import many
 from longshore.core.attendance import attendance
 from longshore.core.findings import Finding, Result
 from longshore.core.fitness import store_findings, table_findings
-from longshore.core.store import Beat
 from longshore.errors import StoreError, StoreUnavailable, StoreUnfit
 from longshore.version import __version__
 
@@ -144,19 +143,10 @@ def _missing(path: str) -> bool:
 
 def _look_at_jobs(app: Longshore, report: Report) -> None:
     store = app.store
-    parked: frozenset[str] = frozenset()
-    try:
-        # Without a process it only listens, to what a worker would hear.
-        parked = store.run(store.beat(Beat(()))).parked_kinds
-    except StoreUnavailable:
-        raise
-    except StoreError as error:
-        report.add([Finding(result="warn", about="not seen", found=f"parked jobs: {error}")])
     found = attendance(
         store.run(store.processes()),
-        store.run(store.queues()),
         store.run(store.schedules()),
-        parked=parked,
+        store.run(store.demand()),
         version=__version__,
     )
     report.add(found, jobs=True)

@@ -17,7 +17,7 @@ from longshore.cli.parts import Command
 from longshore.cli.session import application
 from longshore.cli.shards import counted, troubles
 from longshore.cli.views import ago, many, moment
-from longshore.core.attendance import unserved
+from longshore.core.attendance import served
 from longshore.core.limits import KindRecord
 from longshore.core.model import JobState
 from longshore.core.store import ProcessRecord, QueueRecord
@@ -139,6 +139,7 @@ def _problems(queues: Sequence[QueueRecord], processes: Sequence[ProcessRecord])
     ]
     problems += [
         f"queue {queue.name} has {many(queue.depth, 'job')} waiting and no worker"
-        for queue in unserved(queues, live)
+        for queue in queues
+        if queue.depth and not queue.paused and not served(queue.name, live)
     ]
     return problems

@@ -20,6 +20,7 @@ from longshore.core.model import (
 from longshore.core.store import (
     Changed,
     Counted,
+    Demand,
     Filter,
     Page,
     ProcessRecord,
@@ -209,6 +210,12 @@ class Inspecting(Governing):
             self._queue_record(queue, totals[queue], heads.get(queue), now)
             for queue in sorted(totals)
         )
+
+    def demand(self) -> Demand:
+        now = self.clock.wall_us()
+        names = sorted(name for name in self._heads() if not self.is_paused(name, now))
+        kinds = frozenset(row.new.kind for row in self.parked.values())
+        return Demand(tuple(names), kinds)
 
     def process_records(self) -> tuple[ProcessRecord, ...]:
         boot_now = self.clock.boot_us()

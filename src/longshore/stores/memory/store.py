@@ -42,6 +42,7 @@ from longshore.core.store import (
     Claim,
     ClaimRequest,
     Counted,
+    Demand,
     Exchanged,
     Filter,
     NewProcess,
@@ -332,6 +333,11 @@ class MemoryStore:
     ) -> Steps[tuple[str, ...]]:
         """Ids of members, in order."""
         return (yield partial(self._state.groups.members, bundle, live, after, limit))
+
+    @operation(writes=False)
+    def demand(self) -> Steps[Demand]:
+        """What wants a worker."""
+        return (yield self._state.demand)
 
     @operation(writes=False)
     def processes(self) -> Steps[tuple[ProcessRecord, ...]]:

@@ -12,6 +12,7 @@ from longshore.core.model import LOG_LINES, JobRecord, JobState, LogLine, Step
 from longshore.core.store import (
     Changed,
     Counted,
+    Demand,
     Filter,
     NewProcess,
     Page,
@@ -215,6 +216,16 @@ class Inspecting(Core):
         records = [_only_set(name, made[name]) for name in sorted(map(bytes.decode, only_set))]
         records += [_limit(row, made) for row in rows]
         return tuple(records[:limit])
+
+    @operation(writes=False)
+    def demand(self) -> Steps[Demand]:
+        """What wants a worker."""
+        time, _, pauses, first = yield SCRIPTS["queues"]()
+        # Without a process it only listens, to what a worker would hear.
+        _, _, kinds = yield SCRIPTS["beat"]("")
+        names = {text(queue) for queue, _ in _pairs(first)}
+        paused = _paused(pauses, int(time))
+        return Demand(tuple(sorted(names - paused.keys())), frozenset(map(text, kinds)))
 
     @operation(writes=False)
     def processes(self) -> Steps[tuple[ProcessRecord, ...]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from longshore.core.facts import Clock, Facts, Room
-from longshore.stores.postgres.execute import Cursor
-from longshore.stores.sql.statements import Queries
+from longshore.stores.postgres.execute import Cursor, execute
+from longshore.stores.sql.statements import Queries, Row
 
 _HIDDEN = "open transactions of other users (grant pg_read_all_stats)"
 
@@ -16,7 +16,7 @@ def facts_of(
 ) -> Facts:
     """Ask in one statement; ``each`` is how many connections a process of a worker may hold."""
     before = time.time_ns() // 1000
-    rows = cursor.execute(queries["facts"].text, prepare=False).fetchall()
+    rows: list[Row] = execute(cursor, queries["facts"]())
     after = time.time_ns() // 1000
     values: dict[str, str] = {name: value for name, value in rows if value is not None}
     now = int(values.pop("now"))

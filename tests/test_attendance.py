@@ -53,6 +53,8 @@ def said(*processes: ProcessRecord, **records: Any) -> dict[str, Finding]:
     given: dict[str, Any] = {"queues": (), "schedules": (), "parked": (), **records}
     demand = Demand(tuple(given["queues"]), frozenset(given["parked"]))
     found = attendance(processes, given["schedules"], demand, version="2")
+    wrong = [one for one in found if one.result != "ok"]
+    assert len({one.about for one in wrong}) == len(wrong)
     return {one.about: one for one in found if one.result != "ok"}
 
 

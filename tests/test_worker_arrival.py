@@ -109,6 +109,8 @@ class TestFiles:
     def test_what_the_system_allows_is_taken(self, limits: list[tuple[int, int]]) -> None:
         descriptors.check_files(8, 1000)
         assert limits[-1] == (64 + 4 * 8 + 2000, 4096)
+        descriptors.check_files(8, 5000)
+        assert limits[-1] == (4096, 4096)
         limits[-1] = (32, resource.RLIM_INFINITY)
         descriptors.check_files(1, 1)
         assert limits[-1] == (70, resource.RLIM_INFINITY)

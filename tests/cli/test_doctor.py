@@ -74,7 +74,7 @@ def test_parked_jobs_and_schedules_are_seen(run: Call, shop: Longshore) -> None:
     said = run("doctor", "-o", "table")
     assert "nobody fires night" in said.out
     assert "no live worker knows: mail.send" in said.out
-    assert said.code == 1  # nobody serves the queue of the parked job either
+    assert said.code == 0  # warnings only: nobody waits who could run
 
 
 def _rest() -> None: ...

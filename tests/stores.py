@@ -98,7 +98,7 @@ class Lent(Pool):
 
     def __init__(self, pool: Pool) -> None:
         super().__init__(
-            pool.parameters, limit=pool._limit, pooled=pool.pooled, relaxed=pool._relaxed
+            pool.parameters, limit=pool.limit, pooled=pool.pooled, relaxed=pool._relaxed
         )
         self.place = str(pool.parameters)
         self._idle = self.kept.pop(self.place, [])

@@ -12,6 +12,7 @@ import pytest
 
 from longshore import JobContext, Longshore, cli
 from longshore.core.batches import Bundle
+from longshore.core.fitness import store_findings
 from longshore.core.model import JobState
 from longshore.core.schedules import Declare, Schedule, SetSchedule
 from longshore.core.store import ClaimRequest, Filter, Retention, SetQueue, Store
@@ -28,6 +29,7 @@ from longshore.ids import new_id
 from longshore.stores import connect
 from longshore.stores.clock import ManualClock
 from longshore.testing.conformance.trace import RETENTION, Script, Stage
+from longshore.worker.arrival import arrive
 from tests.harbour_tools import eventually
 from tests.places import mysql, new_name, place, postgres
 from tests.servers import Server, shared
@@ -210,6 +212,7 @@ def test_who_only_enqueues_can_do_no_more(roles: Roles) -> None:
             store.run(op)
     with pytest.raises(StoreError):
         register(store)
+    looked_at(roles, "web")
     web.close()
     worker = roles.open("worker")
     assert len(worker.run(worker.find(Filter(), limit=100)).records) == 52
@@ -222,6 +225,24 @@ def test_who_only_enqueues_can_do_no_more(roles: Roles) -> None:
     )
     again.close()
     worker.close()
+    looked_at(roles, "worker")
+
+
+def looked_at(roles: Roles, role: str) -> None:
+    """What doctor sees with the rights of a role: all but what the page of doctor says."""
+    store = roles.open(role)
+    (facts,) = store.facts()
+    unseen = "grant process" if facts.store == "mysql" else "grant pg_read_all_stats"
+    assert all(unseen in one for one in facts.unseen)
+    assert len(facts.unseen) == 1 or facts.store == "postgres"
+    lacking = [one for one in store_findings(facts) if one.about == "rights"]
+    if role == "worker":
+        assert not lacking
+        assert not [warning for warning in arrive(store) if "could not look" in warning]
+        assert store.run(store.demand()).parked_kinds == frozenset()
+    elif facts.store == "postgres":
+        assert "delete on longshore_job" in lacking[0].found
+    store.close()
 
 
 class Shop:
@@ -403,6 +424,10 @@ def test_a_worker_does_all_it_does_with_its_rights_on_redis(acl: Roles) -> None:
     assert not watch.wait(0)
     watch.close()
     assert worker.run(worker.identity())
+    (facts,) = worker.facts()
+    assert facts.values["maxmemory_policy"] == "noeviction"
+    assert [one.split(" (")[0] for one in facts.unseen] == ["appendfsync"]
+    arrive(worker)
     worker.close()
 
 

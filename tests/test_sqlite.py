@@ -105,7 +105,7 @@ def test_a_sqlite_that_is_too_old_is_refused(path: str, monkeypatch: pytest.Monk
 
 
 def test_a_network_file_system_is_refused(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_file, "_file_system", lambda _: "nfs4")
+    monkeypatch.setattr(sqlite_file, "file_system", lambda _: "nfs4")
     store = SQLiteStore(path)
     with pytest.raises(StoreError, match=r"network file system \(nfs4\)"):
         store.run(store.insert([job()]))

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import msgspec
 
+from longshore.core.facts import NETWORK
 from longshore.core.settings import DEFAULTS, VARIABLE_PREFIX, Layer, Settings, build
 from longshore.core.store_url import StoreURL
 from longshore.core.wording import nearest
@@ -71,6 +72,7 @@ COMMAND_VARIABLES = frozenset(
         "jobs_dry_run",
         "jobs_reason",
         "db_from",
+        "doctor_fix",
         "db_to",
         "limits_limit",
         "limits_per",
@@ -288,30 +290,13 @@ def _absolute(name: str, store: StoreURL, beside: str | None) -> StoreURL:
         path = os.path.join(os.path.dirname(os.path.abspath(beside)), path)
     path = os.path.normpath(path)
     filesystem = network_filesystem(os.path.realpath(path), _mounts())
-    if filesystem is not None:
+    if filesystem is not None and store.query.get("network") != "yes":
         raise ConfigurationError(
             f"{name}: {path} is on a network file system ({filesystem}), where SQLite's locks do"
-            " not hold and jobs would be lost. Use a local disk, or a database server."
+            " not hold and jobs would be lost. Use a local disk, or a database server. To accept"
+            " it all the same: ?network=yes."
         )
     return msgspec.structs.replace(store, path=path)
-
-
-_NETWORK = frozenset(
-    {
-        "nfs",
-        "nfs4",
-        "cifs",
-        "smb3",
-        "smbfs",
-        "afs",
-        "ceph",
-        "lustre",
-        "9p",
-        "fuse.sshfs",
-        "fuse.glusterfs",
-        "fuse.s3fs",
-    }
-)
 
 
 def network_filesystem(path: str, mounts: str) -> str | None:
@@ -330,7 +315,7 @@ def network_filesystem(path: str, mounts: str) -> str | None:
         # Of two mounts on one place the later one is on top.
         if path.startswith(place) and len(place) >= len(longest):
             longest, kind = place, fields[2]
-    return kind if kind in _NETWORK else None
+    return kind if kind in NETWORK else None
 
 
 def _mounts() -> str:

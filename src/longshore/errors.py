@@ -38,9 +38,11 @@
     - ResultUnavailable             it succeeded with a value that could not be stored
   + StoreError
     - StoreUnavailable              down, or out of reach (exit code 4)
+      . StoreDenied                   it is there and lets nobody in with this address (exit code 5)
     - StoreBusy                     others held it longer than the deadline
     - StoreFull                     no room; nothing was written
     - StoreUnwritable               read-only file, folder or server
+    - StoreUnfit                    it would lose jobs, or is too old (exit code 5)
     - SchemaMismatch                tables older or newer than this release (exit code 5)
     - ClientClosed                  used after ``close()``
   + PayloadError                  a stored job that this process cannot read; it is parked
@@ -239,6 +241,10 @@ class StoreUnavailable(StoreError):
     """The store cannot be reached."""
 
 
+class StoreDenied(StoreUnavailable):
+    """The store answers, and refuses this user, password or database: waiting will not help."""
+
+
 class StoreBusy(StoreError):
     """Others held the store for longer than the deadline; nothing was written."""
 
@@ -249,6 +255,10 @@ class StoreFull(StoreError):
 
 class StoreUnwritable(StoreError):
     """The store cannot be written to."""
+
+
+class StoreUnfit(StoreError):
+    """The store is too old, or set up so that it would lose jobs: it is not used."""
 
 
 class SchemaMismatch(StoreError):

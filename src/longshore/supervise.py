@@ -10,6 +10,7 @@ from longshore.core.store import Store
 from longshore.core.store_url import parse_url
 from longshore.version import __version__
 from longshore.worker.control import Hello
+from longshore.worker.descriptors import check_files
 from longshore.worker.logs import set_up_logging, tell
 from longshore.worker.options import WorkerOptions
 from longshore.worker.supervisor import Supervisor
@@ -19,6 +20,7 @@ def run(options: WorkerOptions) -> int:
     """Run a worker in the foreground; returns its exit code."""
     set_up_logging(options.verbosity)
     options = options.checked()
+    check_files(options.processes, options.threads)
     return Supervisor(options, stores.load, _connect, _Banner(options)).run()
 
 
@@ -51,7 +53,7 @@ class _Banner:
             ("pid", f"{os.getpid()} (children {', '.join(map(str, pids))})"),
         )
         lines = [f"longshore {__version__} worker", *(f"  {n:7} {v}" for n, v in rows)]
-        tell("\n".join(lines))
+        tell("\n".join([*lines, *(f"  warning {text}" for text in hello.warnings)]))
 
     def _schedules(self, hello: Hello) -> Iterator[tuple[str, str]]:
         if hello.schedules:

@@ -17,7 +17,8 @@ import pytest
 
 from longshore import config, errors
 from longshore.cli import program
-from longshore.cli.exit import KINDS, Exit, Kind, errors_page, kind_of
+from longshore.cli.errors_page import errors_page
+from longshore.cli.exit import KINDS, Exit, Kind, kind_of
 from longshore.cli.parts import Group
 from longshore.core.settings import DEFAULTS
 from tests.cli.tools import Call, fresh
@@ -284,6 +285,8 @@ def test_numbers_are_unique_and_say_their_exit_code() -> None:
     [
         (errors.ConfigurationError, 5),
         (errors.SchemaMismatch, 5),
+        (errors.StoreUnfit, 5),
+        (errors.StoreDenied, 5),
         (errors.DuplicateJob, 5),
         (errors.InvalidOption, 2),
         (errors.InvalidQueueName, 2),
@@ -324,7 +327,7 @@ def test_every_error_that_a_command_meets_has_a_row_of_its_own() -> None:
 def test_the_page_of_errors_is_the_table() -> None:
     page = Path(__file__).parents[2] / "docs" / "errors.md"
     assert page.read_text() == errors_page(), (
-        "write it anew: python -c 'from longshore.cli.exit import errors_page;"
+        "write it anew: python -c 'from longshore.cli.errors_page import errors_page;"
         ' print(errors_page(), end="")\' > docs/errors.md'
     )
 

@@ -39,7 +39,7 @@ MEANINGS: Final = {
     Exit.USAGE: "the command line is wrong; nothing was done",
     Exit.IMPORT: "the application could not be imported",
     Exit.STORE: "the store cannot be reached",
-    Exit.CONFIG: "settings, declarations or the store's tables are wrong",
+    Exit.CONFIG: "settings, declarations, the store or its tables are not fit",
     Exit.REFUSED: "refused: a confirmation, a permission or a lock is missing",
     Exit.TIMEOUT: "it did not happen in time",
     Exit.NOT_FOUND: "there is no such thing",
@@ -352,6 +352,18 @@ KINDS: Final = (
         errors.SchemaMismatch,
     ),
     Kind(
+        502,
+        "The store is too old, or set up so that it would lose jobs.",
+        "`longshore doctor` says what was found, why it matters and what to change.",
+        errors.StoreUnfit,
+    ),
+    Kind(
+        503,
+        "The store answers, and refuses the user, the password or the database of the address.",
+        "Correct the address: `longshore config show` prints it without the password.",
+        errors.StoreDenied,
+    ),
+    Kind(
         510,
         "A job is declared in a way that cannot work.",
         "The message names the job and what to change.",
@@ -476,22 +488,3 @@ def kind_of(error: BaseException) -> Kind:
         if found is not None:
             return found
     return UNEXPECTED
-
-
-def errors_page() -> str:
-    """``docs/errors.md``, whole."""
-    lines = [
-        "# Errors of the command line",
-        "",
-        "Every error message ends with a number that stays the same between releases. Its first",
-        "digit is the exit code of the command.",
-        "",
-        "| exit code | meaning |",
-        "|---|---|",
-        *(f"| {code.value} | {meaning} |" for code, meaning in MEANINGS.items()),
-    ]
-    for kind in KINDS:
-        lines += ["", f"## E{kind.number}", "", kind.means, "", f"What to do: {kind.do}"]
-        if kind.raised is not None:
-            lines += ["", f"In Python: `{kind.raised.__module__}.{kind.raised.__qualname__}`."]
-    return "\n".join(lines) + "\n"

@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "workflows": (f"{_HERE}.workflows", "List, draw and cancel workflows and chains."),
     "status": (f"{_HERE}.status", "Queues, workers and states on one screen."),
     "check": (f"{_HERE}.check", "Check settings and declared jobs; no network."),
+    "doctor": (f"{_HERE}.doctor", "Is the store fit for jobs, and who looks after them."),
     "health": (f"{_HERE}.health", "Probe a worker; does not import the application."),
     "db": (f"{_HERE}.db", "Look at the store's tables and bring them up to date."),
     "config": (f"{_HERE}.config", "Show settings and where they come from."),

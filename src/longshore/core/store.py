@@ -24,6 +24,7 @@ from typing import Final, Protocol, TypeVar
 import msgspec
 
 from longshore.core.batches import Bundle, Together
+from longshore.core.facts import Facts
 from longshore.core.interruptions import BEFORE_START, Crash
 from longshore.core.limits import KindRecord, LimitRecord, SetKind, SetLimit
 from longshore.core.model import (
@@ -131,6 +132,7 @@ class NewProcess(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     kinds: tuple[str, ...]
     slots: int
     embedded: bool
+    version: str = ""  # of Longshore; empty of a release that did not say
 
 
 class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -149,6 +151,7 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     seen_at: int
     lease_left: int
     running: int
+    version: str = ""
 
 
 class ProcessBeat(msgspec.Struct, frozen=True, gc=False):
@@ -267,6 +270,13 @@ class QueueRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     scheduled: int  # scheduled and retrying
     running: int
     latency: int
+
+
+class Demand(msgspec.Struct, frozen=True, gc=False):
+    """What wants a worker: unpaused queues with jobs ready to run, and kinds of parked jobs."""
+
+    queues: tuple[str, ...]
+    parked_kinds: frozenset[str]
 
 
 class Retention(msgspec.Struct, frozen=True, gc=False):
@@ -396,6 +406,10 @@ class Inspecting(Protocol):
         """Every queue that holds jobs or is paused, by name."""
         ...
 
+    def demand(self) -> Operation[Demand]:
+        """What wants a worker; it seeks from queue to queue and counts nothing."""
+        ...
+
     def set_kind(self, request: SetKind) -> Operation[None]: ...
     def kinds(self) -> Operation[tuple[KindRecord, ...]]:
         """Every paused kind, by name."""
@@ -488,6 +502,10 @@ class Store(Producing, Consuming, Maintaining, Inspecting, Scheduling, Protocol)
 
     def verify(self) -> tuple[Difference, ...]:
         """Compare the tables that are there with those that the applied migrations make."""
+        ...
+
+    def facts(self) -> tuple[Facts, ...]:
+        """What each server says of itself, used or unused, with tables or without; quickly."""
         ...
 
     def close(self) -> None: ...

@@ -1,8 +1,9 @@
 """One child of a worker: loads the application, works, and ends with its supervisor.
 
-Boot order: the options come over the control socket; the application is imported and checked; a
-hello goes back; the supervisor registers the process and says go; only then is anything claimed.
-It ends when told to drain, when its work is done, or when the supervisor is gone.
+Boot order: the options come over the control socket; the application is imported and checked; the
+store is waited for and looked at; a hello goes back; the supervisor registers the process and says
+go; only then is anything claimed. It ends when told to drain, when its work is done, or when the
+supervisor is gone.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from longshore.errors import LongshoreError
 from longshore.middleware import Around, Event
 from longshore.programs.boot import load
 from longshore.running import RunState
+from longshore.worker.arrival import arrive
 from longshore.worker.beacon import Beacon
 from longshore.worker.control import (
     Boot,
@@ -41,6 +43,7 @@ from longshore.worker.control import (
     Stuck,
     Ticked,
     ToChild,
+    Waiting,
     child_channel,
 )
 from longshore.worker.engine import GRACE, Engine
@@ -74,7 +77,12 @@ def main(control: int, shared: int, crash: int) -> None:
         app, where = load(options)
         channel.send(Found(app.settings.store.reveal()))
         engine, isolated = build(app, options, Beacon(shared))
-        hello = _hello(app, where, options)
+        warnings = arrive(
+            app.client.store,
+            processes=options.processes,
+            waits=lambda why: channel.send(Waiting(why)),
+        )
+        hello = _hello(app, where, options, warnings)
     except LongshoreError as error:
         kind = kind_of(error)
         channel.send(Refused(int(kind.exit), f"longshore: {error} {kind.pointer}"))
@@ -138,8 +146,6 @@ def build(app: Host, options: WorkerOptions, beacon: Beacon) -> tuple[Engine, Is
             f"the {store.name} store lives in one process only; run the worker inside it "
             "(jobs.worker().run()), or choose another store, for example sqlite:///jobs.db.",
         )
-    # Asked for once here: what is wrong with the tables or the way to them stops the start.
-    store.run(store.processes())
     performer = Performer(app.registry.by_kind(), app.registry.digest(), app.around)
     isolated = IsolatedJobs(options.app or "", options.cwd, store)
     performer.isolated = isolated.perform
@@ -196,7 +202,7 @@ def _orphaned(lease: float) -> float:
     return max(0.0, (0.8 - 1 / 3) * lease - BEAT - GRACE)
 
 
-def _hello(app: Host, where: str, options: WorkerOptions) -> Hello:
+def _hello(app: Host, where: str, options: WorkerOptions, warnings: tuple[str, ...]) -> Hello:
     settings = app.settings
     return Hello(
         app=app.module,
@@ -212,6 +218,7 @@ def _hello(app: Host, where: str, options: WorkerOptions) -> Hello:
         kinds=app.registry.names(),
         schedules=app.planned.schedules(),
         files=own_files(options.cwd) if options.reload else (),
+        warnings=warnings,
     )
 
 

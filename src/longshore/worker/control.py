@@ -151,6 +151,13 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
     kinds: tuple[str, ...]
     schedules: tuple[Schedule, ...] = ()
     files: tuple[str, ...] = ()  # of the application, for reload
+    warnings: tuple[str, ...] = ()  # of the store, for people
+
+
+class Waiting(msgspec.Struct, frozen=True, tag="waiting"):
+    """From a child: the store cannot be reached yet, and why; it tries again."""
+
+    why: str
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
@@ -228,7 +235,7 @@ ToChild = (
     | Doubted
     | Answer
 )
-FromChild = Found | Hello | Refused | Stuck | Finished | Said | Ask | Insert | Done
+FromChild = Found | Waiting | Hello | Refused | Stuck | Finished | Said | Ask | Insert | Done
 M = TypeVar("M")
 
 _LARGEST = 64 * 1024 * 1024

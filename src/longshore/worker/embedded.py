@@ -23,6 +23,7 @@ from longshore.core.store import Orders, ProcessBeat, Rescue, Rescued
 from longshore.discovery import importing
 from longshore.errors import AppNotFound, ConfigurationError, LongshoreError
 from longshore.middleware import Event
+from longshore.worker.arrival import arrive
 from longshore.worker.engine import Engine
 from longshore.worker.fence import boot_seconds
 from longshore.worker.heart import Heart
@@ -175,6 +176,8 @@ class Worker:
         """A registered process with a beating heart; afterwards its record is given up."""
         app = self._app
         store = app.client.store
+        for warning in arrive(store):
+            log.warning("%s", warning)
         registered = boot_seconds()
         process_id = self._register()
         engine.process_id = process_id

@@ -10,6 +10,7 @@ import msgspec
 
 from longshore.core.registry import Registry
 from longshore.core.store import NewProcess
+from longshore.version import __version__
 from longshore.worker.control import Hello
 from longshore.worker.options import WorkerOptions
 
@@ -62,4 +63,5 @@ def _process(
         kinds=kinds,
         slots=options.threads,
         embedded=embedded,
+        version=__version__,
     )

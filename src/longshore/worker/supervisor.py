@@ -38,6 +38,7 @@ from longshore.worker.control import (
     Refused,
     Stuck,
     Ticked,
+    Waiting,
 )
 from longshore.worker.door import Ask, ChildReport, Door, Report
 from longshore.worker.errands import Errands
@@ -58,6 +59,8 @@ GRACE = 2.0
 FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
 #: A child that ended no job and lived no longer than this did not work, it only started.
 SHORT_LIFE = 5.0
+#: How often people hear that the store is still waited for, seconds.
+WORD = 30.0
 
 Load = Callable[[str], None]
 Connect = Callable[[Hello], Store]
@@ -95,6 +98,7 @@ class Supervisor:
         self._fenced = 0  # writes of children that are gone
         self._files: dict[str, float] = {}
         self._next_look = 0.0
+        self._next_word = 0.0  # when to say again that the store is waited for
 
     # --- life ---------------------------------------------------------------------------------
 
@@ -194,15 +198,12 @@ class Supervisor:
             case Found(store=url):
                 if self._store is None:
                     self._load(url)
+            case Waiting(why=why):
+                self._wait_for_store(child, why)
             case Hello():
                 self._greet(child, message)
-            case Refused(exit_code=code, message=text):
-                child.refused = True
-                tell(text)
-                if self._store is None:
-                    # The very first start failed: nothing was running, so say so and end.
-                    self._exit_code = code
-                    self._stop(0)
+            case Refused():
+                self._refused(child, message)
             case Stuck(ending=ending):
                 child.stuck.append(ending)
                 self._drain_one(child, GRACE)
@@ -212,6 +213,22 @@ class Supervisor:
                 self._returned += returned
             case _:
                 log.warning("child %d said something unexpected: %r", child.pid, message)
+
+    def _refused(self, child: Child, refused: Refused) -> None:
+        child.refused = True
+        if not (self._stopping and self._exit_code == refused.exit_code):
+            tell(refused.message)  # of several children the others would say the same
+        if self._store is None:
+            # The very first start failed: nothing was running, so say so and end.
+            self._exit_code = refused.exit_code
+            self._stop(0)
+
+    def _wait_for_store(self, child: Child, why: str) -> None:
+        """It boots as long as the store takes; of all children one is enough to hear of that."""
+        now = child.started_at = time.monotonic()
+        if now >= self._next_word and not self._stopping:
+            self._next_word = now + WORD
+            tell(f"waiting for the store: {why}")
 
     def _greet(self, child: Child, hello: Hello) -> None:
         child.hello = hello

@@ -17,12 +17,10 @@ from longshore.cli.parts import Command
 from longshore.cli.session import application
 from longshore.cli.shards import counted, troubles
 from longshore.cli.views import ago, many, moment
+from longshore.core.attendance import served
 from longshore.core.limits import KindRecord
 from longshore.core.model import JobState
 from longshore.core.store import ProcessRecord, QueueRecord
-from longshore.errors import LongshoreError
-from longshore.stores.lines import serves
-from longshore.worker.options import lines_of
 
 
 @click.command("status", cls=Command, examples=("longshore status", "longshore status -o json"))
@@ -58,6 +56,7 @@ def process_view(process: ProcessRecord) -> dict[str, Any]:
         "app": process.app,
         "host": process.host,
         "pid": process.pid,
+        "version": process.version,
         "queues": list(process.queues),
         "slots": process.slots,
         "running": process.running,
@@ -141,13 +140,6 @@ def _problems(queues: Sequence[QueueRecord], processes: Sequence[ProcessRecord])
     problems += [
         f"queue {queue.name} has {many(queue.depth, 'job')} waiting and no worker"
         for queue in queues
-        if queue.depth and not queue.paused and not any(_serves(one, queue.name) for one in live)
+        if queue.depth and not queue.paused and not served(queue.name, live)
     ]
     return problems
-
-
-def _serves(process: ProcessRecord, queue: str) -> bool:
-    try:
-        return any(serves(line, queue) for line in lines_of(process.queues))
-    except LongshoreError:  # written by another release
-        return True

@@ -20,6 +20,7 @@ from longshore.core.model import (
 from longshore.core.store import (
     Changed,
     Counted,
+    Demand,
     Filter,
     Page,
     ProcessRecord,
@@ -210,6 +211,12 @@ class Inspecting(Governing):
             for queue in sorted(totals)
         )
 
+    def demand(self) -> Demand:
+        now = self.clock.wall_us()
+        names = sorted(name for name in self._heads() if not self.is_paused(name, now))
+        kinds = frozenset(row.new.kind for row in self.parked.values())
+        return Demand(tuple(names), kinds)
+
     def process_records(self) -> tuple[ProcessRecord, ...]:
         boot_now = self.clock.boot_us()
         return tuple(
@@ -223,6 +230,7 @@ class Inspecting(Governing):
                 kinds=process.new.kinds,
                 slots=process.new.slots,
                 embedded=process.new.embedded,
+                version=process.new.version,
                 started_at=process.started_at,
                 seen_at=process.seen_at,
                 lease_left=process.expires_at - boot_now,

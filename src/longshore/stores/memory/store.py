@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from longshore.core.batches import Bundle, Together
+from longshore.core.facts import Facts
 from longshore.core.limits import KindRecord, LimitRecord, SetKind, SetLimit
 from longshore.core.model import (
     LOG_LINES,
@@ -41,6 +42,7 @@ from longshore.core.store import (
     Claim,
     ClaimRequest,
     Counted,
+    Demand,
     Exchanged,
     Filter,
     NewProcess,
@@ -140,6 +142,10 @@ class MemoryStore:
     def verify(self) -> tuple[Difference, ...]:
         """No tables that could differ."""
         return ()
+
+    def facts(self) -> tuple[Facts, ...]:
+        """Nothing that could be wrong."""
+        return (Facts(store=self.name, address=self.address, product="memory", version=""),)
 
     def close(self) -> None:
         """Refuse every later operation and end every wait."""
@@ -327,6 +333,11 @@ class MemoryStore:
     ) -> Steps[tuple[str, ...]]:
         """Ids of members, in order."""
         return (yield partial(self._state.groups.members, bundle, live, after, limit))
+
+    @operation(writes=False)
+    def demand(self) -> Steps[Demand]:
+        """What wants a worker."""
+        return (yield self._state.demand)
 
     @operation(writes=False)
     def processes(self) -> Steps[tuple[ProcessRecord, ...]]:

@@ -18,9 +18,11 @@ from longshore.errors import (
     ConfigurationError,
     SchemaMismatch,
     StoreBusy,
+    StoreDenied,
     StoreError,
     StoreFull,
     StoreUnavailable,
+    StoreUnfit,
     StoreUnwritable,
 )
 
@@ -212,7 +214,7 @@ _DENIED = (
         " delete on the tables; `longshore db up` needs an address whose user may make tables."
     ),
 )
-_LOGIN = (StoreUnavailable, "the server does not let this user in. Look at user and password.")
+_LOGIN = (StoreDenied, "the server does not let this user in. Look at user and password.")
 
 _KNOWN: Mapping[int, tuple[type[StoreError], str]] = {
     1021: _FULL,
@@ -232,7 +234,7 @@ _KNOWN: Mapping[int, tuple[type[StoreError], str]] = {
     1054: _NO_TABLES,
     1146: _NO_TABLES,
     1049: (
-        StoreUnavailable,
+        StoreDenied,
         "there is no such database. Make it (`create database ...`) or name another.",
     ),
     1153: (StoreFull, TOO_LARGE),
@@ -290,7 +292,7 @@ def check_version(version: str, address: str) -> None:
     oldest = OLDEST_MARIADB if mariadb else OLDEST_MYSQL
     if found < oldest:
         name = "MariaDB" if mariadb else "MySQL"
-        raise StoreError(
+        raise StoreUnfit(
             f"{address}: {name} {version} is too old: Longshore needs {name}"
             f" {'.'.join(map(str, oldest))} or newer."
         )

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from longshore.core.facts import Facts
 from longshore.core.schema import Difference, Migration, SchemaStatus
 from longshore.core.store import Operation, Retention, Watch, drive
 from longshore.core.store_url import StoreURL
@@ -29,6 +30,7 @@ from longshore.stores.mysql.driver import (
     fault,
 )
 from longshore.stores.mysql.execute import execute
+from longshore.stores.mysql.facts import facts_of
 from longshore.stores.mysql.finish import MySQLConsuming
 from longshore.stores.mysql.operations import MySQLMaintaining, MySQLProducing
 from longshore.stores.mysql.pool import Pool, close_quietly
@@ -188,6 +190,12 @@ class MySQLStore(
             lambda connection, _: verify(
                 self._driver, connection.cursor(), self._migrations, self._prefix, status
             )
+        )
+
+    def facts(self) -> tuple[Facts, ...]:
+        """What the server says of itself."""
+        return self._patiently(
+            lambda connection, _: (facts_of(self._driver, connection, self.sql, self.address),)
         )
 
     def connect(self) -> Connection:

@@ -81,7 +81,8 @@ class Pool:
         self, parameters: dict[str, Any], *, limit: int, pooled: bool, relaxed: bool
     ) -> None:
         self.parameters = parameters
-        self._limit = limit
+        #: How many a process holds for blocking calls, and an event loop for others.
+        self.limit = limit
         self._room = threading.Semaphore(limit)
         #: Whether something in between shares its connections; found out where it was not said.
         self.pooled = pooled
@@ -188,7 +189,7 @@ class Pool:
             if mine is None:
                 for over in [loop for loop in self._loops if loop.is_closed()]:
                     self._loops.pop(over).close()
-                mine = self._loops[running] = Loop(self._limit)
+                mine = self._loops[running] = Loop(self.limit)
             return mine
 
     async def _aconnect(self) -> AsyncLink:
@@ -224,7 +225,7 @@ class Pool:
     def forget(self) -> None:
         """In a child after a fork: the connections are the parent's, and so is their end."""
         self._lock = threading.Lock()
-        self._room = threading.Semaphore(self._limit)
+        self._room = threading.Semaphore(self.limit)
         self._idle = []
         self._loops = {}
 

@@ -12,6 +12,7 @@ import psycopg
 from longshore.errors import (
     SchemaMismatch,
     StoreBusy,
+    StoreDenied,
     StoreError,
     StoreFull,
     StoreUnavailable,
@@ -48,9 +49,9 @@ _KNOWN: Final[Mapping[str, tuple[type[StoreError], str]]] = {
     "57014": (StoreBusy, "a statement took longer than the server allows; nothing was written."),
     "53300": (StoreUnavailable, "it has no connection left. Raise max_connections, or use a pool."),
     "57P03": (StoreUnavailable, "it is starting or stopping."),
-    "3D000": (StoreUnavailable, "this database does not exist. Create it, or name another."),
-    "28P01": (StoreUnavailable, "it refuses this user and password."),
-    "28000": (StoreUnavailable, "it refuses this user."),
+    "3D000": (StoreDenied, "this database does not exist. Create it, or name another."),
+    "28P01": (StoreDenied, "it refuses this user and password."),
+    "28000": (StoreDenied, "it refuses this user."),
 }
 #: Found in the text of a connection that failed: another try would fail too.
 _HOPELESS: Final[Mapping[str, str]] = {
@@ -60,6 +61,8 @@ _HOPELESS: Final[Mapping[str, str]] = {
     "role ": "28000",
     "database ": "3D000",
 }
+#: Of the last two only with these: a role may also have too many connections just now, which ends.
+_FOR_GOOD: Final = ("does not exist", "not permitted to log in", "not currently accepting")
 
 
 class Patience:
@@ -132,7 +135,8 @@ def _refused(error: psycopg.Error) -> str | None:
     if "FATAL" not in text:
         return None
     for words, state in _HOPELESS.items():
-        if words in text and (state != "3D000" or "does not exist" in text):
+        told = words not in ("role ", "database ") or any(last in text for last in _FOR_GOOD)
+        if words in text and told:
             return state
     return None
 

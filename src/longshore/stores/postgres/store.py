@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 import psycopg
 
+from longshore.core.facts import Facts
 from longshore.core.schema import Difference, Migration, SchemaStatus
 from longshore.core.store import Operation, Retention, Watch, adrive, drive
 from longshore.core.store_url import StoreURL, parse_url
@@ -31,6 +32,7 @@ from longshore.stores.postgres.execute import (
     idle,
     transacted,
 )
+from longshore.stores.postgres.facts import facts_of
 from longshore.stores.postgres.listen import PostgresWatch
 from longshore.stores.postgres.operations import (
     PostgresConsuming,
@@ -234,6 +236,21 @@ class PostgresStore(PostgresOperations):
         """Compare the tables with those that the same migrations make beside them."""
         return self._with_cursor(
             lambda cursor: schema.verify(cursor, self.sql, self._migrations, self._prefix)
+        )
+
+    def facts(self) -> tuple[Facts, ...]:
+        """What the server says of itself."""
+        return self._with_cursor(
+            lambda cursor: (
+                facts_of(
+                    cursor,
+                    self.sql,
+                    address=self.address,
+                    keeps=not self._relaxed,
+                    pooled=self._pool.pooled,
+                    each=self._pool.limit + 1,  # one more listens
+                ),
+            )
         )
 
     def close(self) -> None:

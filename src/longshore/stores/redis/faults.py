@@ -9,6 +9,7 @@ from typing import Final
 
 from longshore.errors import (
     StoreBusy,
+    StoreDenied,
     StoreError,
     StoreFull,
     StoreUnavailable,
@@ -90,12 +91,12 @@ REFUSALS: Final[Mapping[str, _Meaning]] = {
     ),
     "NOAUTH": (
         Then.TELL,
-        StoreUnavailable,
+        StoreDenied,
         "it asks for a password. Put one into the address: redis://:password@host.",
     ),
     "WRONGPASS": (
         Then.TELL,
-        StoreUnavailable,
+        StoreDenied,
         "it refused the user name or the password of the address.",
     ),
     "NOPERM": (
@@ -124,7 +125,7 @@ REFUSALS: Final[Mapping[str, _Meaning]] = {
     ),
     "DENIED": (
         Then.TELL,
-        StoreUnavailable,
+        StoreDenied,
         "protected mode is on: it serves only its own machine. Set a password on the server.",
     ),
     "NOPROTO": (Then.TELL, StoreError, "it is not a Redis server."),
@@ -142,12 +143,12 @@ _TEXTS: Final[Mapping[str, _Meaning]] = {
     "user executing the script can't": REFUSALS["NOPERM"],  # before Redis 7
     "without any password configured": (
         Then.TELL,
-        StoreUnavailable,
+        StoreDenied,
         "the address has a password, but the server has none.",
     ),
     "DB index is out of range": (
         Then.TELL,
-        StoreUnavailable,
+        StoreDenied,
         "it has no database of that number.",
     ),
 }

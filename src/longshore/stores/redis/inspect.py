@@ -12,6 +12,7 @@ from longshore.core.model import LOG_LINES, JobRecord, JobState, LogLine, Step
 from longshore.core.store import (
     Changed,
     Counted,
+    Demand,
     Filter,
     NewProcess,
     Page,
@@ -217,6 +218,16 @@ class Inspecting(Core):
         return tuple(records[:limit])
 
     @operation(writes=False)
+    def demand(self) -> Steps[Demand]:
+        """What wants a worker."""
+        time, _, pauses, first = yield SCRIPTS["queues"]()
+        # Without a process it only listens, to what a worker would hear.
+        _, _, kinds = yield SCRIPTS["beat"]("")
+        names = {text(queue) for queue, _ in _pairs(first)}
+        paused = _paused(pauses, int(time))
+        return Demand(tuple(sorted(names - paused.keys())), frozenset(map(text, kinds)))
+
+    @operation(writes=False)
     def processes(self) -> Steps[tuple[ProcessRecord, ...]]:
         """Every registered process."""
         time, rows = yield SCRIPTS["processes"]()
@@ -306,6 +317,7 @@ def _process(row: Any, now: int) -> ProcessRecord:
         kinds=new.kinds,
         slots=new.slots,
         embedded=new.embedded,
+        version=new.version,
         started_at=int(since),
         seen_at=int(seen),
         lease_left=int(till) - now,

@@ -6,7 +6,8 @@ import os
 import threading
 import time
 import weakref
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
@@ -15,6 +16,8 @@ from longshore.stores.redis.wire import AsyncLink, Link, Place, Refused, pack
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+
+T = TypeVar("T")
 
 #: A link that nobody has used for so long, seconds, is looked at before it is used again: what was
 #: sent over one that the server has closed would be a riddle. And one is not used after so long,
@@ -157,3 +160,25 @@ def _fit(link: Link | AsyncLink, since: float) -> bool:
 def cluster_slots() -> bytes:
     """The question whose answer :meth:`Links.learn` reads."""
     return pack(("CLUSTER", "SLOTS"))
+
+
+def answered(link: Link, questions: Generator[tuple[bytes, int], list[Any], T]) -> T:
+    """Ask what these want to know, blocking."""
+    try:
+        packed, replies = next(questions)
+        while True:
+            packed, replies = questions.send(link.ask(packed, replies))
+    except StopIteration as done:
+        value: T = done.value
+        return value
+
+
+async def aanswered(link: AsyncLink, questions: Generator[tuple[bytes, int], list[Any], T]) -> T:
+    """Ask the same, awaiting."""
+    try:
+        packed, replies = next(questions)
+        while True:
+            packed, replies = questions.send(await link.ask(packed, replies))
+    except StopIteration as done:
+        value: T = done.value
+        return value

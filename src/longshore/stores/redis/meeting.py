@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from longshore.callers import warn
 from longshore.core.schema import SchemaStatus
-from longshore.errors import SchemaMismatch, StoreError
+from longshore.errors import SchemaMismatch, StoreUnfit
 from longshore.stores.redis.links import Links, cluster_slots
 from longshore.stores.redis.scripts import SCRIPTS, Call, Steps
 from longshore.stores.redis.wire import Refused, checked, pack
@@ -46,7 +46,7 @@ class Meeting:
         """Refuse a server that would lose jobs, and warn of one that may.
 
         Raises:
-            StoreError: it is too old, or throws away keys when its memory is full.
+            StoreUnfit: it is too old, or throws away keys when its memory is full.
         """
         facts = dict[str, str](
             line.split(":", 1)
@@ -56,7 +56,7 @@ class Meeting:
         version = facts.get("redis_version", "")
         numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
         if numbers and numbers < OLDEST:
-            raise StoreError(
+            raise StoreUnfit(
                 f"{self.address}: Redis {version} is too old: Longshore needs 6.2 or newer, or"
                 " Valkey."
             )
@@ -79,7 +79,7 @@ class Meeting:
             " server for what may be thrown away."
         )
         if policy.startswith("allkeys") and facts.get("maxmemory") != "0":
-            raise StoreError(f"{advice} To accept it all the same: ?evicting=yes.")
+            raise StoreUnfit(f"{advice} To accept it all the same: ?evicting=yes.")
         if not self._warned:
             warn(advice)
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator
 from typing import Any, Final, TypeVar
 
 from longshore.core.durations import seconds
+from longshore.core.facts import Facts
 from longshore.core.schema import Difference, Migration, SchemaStatus
 from longshore.core.store import Operation, Retention, adrive, drive
 from longshore.core.store_url import StoreURL
@@ -21,9 +22,10 @@ from longshore.core.wording import did_you_mean
 from longshore.errors import ConfigurationError, InvalidOption, StoreUnavailable
 from longshore.stores.clock import Clock
 from longshore.stores.redis.bundles import Bundling
+from longshore.stores.redis.facts import facts_of
 from longshore.stores.redis.faults import Then, explained, meaning
 from longshore.stores.redis.inspect import Inspecting
-from longshore.stores.redis.links import Links
+from longshore.stores.redis.links import Links, aanswered, answered
 from longshore.stores.redis.meeting import Meeting, Question, begun, loading, schema_of, welcome
 from longshore.stores.redis.operations import Consuming, Maintaining
 from longshore.stores.redis.schedules import Scheduling
@@ -261,6 +263,18 @@ class RedisStore(Bundling, Consuming, Maintaining, Inspecting, Scheduling):
         """No tables that could differ."""
         return ()
 
+    def facts(self) -> tuple[Facts, ...]:
+        """What the server says of itself, also one that is not used."""
+        meeting = self._meeting
+
+        def ask(link: Link, _: Operation[Any]) -> Facts:
+            return answered(
+                link, facts_of(self.address, keeps=meeting.keeps, forced=meeting.evicting)
+            )
+
+        op: Operation[Any] = Operation("facts", begun, writes=False)
+        return (self._patiently(ask, op),)
+
     def close(self) -> None:
         """Close the connections; later operations are refused."""
         self._links.close()
@@ -298,7 +312,7 @@ class RedisStore(Bundling, Consuming, Maintaining, Inspecting, Scheduling):
 
     def _attempt(self, link: Link, op: Operation[T]) -> T:
         if not self._ready:
-            _answer(link, self._preparing())
+            answered(link, self._preparing())
         return self._driven(link, op)
 
     def _driven(self, link: Link, op: Operation[T]) -> T:
@@ -317,7 +331,7 @@ class RedisStore(Bundling, Consuming, Maintaining, Inspecting, Scheduling):
                     break
                 if wait:
                     link.reply()
-                _answer(link, loading())
+                answered(link, loading())
                 reply = link.answer(packed)
             return self._confirmed(reply, link.reply()) if wait else checked(reply)
 
@@ -325,7 +339,7 @@ class RedisStore(Bundling, Consuming, Maintaining, Inspecting, Scheduling):
 
     async def _aattempt(self, link: AsyncLink, op: Operation[T]) -> T:
         if not self._ready:
-            await _aanswer(link, self._preparing())
+            await aanswered(link, self._preparing())
         told = self._teller(op)
         wait = self._replicas and op.name in REPLICATED
 
@@ -337,7 +351,7 @@ class RedisStore(Bundling, Consuming, Maintaining, Inspecting, Scheduling):
             for _ in range(LOADS):
                 if not _is_unknown(replies[0]):
                     break
-                await _aanswer(link, loading())
+                await aanswered(link, loading())
                 replies = await link.ask(packed, 2 if wait else 1)
             return self._confirmed(*replies) if wait else checked(replies[0])
 
@@ -346,7 +360,7 @@ class RedisStore(Bundling, Consuming, Maintaining, Inspecting, Scheduling):
     def _loaded(self, link: Link, op: Operation[T]) -> T:
         """Drive an operation on keys that may not be up to date."""
         if not self._meeting.met:
-            _answer(link, welcome(self._meeting, self._links))
+            answered(link, welcome(self._meeting, self._links))
         return self._driven(link, op)
 
     def _preparing(self) -> Generator[Question, list[Any], None]:
@@ -470,25 +484,3 @@ class _Patience:
 def _is_unknown(reply: Any) -> bool:
     """Whether the server has lost its scripts, or another one answers here now."""
     return isinstance(reply, Refused) and reply.code == "NOSCRIPT"
-
-
-def _answer(link: Link, questions: Generator[Question, list[Any], T]) -> T:
-    """Ask what these want to know, blocking."""
-    try:
-        packed, replies = next(questions)
-        while True:
-            packed, replies = questions.send(link.ask(packed, replies))
-    except StopIteration as done:
-        value: T = done.value
-        return value
-
-
-async def _aanswer(link: AsyncLink, questions: Generator[Question, list[Any], T]) -> T:
-    """Ask the same, awaiting."""
-    try:
-        packed, replies = next(questions)
-        while True:
-            packed, replies = questions.send(await link.ask(packed, replies))
-    except StopIteration as done:
-        value: T = done.value
-        return value

@@ -13,6 +13,7 @@ from longshore.core.model import LOG_LINES, JobRecord, LogLine, Step
 from longshore.core.store import (
     Changed,
     Counted,
+    Demand,
     Filter,
     Operation,
     Page,
@@ -148,6 +149,15 @@ class Inspecting(Core):
             for queue in queues:
                 parts.setdefault(queue.name, []).append(queue)
         return tuple(_queue(parts[name]) for name in sorted(parts))
+
+    @operation(writes=False)
+    def demand(self) -> Steps[Demand]:
+        """What wants a worker in the shards that answer."""
+        found: list[Demand] = answered((yield from self.tour(lambda shard: shard.demand())))
+        return Demand(
+            tuple(sorted({name for one in found for name in one.queues})),
+            frozenset[str]().union(*(one.parked_kinds for one in found)),
+        )
 
     @operation(writes=True)
     def set_kind(self, request: SetKind) -> Steps[None]:

@@ -7,11 +7,12 @@ from typing import TypeVar
 
 import msgspec
 
+from longshore.core.facts import Facts
 from longshore.core.model import Lease
 from longshore.core.schema import Difference, Migration, SchemaStatus
 from longshore.core.shards import Placing, ShardBy
 from longshore.core.store import Operation, Store, Watch, adrive, drive
-from longshore.errors import StoreError
+from longshore.errors import StoreDenied, StoreError, StoreUnavailable
 from longshore.stores.sharded.bundling import Bundling
 from longshore.stores.sharded.inspecting import Inspecting
 from longshore.stores.sharded.maintaining import Maintaining
@@ -111,6 +112,26 @@ class ShardedStore(Bundling, Maintaining, Inspecting, Scheduling):
                 ),
             )
         )
+
+    def facts(self) -> tuple[Facts, ...]:
+        """What each shard says of itself that can be reached.
+
+        Raises:
+            StoreError: none can, or one refuses.
+        """
+        found: list[Facts] = []
+        away: StoreUnavailable | None = None
+        for number, shard in enumerate(self.shards):
+            label = self.reach.label(number)
+            try:
+                found += (msgspec.structs.replace(one, address=label) for one in shard.facts())
+            except StoreDenied:
+                raise
+            except StoreUnavailable as error:
+                away = error
+        if away is not None and not found:
+            raise away
+        return tuple(found)
 
     def close(self) -> None:
         """Tell shards what they are owed, if they answer, and close them."""

@@ -12,6 +12,7 @@ from longshore.core.model import ENDED, JobRecord, JobState, Progress, Run
 from longshore.core.store import (
     Changed,
     Counted,
+    Demand,
     Filter,
     Page,
     ProcessRecord,
@@ -261,6 +262,23 @@ class Inspecting(Notes, Governing, Holding, Leaving):
         return tuple(records)
 
     @operation(writes=False)
+    def demand(self) -> Steps[Demand]:
+        """What wants a worker."""
+        now = yield from self.time()
+        restraints = yield from self.restrained(now)
+        rows: list[Row] = yield self.sql["ready_queues"]()
+        names = {name for (name,) in rows}
+        # Where values take turns, the first of a queue says whether there is any.
+        turning = sorted(restraints.fair - names)
+        if turning:
+            heads: list[Row] = yield self.sql["queue_heads"](queues=self.listed(turning))
+            names.update(name for name, due in heads if due is not None)
+        kinds: list[Row] = yield self.sql["parked_kinds"]()
+        return Demand(
+            tuple(sorted(names - restraints.queues)), frozenset(kind for (kind,) in kinds)
+        )
+
+    @operation(writes=False)
     def processes(self) -> Steps[tuple[ProcessRecord, ...]]:
         """Every registered process."""
         now = yield from self.time()
@@ -340,6 +358,7 @@ def _process(row: Row) -> ProcessRecord:
         seen_at=row[10],
         lease_left=row[11],
         running=row[12],
+        version=row[13],
     )
 
 

@@ -149,6 +149,7 @@ class Consuming(Finishing, Claiming, Noting):
             kinds=as_json(process.kinds),
             slots=process.slots,
             embedded=int(process.embedded),
+            version=process.version,
             now=now,
             expires_at=self.lease_end(now, process.lease),
             **self.lease_time(now),

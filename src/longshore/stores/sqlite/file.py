@@ -6,18 +6,17 @@ import os
 import sqlite3
 from collections.abc import Mapping
 
+from longshore.core.facts import NETWORK
 from longshore.errors import (
     StoreBusy,
     StoreError,
     StoreFull,
     StoreUnavailable,
+    StoreUnfit,
     StoreUnwritable,
 )
 
 OLDEST = (3, 38, 0)
-
-#: File systems on which locks do not hold between machines, or shared memory does not work.
-_NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ncpfs"})
 
 _SYNCHRONOUS: Mapping[str, str] = {
     "full": "pragma synchronous = full",
@@ -58,12 +57,12 @@ def open_file(path: str, *, synchronous: str) -> sqlite3.Connection:
     """Open a file, made if it is not there, readable by its owner alone.
 
     Raises:
-        StoreError: SQLite is too old, the file is on a network file system or refuses WAL.
+        StoreUnfit: SQLite is too old, or the file refuses WAL.
         sqlite3.Error: see :func:`explained`.
     """
     if sqlite3.sqlite_version_info < OLDEST:
         needed = ".".join(map(str, OLDEST))
-        raise StoreError(
+        raise StoreUnfit(
             f"SQLite {sqlite3.sqlite_version} is too old: Longshore needs {needed} or newer. Use"
             " a Python that is built with it."
         )
@@ -102,7 +101,7 @@ def explained(error: sqlite3.Error, path: str) -> StoreError:
 def _use_wal(connection: sqlite3.Connection, path: str) -> None:
     mode = connection.execute("pragma journal_mode = wal").fetchone()[0]
     if mode != "wal":
-        raise StoreError(
+        raise StoreUnfit(
             f"{path}: this file system cannot keep a SQLite database for several processes"
             f" (journal mode {mode}). Put the file on a local disk."
         )
@@ -135,17 +134,18 @@ def refuse_network(path: str) -> None:
     """Refuse a file whose locks would not hold.
 
     Raises:
-        StoreError: the file is on a network file system.
+        StoreUnfit: the file is on a network file system.
     """
-    kind = _file_system(os.path.realpath(path))
-    if kind in _NETWORK:
-        raise StoreError(
+    kind = file_system(os.path.realpath(path))
+    if kind in NETWORK:
+        raise StoreUnfit(
             f"{path}: it is on a network file system ({kind}), on which SQLite loses data. Put"
-            " the file on a local disk, or use a database server."
+            " the file on a local disk, or use a database server. To accept it all the same:"
+            " ?network=yes."
         )
 
 
-def _file_system(path: str) -> str:
+def file_system(path: str) -> str:
     """The type of the file system of a path; empty where the system does not tell."""
     best, kind = "", ""
     try:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from longshore.core.facts import Facts
 from longshore.core.schema import Difference, Migration, SchemaStatus
 from longshore.core.store import Operation, Retention, Watch, drive
 from longshore.core.store_url import StoreURL
@@ -28,6 +29,7 @@ from longshore.stores.sql.schema import looked_at, read
 from longshore.stores.sql.statements import UNDO, Statement
 from longshore.stores.sqlite.claim import SQLiteConsuming
 from longshore.stores.sqlite.core import SQLiteCore
+from longshore.stores.sqlite.facts import facts_of
 from longshore.stores.sqlite.file import explained, is_busy, open_file, refuse_network
 from longshore.stores.sqlite.pool import Pool, SQLiteWatch
 from longshore.stores.sqlite.schema import migrate_next, schema_of, script_of, verify
@@ -48,6 +50,7 @@ PATIENCE = 5.0
 LONGEST_PAUSE = 0.02
 
 _SYNCHRONOUS = ("full", "normal")
+_OPTIONS = ("synchronous", "network")
 
 
 def open_sqlite(
@@ -58,16 +61,16 @@ def open_sqlite(
     durability: str,
     clock: Clock | None = None,
 ) -> SQLiteStore:
-    """Make the store for ``sqlite:///path[?synchronous=full|normal]``.
+    """Make the store for ``sqlite:///path[?synchronous=full|normal&network=yes]``.
 
     Raises:
         ConfigurationError: an option or a durability that SQLite does not have.
     """
     for option in address.query:
-        if option != "synchronous":
+        if option not in _OPTIONS:
             raise ConfigurationError(
                 f"store: {address} has the option {option}, which SQLite does not."
-                f"{did_you_mean(option, ('synchronous',))} Options: synchronous."
+                f"{did_you_mean(option, _OPTIONS)} Options: {', '.join(_OPTIONS)}."
             )
     synchronous = address.query.get("synchronous", durability)
     if synchronous not in _SYNCHRONOUS:
@@ -76,7 +79,12 @@ def open_sqlite(
             " power cut may lose the last moments."
         )
     return SQLiteStore(
-        address.path, retention=retention, prefix=prefix, synchronous=synchronous, clock=clock
+        address.path,
+        retention=retention,
+        prefix=prefix,
+        synchronous=synchronous,
+        network=address.query.get("network") == "yes",
+        clock=clock,
     )
 
 
@@ -88,6 +96,7 @@ class SQLiteStore(SQLiteCore, Scheduling, SQLiteConsuming, Maintaining, Inspecti
         retention: how long ended jobs stay.
         prefix: what the names of tables begin with.
         synchronous: ``full``, or ``normal``, with which a power cut may lose the last moments.
+        network: accept a file on a network file system.
         clock: what decides leases and what is due.
         patience: how long to wait for others that hold the file, seconds.
         on_statement: called before each statement with the operation's name and the statement's
@@ -105,6 +114,7 @@ class SQLiteStore(SQLiteCore, Scheduling, SQLiteConsuming, Maintaining, Inspecti
         retention: Retention | None = None,
         prefix: str = "longshore_",
         synchronous: str = "full",
+        network: bool = False,
         clock: Clock | None = None,
         patience: float = PATIENCE,
         on_statement: Callable[[str, int], None] | None = None,
@@ -112,6 +122,7 @@ class SQLiteStore(SQLiteCore, Scheduling, SQLiteConsuming, Maintaining, Inspecti
         super().__init__(retention or Retention(), clock, prefix)
         self.address = os.path.abspath(path)  # noqa: PTH100 - a string, and no link followed
         self._synchronous = synchronous
+        self._network = network
         self._patience = patience
         self._on_statement = on_statement
         self._prefix = prefix
@@ -180,6 +191,10 @@ class SQLiteStore(SQLiteCore, Scheduling, SQLiteConsuming, Maintaining, Inspecti
             )
         )
 
+    def facts(self) -> tuple[Facts, ...]:
+        """What there is to know of the file; it is not opened."""
+        return (facts_of(self.address, synchronous=self._synchronous, forced=self._network),)
+
     def connect(self) -> sqlite3.Connection:
         """A new connection, in no transaction, for the work of one job; its user closes it."""
         connection = self._open()
@@ -193,7 +208,8 @@ class SQLiteStore(SQLiteCore, Scheduling, SQLiteConsuming, Maintaining, Inspecti
     # --- helpers ---
 
     def _open(self) -> sqlite3.Connection:
-        refuse_network(self.address)
+        if not self._network:
+            refuse_network(self.address)
         return open_file(self.address, synchronous=self._synchronous)
 
     def _prepare(self) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from longshore.core.model import ENDED, JobRecord, JobState
-from longshore.core.store import Filter, QueueRecord, SetQueue
+from longshore.core.store import Demand, Filter, QueueRecord, SetQueue
 from longshore.testing.conformance.bench import (
     HOUR,
     LEASE,
@@ -15,8 +15,10 @@ from longshore.testing.conformance.bench import (
     SECOND,
     Bench,
     one_of_each,
+    parked,
     succeeded,
 )
+from longshore.testing.conformance.restraint import fair
 
 
 class FindConformance:
@@ -203,8 +205,34 @@ class QueueConformance:
         assert not records["default"].paused
         assert (records["default"].reason, records["default"].resumes_at) == (None, None)
 
+    def test_what_wants_a_worker_is_ready_to_run_or_parked(self, bench: Bench) -> None:
+        assert bench.do(bench.store.demand()) == Demand((), frozenset())
+        bench.process()
+        bench.add(queue="taken", kind="app.taken")
+        bench.add(queue="odd", kind="app.odd")
+        bench.finish(*(parked(lease, "d") for lease in bench.leases("p1", 2)[1:]))
+        bench.add(2, queue="ready")
+        bench.add(queue="later", scheduled_at=bench.now + HOUR)
+        bench.add(queue="held")
+        bench.add(2, queue="turns", rules=fair("a"))
+        bench.do(bench.store.set_queue(SetQueue("held", paused=True, pause_for=SECOND)))
+        found = bench.do(bench.store.demand())
+        assert found == Demand(("ready", "turns"), frozenset({"app.odd"}))
+        bench.pass_time(SECOND + 1)
+        assert bench.do(bench.store.demand()).queues == ("held", "ready", "turns")
+        bench.leases("p1", 4)
+        assert len(bench.do(bench.store.demand()).queues) == 1
+
+    def test_a_store_says_what_it_is(self, bench: Bench) -> None:
+        for facts in bench.store.facts():
+            assert facts.store
+            assert facts.product
+            assert facts.clock is None or abs(facts.clock.ahead) < HOUR
+
     def test_processes_are_shown_as_they_registered(self, bench: Bench) -> None:
-        bench.process("p1", pid=77, queues=("a", "b*"), slots=3, host="h1", embedded=True)
+        bench.process(
+            "p1", pid=77, queues=("a", "b*"), slots=3, host="h1", embedded=True, version="1.2"
+        )
         started = bench.now
         bench.add(3)
         bench.leases("p1", 2)
@@ -216,6 +244,7 @@ class QueueConformance:
         assert (one.app, one.name, one.host, one.pid) == ("app", "p1", "h1", 77)
         assert (one.queues, one.kinds, one.slots) == (("a", "b*"), ("app.job",), 3)
         assert (one.embedded, records["p2"].embedded) == (True, False)
+        assert (one.version, records["p2"].version) == ("1.2", "")
         assert (one.started_at, one.lease_left, one.running) == (started, LEASE - SECOND, 2)
         assert records["p2"].running == 0
 

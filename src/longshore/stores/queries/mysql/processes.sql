@@ -2,6 +2,6 @@
 select p.id, p.app, p.name, p.host, p.pid, p.queues, p.kinds, p.slots, p.embedded, p.started_at,
        p.seen_at, p.expires_at - %(lease_now)s, (
            select count(*) from longshore_job as j where j.line = concat('~', p.id)
-       )
+       ), p.version
 from longshore_process as p
 order by p.id;

@@ -1,0 +1,53 @@
+"""What there is to know of a SQLite file and where it lies."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+
+from longshore.core.facts import Facts
+from longshore.stores.sqlite.file import file_system
+
+
+def facts_of(path: str, *, synchronous: str, forced: bool) -> Facts:
+    """Look at a file and its folder, and change neither: a file that is not there stays away."""
+    folder = os.path.dirname(os.path.realpath(path))  # noqa: PTH120 - a string
+    values = {
+        "synchronous": synchronous,
+        "file_system": file_system(os.path.realpath(path)),
+        "exists": _yes(os.path.exists(path)),  # noqa: PTH110
+        "folder_writable": _yes(os.access(folder, os.W_OK | os.X_OK)),
+    }
+    if values["exists"] == "yes":
+        values["file_writable"] = _yes(os.access(path, os.W_OK))
+        values["journal_mode"] = _journal_mode(path)
+    try:
+        disk = os.statvfs(folder)
+        values["free"] = str(disk.f_bavail * disk.f_frsize)
+    except OSError:  # there is no such folder, which the first operation tells
+        values.pop("folder_writable")
+    return Facts(
+        store="sqlite",
+        address=path,
+        product="SQLite",
+        version=sqlite3.sqlite_version,
+        values={name: value for name, value in values.items() if value},
+        keeps=synchronous == "full",
+        forced=forced,
+    )
+
+
+def _journal_mode(path: str) -> str:
+    """As the file's head has it: a connection would change it."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            head = file.read(20)
+    except OSError:
+        return ""
+    if len(head) < 20:
+        return ""
+    return "wal" if head[18:20] == b"\x02\x02" else "a rollback journal"
+
+
+def _yes(value: bool) -> str:  # noqa: FBT001 - one thing only
+    return "yes" if value else "no"

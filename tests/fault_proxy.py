@@ -57,8 +57,9 @@ class FaultProxy:
         self._mode: Mode = "pass"
         self._amount = 0.0
         self._saying = b""
-        #: Whether the one reply was hit.
+        #: Whether the one reply was hit, and how many requests there were since the line was told.
         self.hit = False
+        self.requests = 0
         self._pairs: set[Pair] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fault proxy")
@@ -124,7 +125,8 @@ class FaultProxy:
 
     def _set(self, mode: Mode, amount: float = 0, saying: bytes = b"") -> None:
         async def apply() -> None:
-            self._mode, self._amount, self._saying, self.hit = mode, amount, saying, False
+            self._mode, self._amount, self._saying = mode, amount, saying
+            self.hit, self.requests = False, 0
 
         self._do(apply)
 
@@ -141,10 +143,11 @@ class FaultProxy:
         self._server.close()
         await self._heal()
         await self._cut()
-        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
-            for task in tasks:
+        # What was cut ends by itself; only what still sleeps has to be told.
+        if tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            _, asleep = await asyncio.wait(tasks, timeout=1)
+            for task in asleep:
                 task.cancel()
-            await asyncio.wait(tasks)
 
     async def _heal(self) -> None:
         self._mode, self._amount, self._saying = "pass", 0, b""
@@ -188,6 +191,7 @@ class FaultProxy:
         while data := await reader.read(CHUNK):
             if asks:
                 pair.said = data
+                self.requests += 1
             data = await self._wronged(pair, data, asks=asks)
             writer.write(data)
             await writer.drain()

@@ -5,15 +5,10 @@ from contextlib import contextmanager
 
 import msgspec
 
-from longshore.core.store import Retention, Store
 from longshore.core.store_url import parse_url
-from longshore.stores.clock import ManualClock
-from longshore.stores.postgres.store import PostgresStore
-from longshore.testing.conformance import OnStatement, OpenStore
 from tests.fault_proxy import FaultProxy
 from tests.places import Place
 from tests.servers import shared
-from tests.stores import Lent, empty_place, opened
 
 PORTS = {"postgresql": 5432, "mysql": 3306, "redis": 6379}
 
@@ -30,18 +25,3 @@ def behind(line: FaultProxy, where: Place) -> Place:
     """The same place, over the line."""
     url = msgspec.structs.replace(parse_url(where.url), host="127.0.0.1", port=line.port)
     return Place(url.reveal(), where.prefix)
-
-
-def over(line: FaultProxy, kind: str) -> OpenStore:
-    """Opens empty stores over a line, for a bench."""
-
-    def open_store(
-        *, clock: ManualClock, retention: Retention, on_statement: OnStatement | None = None
-    ) -> Store:
-        store = opened(behind(line, empty_place(kind)), retention=retention, clock=clock)
-        vars(store)["_on_statement"] = on_statement
-        if isinstance(store, PostgresStore):
-            store._pool = Lent(store._pool)
-        return store
-
-    return open_store

@@ -31,9 +31,10 @@ class Pair:
 
     def __init__(self, client: asyncio.StreamWriter) -> None:
         self.ends = [client]
-        self.said = b""  # what the client sent last
+        self.said = b""  # what the client has sent, the last of it
         self.swallows = False
         self.held = False
+        self.doomed = False
 
     def end(self) -> None:
         """End both; what is still on the way arrives."""
@@ -97,7 +98,7 @@ class FaultProxy:
         self._set("slow", bytes_per_second)
 
     def blackhole(self, saying: bytes = b"") -> None:
-        """Connections stand and nothing arrives; of those alone whose client said this last."""
+        """Connections stand and nothing arrives; of those alone whose client has said this."""
         self._set("blackhole", saying=saying)
 
     def refuse(self) -> None:
@@ -127,6 +128,8 @@ class FaultProxy:
         async def apply() -> None:
             self._mode, self._amount, self._saying = mode, amount, saying
             self.hit, self.requests = False, 0
+            for pair in self._pairs:
+                pair.doomed = bool(saying) and saying in pair.said
 
         self._do(apply)
 
@@ -190,7 +193,7 @@ class FaultProxy:
     ) -> None:
         while data := await reader.read(CHUNK):
             if asks:
-                pair.said = data
+                pair.said = (pair.said + data)[-CHUNK:]
                 self.requests += 1
             data = await self._wronged(pair, data, asks=asks)
             writer.write(data)
@@ -227,7 +230,7 @@ class FaultProxy:
         self._mode, self._amount, self.hit = "pass", 0, True
 
     def _holes(self, pair: Pair) -> bool:
-        return self._mode == "blackhole" and self._saying in pair.said
+        return self._mode == "blackhole" and (pair.doomed or not self._saying)
 
     async def _hold(self, pair: Pair) -> None:
         pair.held = True

@@ -21,10 +21,12 @@ from longshore.core.store import (
     Operation,
     ProcessBeat,
     Store,
+    Watch,
 )
 from longshore.errors import StoreUnavailable
 from longshore.stores.deadlines import ANSWER, Deadline
 from longshore.stores.mysql.store import MySQLStore
+from longshore.stores.postgres.listen import PostgresWatch
 from longshore.stores.postgres.store import PostgresStore
 from longshore.stores.redis.store import RedisStore
 from longshore.testing.conformance.bench import Bench, Facade, succeeded
@@ -191,6 +193,40 @@ def test_a_cancelled_call_leaves_no_answer_to_the_next(store: Store, line: Fault
             assert [record.kind for record in found.values()] == [other.kind]
 
     asyncio.run(many())
+
+
+@pytest.mark.parametrize(
+    ("kind", "saying"),
+    [
+        pytest.param("postgres18", b"listen ", marks=pytest.mark.servers),
+        pytest.param("valkey", b"BLPOP", marks=pytest.mark.servers),
+    ],
+)
+def test_a_listener_that_hears_nothing_any_more_listens_anew(
+    store: Store, line: FaultProxy, saying: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Instead of ten seconds and three.
+    monkeypatch.setattr("longshore.stores.redis.watch.ROUND", 1)
+    monkeypatch.setattr("longshore.stores.redis.watch.CONNECT", SOON)
+    bench = Bench(lambda **_: store, awaiting=False)
+    with contextlib.closing(store.watch()) as watch:
+        if isinstance(watch, PostgresWatch):
+            watch._probe, watch._patience = SOON, SOON
+        hear(watch, store, bench)
+        line.blackhole(saying=saying)
+        hear(watch, store, bench)
+
+
+def hear(watch: Watch, store: Store, bench: Bench) -> None:
+    """A watch hears of a job before it would have looked by itself, sooner or later."""
+    end = time.monotonic() + PLENTY
+    while time.monotonic() < end:
+        while watch.wait(0.05):
+            pass
+        store.run(store.insert([bench.new()]))
+        if watch.wait(SOON):
+            return
+    pytest.fail("the watch is deaf")
 
 
 def test_a_deadline_that_is_closed_ends_nothing() -> None:

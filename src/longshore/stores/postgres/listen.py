@@ -80,6 +80,7 @@ class PostgresWatch:
                 until = min(end, self._echoes[0]) if self._echoes else end
                 if listening is not None:
                     until = min(until, self._probed(listening, now))
+                    listening = self._connection  # gone if it gave no sign of life
                 woken, heard = self._look(listening, max(0.0, until - now))
                 if woken:
                     return False

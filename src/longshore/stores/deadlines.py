@@ -87,7 +87,7 @@ class Deadline:
 
 
 _lock = threading.Lock()
-_watched = weakref.WeakSet[Deadline]()
+_watched: weakref.WeakSet[Deadline] = weakref.WeakSet()
 _thread: threading.Thread | None = None
 
 
@@ -137,7 +137,7 @@ def _after_fork_in_child() -> None:
     global _lock, _thread, _watched  # noqa: PLW0603
     _lock = threading.Lock()
     _thread = None
-    _watched = weakref.WeakSet()
+    _watched = weakref.WeakSet[Deadline]()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows

@@ -98,7 +98,11 @@ class Lent(Pool):
 
     def __init__(self, pool: Pool) -> None:
         super().__init__(
-            pool.parameters, limit=pool.limit, pooled=pool.pooled, relaxed=pool._relaxed
+            pool.parameters,
+            limit=pool.limit,
+            pooled=pool.pooled,
+            relaxed=pool._relaxed,
+            answer=pool.answer,
         )
         self.place = str(pool.parameters)
         self._idle = self.kept.pop(self.place, [])

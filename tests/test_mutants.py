@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tools import mutants_table
 from tools.mutants import DoesNotFit, Mutant, apply, read_mutants
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,3 +32,13 @@ def test_a_mutant_without_its_line_is_told() -> None:
 def test_each_store_is_broken_in_many_ways() -> None:
     for store in ("memory", "sqlite", "postgres", "mysql", "redis"):
         assert sum(mutant.store == store for mutant in MUTANTS) >= 40, store
+
+
+def test_the_page_about_mutants_is_as_they_are() -> None:
+    text = mutants_table.PAGE.read_text("utf-8")
+    assert text == mutants_table.page(MUTANTS), "python -m tools.mutants --table writes it anew"
+
+
+def test_a_mutant_that_breaks_what_nobody_named_is_not_left_out() -> None:
+    with pytest.raises(KeyError, match="I-0"):
+        mutants_table.page([*MUTANTS, MUTANTS[0]._replace(breaks="I-0")])

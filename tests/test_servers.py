@@ -163,6 +163,9 @@ class TestDev:
             found = shutil.which(name)
             assert found
             (tmp_path / "bin" / name).symlink_to(found)
+        for name in ("spin", "gcc"):
+            (tmp_path / "bin" / name).write_text("")
+            (tmp_path / "bin" / name).chmod(0o755)
         return tmp_path
 
     def dev(self, bare: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
@@ -185,6 +188,14 @@ class TestDev:
         assert re.search("As root: apt-get install.* redis-tools", done.stderr)
         assert '-m "not servers"' in done.stderr
         assert "Python" not in done.stderr
+
+    def test_models_need_a_checker_and_a_compiler(self, bare: Path) -> None:
+        for name in ("spin", "gcc"):
+            (bare / "bin" / name).unlink()
+        done = self.dev(bare, "test")
+        assert done.returncode == 3
+        assert "there is no spin: it needs the package spin for the models" in done.stderr
+        assert re.search("As root: apt-get install.* spin gcc", done.stderr)
 
     @pytest.mark.parametrize(
         ("arguments", "variables"),

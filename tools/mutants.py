@@ -4,6 +4,7 @@
     python -m tools.mutants memory sqlite/beat  # those whose name begins so
     python -m tools.mutants --list              # what each one breaks, and where that was seen
     python -m tools.mutants --note redis        # and note in their files which test killed them
+    python -m tools.mutants --table             # write the page that lists them and their killers
 
 A mutant is a file `mutants/<store>/<name>.toml`: `file` and `old` name the text that is replaced by
 `new` (it stands there exactly once), `breaks` the invariant, `origin` where somebody had this bug,
@@ -31,6 +32,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.servers import keeping
+from tools import mutants_table
 
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = ("src", "tests", "pyproject.toml")
@@ -40,6 +42,7 @@ ABOVE = {
     "memory": (
         "test_batches.py",
         "test_interruptions.py",
+        "test_outcome.py",
         "test_poison.py",
         "test_worker_endings.py",
     )
@@ -85,7 +88,11 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help="what the names of mutants begin with")
     parser.add_argument("--list", action="store_true", help="only say what there is")
     parser.add_argument("--note", action="store_true", help="note in the files who killed each")
+    parser.add_argument("--table", action="store_true", help="only write the page about all")
     chosen = parser.parse_args()
+    if chosen.table:
+        mutants_table.PAGE.write_text(mutants_table.page(read_mutants(ROOT)), "utf-8")
+        return 0
     mutants = [
         mutant
         for mutant in read_mutants(ROOT)

@@ -25,6 +25,7 @@ from longshore.errors import (
     StoreUnfit,
     StoreUnwritable,
 )
+from longshore.stores.deadlines import ANSWER, CONNECT
 
 OLDEST_MARIADB = (10, 6)
 OLDEST_MYSQL = (8, 0, 11)
@@ -77,7 +78,9 @@ class Place(msgspec.Struct, frozen=True):
     database: str
     unix_socket: str | None = None
     ssl_ca: str | None = None
-    connect_timeout: int = 5
+    connect_timeout: int = round(CONNECT)
+    #: How long to wait for the answer to a statement, seconds.
+    answer: float = ANSWER
 
     def __repr__(self) -> str:
         return f"Place({self.shown!r})"
@@ -102,8 +105,10 @@ class Driver:
         #: How many bytes one statement may take, as the server last said.
         self.packet = 2**20
 
-    def connect(self, place: Place, *, lock_wait: int, autocommit: bool) -> Connection:
-        """A new connection, told how to behave.
+    def connect(
+        self, place: Place, *, lock_wait: int, autocommit: bool, patient: bool
+    ) -> Connection:
+        """A new connection, told how to behave; a ``patient`` one waits for answers for ever.
 
         Raises:
             StoreError: the server is too old.
@@ -117,6 +122,7 @@ class Driver:
             "database": place.database,
             "unix_socket": place.unix_socket,
             "ssl": {"ca": place.ssl_ca} if place.ssl_ca else None,
+            **({} if patient else dict.fromkeys(_TIMES, _seconds(place.answer))),
         }
         connection = cast(
             "Connection",
@@ -141,6 +147,14 @@ class Driver:
             connection.close()
             raise
         return connection
+
+
+_TIMES = ("read_timeout", "write_timeout")
+
+
+def _seconds(time: float) -> float:
+    """As mysqlclient must have them where they are whole."""
+    return int(time) if time == int(time) else time
 
 
 class Fault(Enum):

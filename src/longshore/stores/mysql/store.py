@@ -19,6 +19,7 @@ from longshore.core.store_url import StoreURL
 from longshore.core.wording import did_you_mean
 from longshore.errors import ConfigurationError, StoreFull
 from longshore.stores.clock import Clock
+from longshore.stores.deadlines import CONNECT, is_late
 from longshore.stores.mysql.core import MySQLInspecting
 from longshore.stores.mysql.driver import (
     TOO_LARGE,
@@ -86,7 +87,7 @@ def open_mysql(
         raise ConfigurationError(
             f"store: {address} names no database: write mysql://user:password@host/database."
         )
-    timeout = address.query.get("connect_timeout", "5")
+    timeout = address.query.get("connect_timeout", str(round(CONNECT)))
     if not (timeout.isdecimal() and 1 <= int(timeout) <= 3600):
         raise ConfigurationError(
             f"store: connect_timeout={timeout!r} is not a number of seconds from 1 to 3600."
@@ -142,6 +143,8 @@ class MySQLStore(
         self._prefix = prefix
         self._migrations = read("mysql", prefix)
         self._pool = Pool(self._open)
+        #: For what may take its time: changes of tables.
+        self._patient = Pool(self._open_patient)
         self._ready = False
         self._look_again = 0.0
 
@@ -176,7 +179,8 @@ class MySQLStore(
         return self._patiently(
             lambda connection, _: migrate(
                 self._driver, connection, self.sql, self._migrations, self._prefix
-            )
+            ),
+            self._patient,
         )
 
     def script(self) -> tuple[Migration, ...]:
@@ -189,7 +193,8 @@ class MySQLStore(
         return self._patiently(
             lambda connection, _: verify(
                 self._driver, connection.cursor(), self._migrations, self._prefix, status
-            )
+            ),
+            self._patient,
         )
 
     def facts(self) -> tuple[Facts, ...]:
@@ -200,20 +205,27 @@ class MySQLStore(
 
     def connect(self) -> Connection:
         """A new connection, in no transaction, for the work of one job; its user closes it."""
-        return self._connect(autocommit=False)
+        return self._connect(autocommit=False, patient=True)
 
     def close(self) -> None:
         """Close the connections; later operations are refused."""
         self._pool.close()
+        self._patient.close()
 
     # --- helpers ---
 
     def _open(self) -> Connection:
         return self._connect(autocommit=True)
 
-    def _connect(self, *, autocommit: bool) -> Connection:
-        lock_wait = max(1, round(self._patience))
-        return self._driver.connect(self._place, lock_wait=lock_wait, autocommit=autocommit)
+    def _open_patient(self) -> Connection:
+        return self._connect(autocommit=True, patient=True)
+
+    def _connect(self, *, autocommit: bool, patient: bool = False) -> Connection:
+        # The server says that a lock was not to be had before its answer is given up.
+        lock_wait = max(1, min(round(self._patience), int(self._place.answer) - 1))
+        return self._driver.connect(
+            self._place, lock_wait=lock_wait, autocommit=autocommit, patient=patient
+        )
 
     def _prepare(self) -> None:
         self._look_again = looked_at(self, first=not self._ready)
@@ -241,32 +253,36 @@ class MySQLStore(
         finally:
             self._pool.give_back(connection, healthy=healthy)
 
-    def _patiently(self, work: Callable[[Connection, bool], T]) -> T:
+    def _patiently(self, work: Callable[[Connection, bool], T], pool: Pool | None = None) -> T:
         """Run work on a connection; again while others are in the way or the server is away.
 
         The work is told whether an earlier try may have been committed, its reply lost.
         """
+        pool = pool or self._pool
+        began = tried = time.monotonic()
         give_up = 0.0
         pause = 0.001
         again = False
         while True:
             try:
-                return self._once(work, again=again)
+                return self._once(work, pool, again=again)
             except self._driver.Error as error:
                 what = fault(error)
                 now = time.monotonic()
                 give_up = give_up or now + self._patience
-                if what is Fault.FINAL or now >= give_up:
+                late = what is Fault.LOST and is_late(now, tried, began, self._patience)
+                if what is Fault.FINAL or late or now >= give_up:
                     raise explained(error, self.address) from error
                 if what is Fault.LOST:
                     again = True
-                    self._pool.close_idle()
+                    pool.close_idle()
             # Random, so that those who were in each other's way do not meet again.
-            self._pool.closed.wait(random.uniform(pause / 4, pause))  # noqa: S311
+            pool.closed.wait(random.uniform(pause / 4, pause))  # noqa: S311
             pause = min(pause * 2, LONGEST_PAUSE)
+            tried = time.monotonic()
 
-    def _once(self, work: Callable[[Connection, bool], T], *, again: bool) -> T:
-        connection = self._pool.take()
+    def _once(self, work: Callable[[Connection, bool], T], pool: Pool, *, again: bool) -> T:
+        connection = pool.take()
         healthy = False
         try:
             answer = work(connection, again)
@@ -280,7 +296,7 @@ class MySQLStore(
         else:
             return answer
         finally:
-            self._pool.give_back(connection, healthy=healthy)
+            pool.give_back(connection, healthy=healthy)
 
     def _attempt(self, connection: Connection, op: Operation[T], *, again: bool) -> T:
         attempt = Attempt(connection, op, self._on_statement, again=again)

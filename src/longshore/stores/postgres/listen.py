@@ -15,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 from longshore.errors import StoreError
+from longshore.stores.deadlines import ANSWER, CONNECT, Deadline
 
 #: What is said when jobs just succeeded, and there is nothing else to look at.
 END: Final = b"end"
@@ -22,13 +23,16 @@ END: Final = b"end"
 ECHOES: Final = (0.008, 0.03)
 #: How long a server is left alone that could not be reached, seconds.
 LEAVE_ALONE: Final = 1.0
+#: How often the server is asked whether it still hears us, seconds: silence says nothing.
+PROBE: Final = 10.0
 
 
 class PostgresWatch:
     """Listens on one connection of its own; without one (``connect`` gives none) only waits.
 
     ``is_claiming``: whether the thread that waits claims jobs. A job that just succeeded makes no
-    work, so such a one is not woken by it.
+    work, so such a one is not woken by it. Every ``probe`` seconds the connection is asked for a
+    sign of life, and made anew when none comes for ``patience`` seconds.
     """
 
     def __init__(
@@ -36,10 +40,20 @@ class PostgresWatch:
         connect: Callable[[], psycopg.Connection[Any] | None],
         channel: str,
         is_claiming: Callable[[], bool] = lambda: False,
+        *,
+        answer: float = ANSWER,
+        probe: float = PROBE,
+        patience: float = CONNECT,
     ) -> None:
         self._connect = connect
         self._channel = channel
         self._is_claiming = is_claiming
+        self._answer = answer
+        self._probe = probe
+        self._patience = patience
+        #: When the connection was asked for a sign of life, and when it is to be asked.
+        self._asked_at = 0.0
+        self._ask_at = 0.0
         self._connection: psycopg.Connection[Any] | None = None
         self._pid = os.getpid()
         self._woken, self._waker = os.pipe()
@@ -64,6 +78,9 @@ class PostgresWatch:
                     self._echoes.pop(0)
                     return True
                 until = min(end, self._echoes[0]) if self._echoes else end
+                if listening is not None:
+                    until = min(until, self._probed(listening, now))
+                    listening = self._connection  # gone if it gave no sign of life
                 woken, heard = self._look(listening, max(0.0, until - now))
                 if woken:
                     return False
@@ -105,6 +122,26 @@ class PostgresWatch:
             return True, False
         return False, bool(ready) and listening is not None and self._heard(listening)
 
+    def _probed(self, listening: psycopg.Connection[Any], now: float) -> float:
+        """Ask for a sign of life when it is time; returns when to see to it again."""
+        if self._asked_at:
+            late = self._asked_at + self._patience
+            if now < late:
+                return late
+            self._disconnect()
+        elif now < self._ask_at:
+            return self._ask_at
+        else:
+            try:
+                listening.pgconn.send_query(b"")
+                listening.pgconn.flush()
+            except psycopg.Error:
+                self._disconnect()
+            else:
+                self._asked_at = now
+                return now + self._patience
+        return now  # to connect anew
+
     def _prod(self) -> None:
         with contextlib.suppress(BlockingIOError):  # full: it is awake
             os.write(self._waker, b"\0")
@@ -120,19 +157,35 @@ class PostgresWatch:
             if connection is None:
                 self._deaf = True
                 return None
-            connection.execute(sql.SQL("listen {}").format(sql.Identifier(self._channel)))
+            self._listen_on(connection)
         except (psycopg.Error, StoreError):
             self._next_try = time.monotonic() + LEAVE_ALONE
             return None
         self._connection = connection
+        self._asked_at, self._ask_at = 0.0, time.monotonic() + self._probe
         # What came before is not heard of any more.
         self._echoes = [time.monotonic()]
         return connection
+
+    def _listen_on(self, connection: psycopg.Connection[Any]) -> None:
+        deadline = Deadline(connection.fileno(), self._answer)
+        try:
+            with deadline:
+                connection.execute(sql.SQL("listen {}").format(sql.Identifier(self._channel)))
+        except BaseException:
+            deadline.close()
+            connection.close()
+            raise
+        deadline.close()
 
     def _heard(self, connection: psycopg.Connection[Any]) -> bool:
         heard, claiming = False, self._is_claiming()
         try:
             connection.pgconn.consume_input()
+            if self._asked_at and not connection.pgconn.is_busy():
+                while connection.pgconn.get_result() is not None:
+                    pass
+                self._asked_at, self._ask_at = 0.0, time.monotonic() + self._probe
             while (told := connection.pgconn.notifies()) is not None:
                 heard = heard or not (claiming and told.extra == END)
         except psycopg.Error:

@@ -17,7 +17,9 @@ from typing import Any, Final
 import psycopg
 
 from longshore.errors import ClientClosed
-from longshore.stores.postgres.execute import AsyncCursor, Cursor
+from longshore.stores.deadlines import ANSWER, Deadline
+from longshore.stores.postgres.execute import AsyncCursor, Cursor, aexecute, execute
+from longshore.stores.sql.statements import Statement
 
 #: On a connection of our own. The tables are small at times and large at others: a plan that reads
 #: all of one is right for a moment only. Nothing here is worth compiling.
@@ -35,29 +37,73 @@ _LOOK: Final = "select pg_backend_pid(), current_setting('default_transaction_is
 class Link:
     """A connection with its cursor, and what may be asked of it."""
 
-    __slots__ = ("alone", "connection", "cursor", "relaxed")
+    __slots__ = ("alone", "connection", "cursor", "deadline", "relaxed")
 
-    def __init__(self, connection: psycopg.Connection[Any], *, direct: bool, plain: bool) -> None:
+    def __init__(
+        self,
+        connection: psycopg.Connection[Any],
+        deadline: Deadline,
+        *,
+        direct: bool,
+        plain: bool,
+    ) -> None:
         self.connection = connection
+        self.deadline = deadline
         self.cursor: Cursor = connection.cursor()
         #: Whether a statement may be a transaction by itself.
         self.alone = direct or plain
         #: Whether transactions have to say by themselves that they need not wait for the disk.
         self.relaxed = not direct
 
+    def execute(self, statement: Statement) -> Any:
+        """Run a statement as :func:`execute` does, for so long and no longer."""
+        deadline = self.deadline
+        deadline.number += 1
+        deadline.busy = True
+        try:
+            return execute(self.cursor, statement)
+        finally:
+            deadline.busy = False
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.deadline.close()
+        self.connection.close()
+
 
 class AsyncLink:
     """The same of an awaiting connection."""
 
-    __slots__ = ("alone", "connection", "cursor", "relaxed")
+    __slots__ = ("alone", "connection", "cursor", "deadline", "relaxed")
 
     def __init__(
-        self, connection: psycopg.AsyncConnection[Any], *, direct: bool, plain: bool
+        self,
+        connection: psycopg.AsyncConnection[Any],
+        deadline: Deadline,
+        *,
+        direct: bool,
+        plain: bool,
     ) -> None:
         self.connection = connection
+        self.deadline = deadline
         self.cursor: AsyncCursor = connection.cursor()
         self.alone = direct or plain
         self.relaxed = not direct
+
+    async def execute(self, statement: Statement) -> Any:
+        """Run a statement as :func:`aexecute` does, for so long and no longer."""
+        deadline = self.deadline
+        deadline.number += 1
+        deadline.busy = True
+        try:
+            return await aexecute(self.cursor, statement)
+        finally:
+            deadline.busy = False
+
+    async def close(self) -> None:
+        """Close the connection."""
+        self.deadline.close()
+        await self.connection.close()
 
 
 class Loop:
@@ -70,17 +116,26 @@ class Loop:
     def close(self) -> None:
         """Close what is idle. The event loop may be gone: this needs none."""
         while self.idle:
-            connection = self.idle.pop().connection
-            connection.pgconn.finish()
+            link = self.idle.pop()
+            link.deadline.close()
+            link.connection.pgconn.finish()
 
 
 class Pool:
     """Connections that nobody uses just now; who finds ``limit`` of them in use waits for one."""
 
     def __init__(
-        self, parameters: dict[str, Any], *, limit: int, pooled: bool, relaxed: bool
+        self,
+        parameters: dict[str, Any],
+        *,
+        limit: int,
+        pooled: bool,
+        relaxed: bool,
+        answer: float = ANSWER,
     ) -> None:
         self.parameters = parameters
+        #: How long to wait for an answer, seconds.
+        self.answer = answer
         #: How many a process holds for blocking calls, and an event loop for others.
         self.limit = limit
         self._room = threading.Semaphore(limit)
@@ -120,7 +175,7 @@ class Pool:
             with self._lock:
                 self._idle.append(link)
         else:
-            link.connection.close()
+            link.close()
         self._room.release()
 
     def discard(self) -> None:
@@ -128,7 +183,7 @@ class Pool:
         with self._lock:
             idle, self._idle = self._idle, []
         for link in idle:
-            link.connection.close()
+            link.close()
 
     def connect(self) -> psycopg.Connection[Any]:
         """A connection that nobody else will use."""
@@ -136,20 +191,22 @@ class Pool:
 
     def _connect(self) -> Link:
         connection = self.connect()
+        deadline = Deadline(connection.fileno(), self.answer)
         try:
-            cursor = connection.cursor()
-            row = cursor.execute(_LOOK, prepare=False).fetchone()
-            direct, plain = self._judged(connection.pgconn.backend_pid, row)
-            if direct:
-                cursor.execute(_STEER, prepare=False)
-                if self._relaxed:
-                    cursor.execute(_RELAX, prepare=False)
-            else:
-                connection.prepare_threshold = None
+            with deadline, connection.cursor() as cursor:
+                row = cursor.execute(_LOOK, prepare=False).fetchone()
+                direct, plain = self._judged(connection.pgconn.backend_pid, row)
+                if direct:
+                    cursor.execute(_STEER, prepare=False)
+                    if self._relaxed:
+                        cursor.execute(_RELAX, prepare=False)
+                else:
+                    connection.prepare_threshold = None
         except BaseException:
+            deadline.close()
             connection.close()
             raise
-        return Link(connection, direct=direct, plain=plain)
+        return Link(connection, deadline, direct=direct, plain=plain)
 
     # --- awaiting ---
 
@@ -171,7 +228,7 @@ class Pool:
             if healthy and not self.closed.is_set():
                 mine.idle.append(link)
             else:
-                await link.connection.close()
+                await link.close()
         finally:
             mine.room.release()
 
@@ -180,7 +237,7 @@ class Pool:
         mine = self._mine()
         idle, mine.idle = mine.idle, []
         for link in idle:
-            await link.connection.close()
+            await link.close()
 
     def _mine(self) -> Loop:
         running = asyncio.get_running_loop()
@@ -194,20 +251,24 @@ class Pool:
 
     async def _aconnect(self) -> AsyncLink:
         connection = await psycopg.AsyncConnection.connect(**self.parameters, autocommit=True)
+        deadline = Deadline(connection.fileno(), self.answer)
         try:
-            cursor = connection.cursor()
-            await cursor.execute(_LOOK, prepare=False)
-            direct, plain = self._judged(connection.pgconn.backend_pid, await cursor.fetchone())
-            if direct:
-                await cursor.execute(_STEER, prepare=False)
-                if self._relaxed:
-                    await cursor.execute(_RELAX, prepare=False)
-            else:
-                connection.prepare_threshold = None
+            with deadline:
+                cursor = connection.cursor()
+                await cursor.execute(_LOOK, prepare=False)
+                row = await cursor.fetchone()
+                direct, plain = self._judged(connection.pgconn.backend_pid, row)
+                if direct:
+                    await cursor.execute(_STEER, prepare=False)
+                    if self._relaxed:
+                        await cursor.execute(_RELAX, prepare=False)
+                else:
+                    connection.prepare_threshold = None
         except BaseException:
+            deadline.close()
             await connection.close()
             raise
-        return AsyncLink(connection, direct=direct, plain=plain)
+        return AsyncLink(connection, deadline, direct=direct, plain=plain)
 
     # --- both ---
 
@@ -218,7 +279,7 @@ class Pool:
             idle, self._idle = self._idle, []
             loops = list(self._loops.values())
         for link in idle:
-            link.connection.close()
+            link.close()
         for loop in loops:
             loop.close()
 

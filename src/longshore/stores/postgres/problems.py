@@ -18,6 +18,7 @@ from longshore.errors import (
     StoreUnavailable,
     StoreUnwritable,
 )
+from longshore.stores.deadlines import is_late
 
 LONGEST_PAUSE: Final = 0.25
 
@@ -66,12 +67,16 @@ _FOR_GOOD: Final = ("does not exist", "not permitted to log in", "not currently 
 
 
 class Patience:
-    """How long one call goes on trying, and what it says in the end."""
+    """How long one call goes on trying, and what it says in the end.
 
-    def __init__(self, address: str, seconds: float) -> None:
+    ``began`` is when the call did: one whose server is out of reach ends ``seconds`` later.
+    """
+
+    def __init__(self, address: str, seconds: float, began: float) -> None:
         self._address = address
         self._seconds = seconds
         self._give_up = 0.0
+        self._began = self._tried = began
         self._pause = 0.001
         #: An earlier try may have been committed, its reply lost.
         self.repeated = False
@@ -87,12 +92,14 @@ class Patience:
             raise explained(error, self._address) from error
         now = time.monotonic()
         self._give_up = self._give_up or now + self._seconds
-        if now >= self._give_up:
+        late = lost and is_late(now, self._tried, self._began, self._seconds)
+        if late or now >= self._give_up:
             raise explained(error, self._address) from error
         self.repeated = self.repeated or lost
         # Random, so that many who wait do not come back at the same moment for ever.
         pause = random.uniform(self._pause / 4, self._pause)  # noqa: S311
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        self._tried = now + pause
         return pause
 
 

@@ -11,7 +11,6 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, Final, TypeVar
 
 import psycopg
@@ -23,12 +22,11 @@ from longshore.core.store_url import StoreURL, parse_url
 from longshore.core.wording import did_you_mean
 from longshore.errors import ConfigurationError
 from longshore.stores.clock import Clock
+from longshore.stores.deadlines import ANSWER, CONNECT
 from longshore.stores.postgres import schema
 from longshore.stores.postgres.execute import (
     Cursor,
     OnStatement,
-    aexecute,
-    execute,
     idle,
     transacted,
 )
@@ -106,6 +104,7 @@ class PostgresStore(PostgresOperations):
         durability: ``full`` or ``normal``, unless the address says.
         clock: what decides leases and what is due; the server's unless given.
         patience: for how long to try again, seconds.
+        answer: how long to wait for the answer to a statement, seconds.
         on_statement: called before each statement with the operation's name and the statement's
             number from 1, and before the commit of a write with 0; what it raises undoes the
             operation. For tests.
@@ -123,6 +122,7 @@ class PostgresStore(PostgresOperations):
         durability: str = "full",
         clock: Clock | None = None,
         patience: float = PATIENCE,
+        answer: float = ANSWER,
         on_statement: Callable[[str, int], None] | None = None,
     ) -> None:
         self._retention = retention or Retention()
@@ -141,6 +141,7 @@ class PostgresStore(PostgresOperations):
             limit=int(options["connections"]),
             pooled=options["pgbouncer"] == "1",
             relaxed=self._relaxed,
+            answer=answer,
         )
         self._ready = False
         self._look_again = 0.0
@@ -153,17 +154,18 @@ class PostgresStore(PostgresOperations):
         """Drive an operation and block until it is committed."""
         if op.name in _CLAIMS:
             self._claiming.here = True
-        if time.monotonic() >= self._look_again:
+        began = time.monotonic()
+        if began >= self._look_again:
             self._prepare()
         return self._patiently(
-            lambda link, repeated: drive(
-                self._whole(op, link, repeated=repeated), partial(execute, link.cursor)
-            )
+            lambda link, repeated: drive(self._whole(op, link, repeated=repeated), link.execute),
+            began,
         )
 
     async def arun(self, op: Operation[T], /) -> T:
         """Drive an operation without blocking the event loop."""
-        if time.monotonic() >= self._look_again:
+        began = time.monotonic()
+        if began >= self._look_again:
             await asyncio.to_thread(self._prepare)
         patience: Patience | None = None
         while True:
@@ -171,7 +173,7 @@ class PostgresStore(PostgresOperations):
                 repeated = patience is not None and patience.repeated
                 return await self._aonce(op, repeated=repeated)
             except psycopg.Error as error:
-                patience = patience or Patience(self.address, self._patience)
+                patience = patience or Patience(self.address, self._patience, began)
                 pause = patience.after(error)
                 if self._is_gone(error):
                     await self._pool.adiscard()
@@ -179,7 +181,9 @@ class PostgresStore(PostgresOperations):
 
     def watch(self) -> Watch:
         """A watch that hears of jobs that arrive or end, where the connection allows it."""
-        return PostgresWatch(self._listening, self.channel, self._is_claiming)
+        return PostgresWatch(
+            self._listening, self.channel, self._is_claiming, answer=self._pool.answer
+        )
 
     def connect(self) -> psycopg.Connection[Any]:
         """A new connection, in no transaction, for the work of one job; its user closes it."""
@@ -208,9 +212,12 @@ class PostgresStore(PostgresOperations):
 
     def schema(self) -> SchemaStatus:
         """Which migrations the database has had."""
-        return self._with_cursor(
-            lambda cursor: schema.schema_of(cursor, self.sql, self._migrations)
-        )
+
+        def look(link: Link, _: object) -> SchemaStatus:
+            with link.deadline:
+                return schema.schema_of(link.cursor, self.sql, self._migrations)
+
+        return self._patiently(look, time.monotonic())
 
     def migrate(self) -> tuple[str, ...]:
         """Bring tables up to date, those of a new database in one transaction."""
@@ -272,14 +279,14 @@ class PostgresStore(PostgresOperations):
             relaxed=self._relaxed and link.relaxed,
         )
 
-    def _patiently(self, work: Callable[[Link, bool], T]) -> T:
+    def _patiently(self, work: Callable[[Link, bool], T], began: float) -> T:
         """Run work on a connection, again while the server is away or others are in the way."""
         patience: Patience | None = None
         while True:
             try:
                 return self._once(work, repeated=patience is not None and patience.repeated)
             except psycopg.Error as error:
-                patience = patience or Patience(self.address, self._patience)
+                patience = patience or Patience(self.address, self._patience, began)
                 pause = patience.after(error)
                 if self._is_gone(error):
                     self._pool.discard()
@@ -303,7 +310,7 @@ class PostgresStore(PostgresOperations):
         healthy = False
         try:
             whole = self._whole(op, link, repeated=repeated)
-            answer = await adrive(whole, partial(aexecute, link.cursor))
+            answer = await adrive(whole, link.execute)
             healthy = True
         except Exception as error:
             if not (isinstance(error, psycopg.Error) and is_lost(error)):
@@ -328,7 +335,7 @@ class PostgresStore(PostgresOperations):
         return is_lost(error)
 
     def _with_cursor(self, work: Callable[[Cursor], T]) -> T:
-        return self._patiently(lambda link, _: work(link.cursor))
+        return self._patiently(lambda link, _: work(link.cursor), time.monotonic())
 
     def _listening(self) -> psycopg.Connection[Any] | None:
         # Where connections are shared nobody hears what is meant for him.
@@ -337,7 +344,8 @@ class PostgresStore(PostgresOperations):
 
 def _undone(link: Link) -> bool:
     try:
-        link.connection.rollback()
+        with link.deadline:
+            link.connection.rollback()
     except psycopg.Error:
         return False
     return True
@@ -345,7 +353,8 @@ def _undone(link: Link) -> bool:
 
 async def _aundone(link: AsyncLink) -> bool:
     try:
-        await link.connection.rollback()
+        with link.deadline:
+            await link.connection.rollback()
     except psycopg.Error:
         return False
     return True
@@ -381,7 +390,7 @@ def _parameters(url: StoreURL) -> dict[str, Any]:
     """What the driver is told; a server that does not answer is not waited for for minutes."""
     parameters: dict[str, Any] = {
         "application_name": "longshore",
-        "connect_timeout": "5",
+        "connect_timeout": str(round(CONNECT)),
         "keepalives_idle": "20",
         "tcp_user_timeout": "10000",
         "client_encoding": "utf8",

@@ -21,6 +21,7 @@ from longshore.core.store_url import StoreURL
 from longshore.core.wording import did_you_mean
 from longshore.errors import ConfigurationError, InvalidOption, StoreUnavailable
 from longshore.stores.clock import Clock
+from longshore.stores.deadlines import ANSWER, is_late
 from longshore.stores.redis.bundles import Bundling
 from longshore.stores.redis.facts import facts_of
 from longshore.stores.redis.faults import Then, explained, meaning
@@ -32,7 +33,6 @@ from longshore.stores.redis.schedules import Scheduling
 from longshore.stores.redis.scripts import SCRIPTS, Call, Steps
 from longshore.stores.redis.watch import RedisWatch
 from longshore.stores.redis.wire import (
-    ANSWER,
     AsyncLink,
     Link,
     Lost,
@@ -210,6 +210,7 @@ class RedisStore(Bundling, Consuming, Maintaining, Inspecting, Scheduling):
         import asyncio  # noqa: PLC0415 - 40 ms that only who awaits pays
 
         loop = asyncio.get_running_loop()
+        began = time.monotonic()
         patience: _Patience | None = None
         while True:
             link: AsyncLink | None = None
@@ -221,7 +222,7 @@ class RedisStore(Bundling, Consuming, Maintaining, Inspecting, Scheduling):
                     link.close()
                 elif link is not None:
                     self._links.agive_back(link, loop)
-                patience = patience or _Patience(self, known=self._ready)
+                patience = patience or _Patience(self, began, known=self._ready)
                 pause = patience.after(error)
             except BaseException:
                 # Cancelled in the middle of an answer, maybe: nobody else may read the rest.
@@ -287,6 +288,7 @@ class RedisStore(Bundling, Consuming, Maintaining, Inspecting, Scheduling):
 
     def _patiently(self, work: Callable[[Link, Operation[T]], T], op: Operation[T]) -> T:
         links = self._links
+        began = time.monotonic()
         patience: _Patience | None = None
         while True:
             link: Link | None = None
@@ -298,7 +300,7 @@ class RedisStore(Bundling, Consuming, Maintaining, Inspecting, Scheduling):
                     link.close()
                 elif link is not None:
                     links.give_back(link)
-                patience = patience or _Patience(self, known=self._ready)
+                patience = patience or _Patience(self, began, known=self._ready)
                 pause = patience.after(error)
             except BaseException:
                 # Interrupted in the middle of an answer, maybe: nobody else may read the rest.
@@ -444,10 +446,11 @@ _CLAIMS: Final = frozenset({"claim", "exchange"})
 class _Patience:
     """How long one operation has been tried, and whether to try again."""
 
-    def __init__(self, store: RedisStore, *, known: bool) -> None:
+    def __init__(self, store: RedisStore, began: float, *, known: bool) -> None:
         self._store = store
-        patience = store.patience if known else min(store.patience, FIRST_PATIENCE)
-        self._end = time.monotonic() + patience
+        self._seconds = store.patience if known else min(store.patience, FIRST_PATIENCE)
+        self._end = time.monotonic() + self._seconds
+        self._began = self._tried = began
         self._pause = 0.005
 
     def after(self, error: Lost | Refused | Unreplicated) -> float:
@@ -469,7 +472,9 @@ class _Patience:
             then, _, _ = meaning(error)
             if error.code == "EMPTIED":
                 store.begin_anew()
-        if then is Then.TELL or time.monotonic() >= self._end:
+        now = time.monotonic()
+        late = isinstance(error, Lost) and is_late(now, self._tried, self._began, self._seconds)
+        if then is Then.TELL or late or now >= self._end:
             raise explained(error, store.address) from error
         if then is Then.ELSEWHERE:
             store.seek(error)
@@ -478,6 +483,7 @@ class _Patience:
         # Random, so that many who wait do not come back at the same moment.
         pause = random.uniform(self._pause / 2, self._pause)  # noqa: S311
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        self._tried = now + pause
         return pause
 
 

@@ -11,9 +11,10 @@ import time
 from typing import Final, Protocol
 
 from longshore.errors import StoreError
+from longshore.stores.deadlines import CONNECT
 from longshore.stores.redis.links import Links
 from longshore.stores.redis.scripts import SCRIPTS
-from longshore.stores.redis.wire import ANSWER, Link, Lost, Refused, checked, pack
+from longshore.stores.redis.wire import Link, Lost, Refused, checked, pack
 
 #: How long the server lets us wait in one go, seconds: longer silence means a broken connection.
 ROUND: Final = 10
@@ -102,7 +103,7 @@ class RedisWatch:
         """Whether the server was asked, now or before."""
         if self._link is not None and self._pid != os.getpid():
             self._drop()  # the parent's; its answer is not for us
-        if self._pending and time.monotonic() - self._asked_at > ROUND + ANSWER:
+        if self._pending and time.monotonic() - self._asked_at > ROUND + CONNECT:
             self._drop()
         if self._pending:
             return True
@@ -141,7 +142,7 @@ class RedisWatch:
         return False if self._woken(0) else None
 
     def _silence(self) -> float:
-        return max(0.0, self._asked_at + ROUND + ANSWER - time.monotonic())
+        return max(0.0, self._asked_at + ROUND + CONNECT - time.monotonic())
 
     def _woken(self, timeout: float) -> bool:
         """Whether somebody of this process spoke."""

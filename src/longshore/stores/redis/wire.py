@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from longshore.errors import ConfigurationError
+from longshore.stores.deadlines import ANSWER, CONNECT
 
 try:
     import hiredis
@@ -27,10 +28,6 @@ except ImportError as error:  # pragma: no cover - a test starts an interpreter 
 if TYPE_CHECKING:
     import asyncio
     import ssl
-
-#: How long to wait for a connection and for an answer, seconds.
-CONNECT: Final = 3.0
-ANSWER: Final = 5.0
 
 _MOST: Final = 65_536
 
@@ -50,6 +47,9 @@ class Place(msgspec.Struct, frozen=True):
     ca: str | None = None
     cert: str | None = None
     key: str | None = None
+    #: How long to wait for a connection and for an answer, seconds.
+    connect: float = CONNECT
+    answer: float = ANSWER
 
     def __repr__(self) -> str:
         return f"Place({self.host}:{self.port}/{self.database})"
@@ -133,19 +133,19 @@ class Link(_Socket):
 
     def __init__(self, place: Place) -> None:
         try:
-            self._socket = socket.create_connection((place.host, place.port), CONNECT)
+            self._socket = socket.create_connection((place.host, place.port), place.connect)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             context = place.context()
             if context is not None:
                 self._socket = context.wrap_socket(self._socket, server_hostname=place.host)
         except OSError as error:
             raise Lost(_why(error), sent=False) from error
-        self._socket.settimeout(ANSWER)
         self._reader = hiredis.Reader(replyError=Refused)
         try:
             greeting = place.greeting()
             for reply in self.ask(b"".join(greeting), len(greeting)):
                 checked(reply)
+            self._socket.settimeout(place.answer)
         except Lost as lost:
             self.close()
             raise Lost(str(lost), sent=False) from lost
@@ -204,10 +204,13 @@ class AsyncLink(_Socket):
     A socket of our own rather than a stream of the loop: it can be closed when the loop has ended.
     """
 
-    __slots__ = ("_incoming", "_loop", "_outgoing", "_reader", "_tls")
+    __slots__ = ("_answer", "_incoming", "_loop", "_outgoing", "_reader", "_tls")
 
-    def __init__(self, plain: socket.socket, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, plain: socket.socket, loop: asyncio.AbstractEventLoop, answer: float = ANSWER
+    ) -> None:
         self._socket = plain
+        self._answer = answer
         self._loop = loop
         self._reader = hiredis.Reader(replyError=Refused)
         self._tls: ssl.SSLObject | None = None
@@ -223,18 +226,19 @@ class AsyncLink(_Socket):
 
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(CONNECT):
-                link = cls(await _connected(loop, place), loop)
+            async with asyncio.timeout(place.connect):
+                link = cls(await _connected(loop, place), loop, place.connect)
         except (OSError, TimeoutError) as error:
             raise Lost(_why(error), sent=False) from error
         try:
             context = place.context()
             if context is not None:
-                async with asyncio.timeout(CONNECT):
+                async with asyncio.timeout(place.connect):
                     await link._encrypt(context, place.host)
             greeting = place.greeting()
             for reply in await link.ask(b"".join(greeting), len(greeting)):
                 checked(reply)
+            link._answer = place.answer
         except (Lost, OSError, TimeoutError) as error:
             link.close()
             raise Lost(_why(error), sent=False) from error
@@ -254,7 +258,7 @@ class AsyncLink(_Socket):
         answers: list[Any] = []
         reader = self._reader
         try:
-            async with asyncio.timeout(ANSWER):
+            async with asyncio.timeout(self._answer):
                 await self._send(packed)
                 while len(answers) < replies:
                     reply = reader.gets()

@@ -22,7 +22,7 @@ from faults.records import Criterion, Result
 from faults.workers import Worker, Workers
 from longshore.core.model import ENDED, JobRecord, JobState
 from longshore.core.store import Filter
-from tests.checker_tools import Account, Recovery, check, summed
+from tests.checker_tools import Account, Recovery, check, number_of, summed
 from tests.harbour_tools import APPS, eventually
 from tests.ledger_tools import Ledger, Word, read
 from tests.places import Place, place
@@ -98,13 +98,19 @@ class Trial:
         failpoints: str = "",
         environment: Mapping[str, str] | None = None,
         prefix: Sequence[str] = (),
+        output: Path | None = None,
     ) -> Worker:
         """A further worker; it boots while the row goes on."""
         given = dict(environment or {})
         if failpoints:
             given["LONGSHORE_FAILPOINTS"] = failpoints
         return self.workers.start(
-            *options, processes=processes, threads=threads, environment=given, prefix=prefix
+            *options,
+            processes=processes,
+            threads=threads,
+            environment=given,
+            prefix=prefix,
+            output=output,
         )
 
     def ready(self, count: int) -> None:
@@ -166,6 +172,11 @@ class Trial:
             lambda: all(one.pid != pid for one in store.run(store.processes())), 60, "its burial"
         )
 
+    def ended(self, pids: Sequence[int]) -> bool:
+        """Whether all of these processes were seen to end."""
+        died = {line.pid for line in self.lines if line.word is Word.DIED}
+        return died.issuperset(pids)
+
     def wait(self, seconds: float) -> None:
         """Let time pass: only where the fault itself is a time, as three leases are."""
         self.pause.wait(seconds)
@@ -185,9 +196,26 @@ class Trial:
         """The ledger so far."""
         return read(self.ledger.path)
 
-    def started(self) -> int:
-        """How many bodies have started."""
-        return sum(line.word is Word.STARTED for line in self.lines)
+    def started(self, *numbers: int) -> int:
+        """How many bodies have started, of these jobs if any are named."""
+        return sum(
+            line.word is Word.STARTED and (not numbers or line.n in numbers) for line in self.lines
+        )
+
+    def records(self) -> dict[int, JobRecord]:
+        """What the store has now, by number."""
+        return {number_of(record): record for record in self.history()}
+
+    def waits(self, since: int = 0, until: int = 1 << 62) -> list[float]:
+        """Seconds from each enqueue between these moments of the ledger to its first start."""
+        asked: dict[int, int] = {}
+        waits: list[float] = []
+        for line in self.lines:
+            if line.word is Word.ATTEMPTED and since <= line.at <= until:
+                asked[line.n] = line.at
+            elif line.word is Word.STARTED and line.n in asked:
+                waits.append((line.at - asked.pop(line.n)) / 1e6)
+        return sorted(waits)
 
     def history(self) -> list[JobRecord]:
         """Every job that the store has."""

@@ -132,10 +132,16 @@ class Workers:
         threads: int = 4,
         environment: Mapping[str, str] | None = None,
         prefix: Sequence[str] = (),
+        output: Path | None = None,
     ) -> Worker:
-        """A new worker; ``prefix`` is a command that runs it, such as ``prlimit``."""
+        """A new worker.
+
+        ``prefix`` is a command that runs it, such as ``prlimit``; ``output`` where it writes to
+        instead of a file of its own.
+        """
         log = self._folder / f"worker-{len(self.all)}.log"
-        with log.open("w") as file:
+        log.touch()
+        with (output or log).open("w") as file:
             process = subprocess.Popen(
                 [
                     *prefix,

@@ -271,9 +271,10 @@ def _recoveries(
     for job_id, own in _by_job(runs).items():
         entries = _entries(records.get(job_id))
         for before, after in pairwise(own):
-            at = [when for when in gone[before.pid] if before.started <= when <= after.started]
+            at = [when for when in gone[before.pid] if before.started <= when]
             if at and entries.get(before.run) is Why.INTERRUPTED:
-                yield (after.started - at[0]) / 1e6
+                # A death is seen some time after it was: others may have had the job before.
+                yield max(0, after.started - at[0]) / 1e6
 
 
 def _unstarted(
@@ -291,9 +292,8 @@ def _unstarted(
             after = min((one.started for one in own if one.run > run), default=None)
             if run in started or why is not Why.RELEASED or after is None:
                 continue
-            before = [when for when in deaths if when <= after]
-            if before:
-                yield (after - before[-1]) / 1e6
+            if deaths:
+                yield (after - max((when for when in deaths if when <= after), default=after)) / 1e6
 
 
 def _entries(record: JobRecord | None) -> Mapping[int, Why]:

@@ -31,7 +31,7 @@ def selected(text: str) -> object:
 def test_a_row_holds(number: str, store: str, tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     result = run(all_rows()[number], Plan(store=store, jobs=100), tmp_path)
-    assert result.acked == result.ran == 100
+    assert result.acked == result.ran >= 100
     assert result.held, result.broken
 
 

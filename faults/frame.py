@@ -84,4 +84,4 @@ def all_rows() -> Mapping[str, Row]:
     package = importlib.import_module("faults.rows")
     for module in pkgutil.iter_modules(package.__path__, "faults.rows."):
         importlib.import_module(module.name)
-    return dict(sorted(ROWS.items()))
+    return dict(sorted(ROWS.items(), key=lambda item: (item[0][0], item[0].rjust(5))))

@@ -311,7 +311,7 @@ class Trial:
             acked=account.acked,
             uncertain=account.uncertain,
             ran=account.ran,
-            lost=len(account.lost) + (0 if account.lost else len(_vanished(account))),
+            lost=account.missing,
             unexpected=len(account.unexpected),
             duplicated=account.duplicated,
             unexplained=len(account.unexplained),
@@ -332,10 +332,6 @@ class Trial:
         self.app.jobs.close()
         self.app.LEDGER.close()
         self.ledger.close()
-
-
-def _vanished(account: Account) -> list[str]:
-    return [text for text in account.incomplete if "does not know it" in text]
 
 
 def _nothing(what: str, found: Sequence[object]) -> Criterion:

@@ -57,6 +57,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     unexplained: tuple[str, ...]
     zombie: tuple[str, ...]
     incomplete: tuple[str, ...]
+    vanished: tuple[int, ...]  # of the incomplete, those of which nothing is stored
     recovered: int
     overlap: float  # seconds, the longest of any job
     overlaps: tuple[int, ...]
@@ -74,6 +75,11 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         return not (
             self.lost or self.unexpected or self.unexplained or self.zombie or self.incomplete
         )
+
+    @property
+    def missing(self) -> int:
+        """How many were acknowledged, and never ran or are not known to the store any more."""
+        return len({*self.lost, *self.vanished})
 
     @property
     def recovery(self) -> Recovery:
@@ -147,6 +153,7 @@ def check(lines: Iterable[Line], history: Iterable[JobRecord]) -> Account:
         unexplained=tuple(_unexplained(runs, records)),
         zombie=tuple(_zombies(runs, records)),
         incomplete=tuple(_incomplete(acked, runs, of_number)),
+        vanished=tuple(sorted(acked - set(of_number))),
         recovered=len(said[Word.UNCERTAIN] & ran),
         overlap=max(spans.values(), default=0) / 1e6,
         overlaps=tuple(sorted(spans)),

@@ -96,6 +96,7 @@ class _Run(msgspec.Struct):
     pid: int
     started: int
     finished: int = 0
+    raised: int = 0
     effects: int = 0
 
 
@@ -184,6 +185,8 @@ def runs_of(ordered: Iterable[Line]) -> list[_Run]:
             runs.append(open_[key])
         elif key in open_ and line.word is Word.FINISHED:
             open_[key].finished = line.at
+        elif key in open_ and line.word is Word.RAISED:
+            open_[key].raised = line.at
         elif key in open_ and line.word is Word.EFFECT:
             open_[key].effects += 1
     return runs
@@ -252,7 +255,7 @@ def _overlaps(runs: list[_Run], ordered: Sequence[Line]) -> dict[int, int]:
     spans: dict[int, int] = {}
     for own in _by_job(runs).values():
         for before, after in pairwise(own):
-            end = before.finished or gone.get(before.pid, before.started)
+            end = before.finished or before.raised or gone.get(before.pid, before.started)
             if end > after.started:
                 spans[before.n] = max(spans.get(before.n, 0), end - after.started)
     return spans

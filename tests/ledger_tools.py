@@ -29,6 +29,7 @@ class Word(StrEnum):
     STARTED = "started"  # a body began: job, run, pid
     EFFECT = "effect"  # what the body is there for
     FINISHED = "finished"  # the body reached its end
+    RAISED = "raised"  # the body was left by an exception
     STOPPED = "stopped"  # SIGSTOP was sent to pid
     RESUMED = "resumed"
     KILLED = "killed"  # the harness sent SIGKILL to pid

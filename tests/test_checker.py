@@ -177,7 +177,17 @@ def test_two_runs_at_once_are_timed() -> None:
     lines = [*asked(1), *ran(1, 1, 1_000_000, end=3_000_000), *ran(1, 2, 2_500_000, OTHER)]
     account = check(lines, [record(1, 2, entry(1))])
     assert (account.overlap, account.overlaps) == (1.5, (1,))
-    # One that was killed before the other began was not there any more.
+    # One whose body was left, or
+    left = Line(2_000_000, Word.RAISED, 1, "job-1", 1, CHILD)
+    lines = [
+        *asked(1),
+        *ran(1, 1, 1_000_000, end=None),
+        left,
+        *ran(1, 2, 2_500_000, OTHER),
+        killed(3_000_000),
+    ]
+    assert check(lines, [record(1, 2, entry(1))]).overlap == 0
+    # that was killed before the other began, was not there any more.
     lines = [*asked(1), *ran(1, 1, 1_000_000, end=None), killed(2_000_000), *ran(1, 2, 2_500_000)]
     assert check(lines, [record(1, 2, entry(1))]).overlap == 0
 

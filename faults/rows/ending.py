@@ -6,7 +6,8 @@ import signal
 
 import psutil
 
-from faults.frame import row
+from faults.frame import SERVERS, row
+from faults.lines import line
 from faults.trial import Trial
 from faults.workers import Worker
 from longshore.core.model import Why
@@ -16,6 +17,8 @@ from tests.ledger_tools import Word, now
 #: Codes that the documentation gives to a worker's end.
 DRAINED, RETURNED, AT_ONCE, NO_APPLICATION = 0, 9, 130, 3
 GRACE = 2.0
+#: The longest that a call of a store may take, seconds.
+CALL = 5.0
 
 
 @row("F15", "children are replaced after so many jobs, under load")
@@ -82,6 +85,25 @@ def signal_storm(trial: Trial) -> None:
     trial.loads[-1].stop()
     trial.settle()
     trial.holds("no traceback in any log", "Traceback" not in trial.workers.said())
+
+
+@row("F18", "a worker is told to stop while its store does not answer", on=SERVERS)
+def stop_without_store(trial: Trial) -> None:
+    with line(trial) as (proxy, over):
+        cut_off = trial.worker("--shutdown-timeout", str(GRACE), environment=over)
+        trial.worker()
+        trial.ready(4)
+        load = trial.load(ms=(20, 120))
+        trial.until(lambda: load.acked >= trial.jobs / 3, 300, "some jobs")
+        proxy.blackhole()
+        told = now()
+        cut_off.end(60)
+        took = (now() - told) / 1e6
+        trial.settle()
+        trial.figures["its end, s"] = round(took, 2)
+        # Once for each call under way when the line went dead, and for the goodbye.
+        trial.at_most("its end, s", took, GRACE + CALL, timed=True)
+        trial.holds("no traceback in its log", "Traceback" not in cut_off.said())
 
 
 @row("F19", "a worker is the first process of its container", on=("sqlite",), jobs=1000)

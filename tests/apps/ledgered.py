@@ -32,7 +32,11 @@ AGAIN = constant("50ms", jitter=0)
 @contextmanager
 def noted(n: int, ctx: JobContext) -> Iterator[None]:
     LEDGER.write(Word.STARTED, n, ctx.id, ctx.run)
-    yield
+    try:
+        yield
+    except BaseException:
+        LEDGER.write(Word.RAISED, n, ctx.id, ctx.run)
+        raise
     LEDGER.write(Word.FINISHED, n, ctx.id, ctx.run)
 
 

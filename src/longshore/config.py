@@ -33,6 +33,7 @@ _FILE_ONLY = frozenset({"app"})  # the command line, to find the object
 COMMAND_VARIABLES = frozenset(
     {
         "app",
+        "failpoints",
         "output",
         "color",
         "quiet",

@@ -25,12 +25,17 @@ def run(options: WorkerOptions) -> int:
 
 
 def _connect(hello: Hello) -> Store:
-    return stores.connect(
+    store = stores.connect(
         parse_url(hello.store),
         retention=hello.retention,
         prefix=hello.prefix,
         durability=hello.durability,
     )
+    if failpoints := os.environ.get("LONGSHORE_FAILPOINTS"):
+        from longshore.worker.failpoints import install  # noqa: PLC0415 - only tests of faults do
+
+        store = install(store, failpoints)
+    return store
 
 
 class _Banner:

@@ -1,0 +1,1 @@
+"""The rows of the programme, by what they do to whom."""

@@ -1,0 +1,104 @@
+"""Bodies that eat memory, crash, leave, fork and raise what is no exception: F11 to F14."""
+
+from __future__ import annotations
+
+from faults.frame import row
+from faults.trial import Trial
+from longshore.core.model import JobState
+from tests.ledger_tools import Word
+
+#: What a supervisor may have, bytes: enough for what it needs, far less than a body asks for.
+MEMORY = 2_000_000_000
+
+
+@row("F11", "bodies eat memory; some are killed for it")
+def memory_eaten(trial: Trial) -> None:
+    trial.worker(prefix=("prlimit", f"--as={MEMORY}"))
+    trial.ready(2)
+    load = trial.load()
+    greedy, killed = list[int](), list[int]()
+    for number in trial.meanwhile(trial.scaled(40, least=4)):
+        if number % 2:
+            killed.append(trial.give("once_killed"))
+        else:
+            greedy.append(trial.give("greedy"))
+    load.end(300)
+    trial.settle()
+    records = trial.records()
+    failed = [records[n] for n in greedy]
+    trial.holds(
+        "without memory: an ordinary failed attempt",
+        all(one.state is JobState.DEAD and "MemoryError" in (one.error or "") for one in failed),
+        str({(one.state.value, one.error) for one in failed}),
+    )
+    # Neighbours of one that is killed may be interrupted too, and one of these by another death.
+    trial.holds(
+        "killed: interrupted, not failed, and run again",
+        all(
+            records[n].state is JobState.SUCCEEDED
+            and records[n].interruptions >= 1
+            and not records[n].failures
+            for n in killed
+        ),
+    )
+
+
+@row("F12", "a wild pointer in a body")
+def native_crash(trial: Trial) -> None:
+    """What the dead process said is attached to the run: a rule of interruptions."""
+    for _ in range(2):
+        trial.worker()
+    trial.ready(4)
+    trial.load()
+    crashed = [trial.give("once_killed", how="pointer") for _ in trial.meanwhile(trial.scaled(20))]
+    trial.settle()
+    entries = [trial.records()[n].runs[0] for n in crashed]
+    trial.holds(
+        "the run tells of SIGSEGV",
+        all("SIGSEGV" in f"{entry.error} {entry.message} {entry.traceback}" for entry in entries),
+        str({entry.message for entry in entries}),
+    )
+    trial.recovers(1)
+
+
+@row("F13", "bodies leave by os._exit, SystemExit, KeyboardInterrupt and the like", jobs=1000)
+def leaving_bodies(trial: Trial) -> None:
+    worker = trial.worker(processes=1)
+    trial.ready(1)
+    trial.load()
+    raised: list[int] = []
+    before = worker.children()
+    for what in ("SystemExit", "KeyboardInterrupt", "GeneratorExit", "BaseException"):
+        n = trial.give("raising", what=what)
+        raised.append(n)
+        trial.until(lambda n=n: n in _dead(trial), 60, f"the end of {what}")
+    trial.holds("the process of four of them lives on", worker.children() == before)
+    left = trial.give("once_killed", how="exit")
+    trial.settle()
+    records = trial.records()
+    trial.holds("none of the four succeeded", all(n in _dead(trial) for n in raised))
+    trial.exactly("interruptions of the fifth", records[left].interruptions, 1)
+    trial.exactly("failures of the fifth", records[left].failures, 0)
+    trial.exactly("deaths", sum(line.word is Word.DIED for line in trial.lines), 1)
+
+
+def _dead(trial: Trial) -> set[int]:
+    return {n for n, record in trial.records().items() if record.state is JobState.DEAD}
+
+
+@row("F14", "a body forks and both copies return; another leaves a thread and a process")
+def forking_bodies(trial: Trial) -> None:
+    trial.worker()
+    trial.ready(2)
+    trial.load()
+    given = [
+        trial.give(("forking", "leaving")[number % 2])
+        for number in trial.meanwhile(trial.scaled(40, least=6))
+    ]
+    account = trial.settle()
+    records = trial.records()
+    ended = [records[n].state for n in given]
+    trial.exactly("of them succeeded", ended.count(JobState.SUCCEEDED), len(given))
+    trial.exactly("duplicated", account.duplicated, 0)
+    trial.exactly("failures recorded", sum(record.failures for record in records.values()), 0)
+    trial.holds("no traceback in any log", "Traceback" not in trial.workers.said())

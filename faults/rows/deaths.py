@@ -1,0 +1,97 @@
+"""Processes that are killed, by others or at an exact instant: F01 to F04 and F06."""
+
+from __future__ import annotations
+
+from faults.frame import row
+from faults.trial import Trial
+from tests.checker_tools import Account
+
+THREADS = 4
+#: The death of a child, seen by its supervisor.
+CHILD = 1.0
+
+
+def host(lease: float) -> float:
+    """The death of a whole machine, seen by nobody: what is promised for it."""
+    return 1.5 * lease + 0.5
+
+
+@row("F01", "a child is killed in the middle of jobs, again and again")
+def killed_children(trial: Trial) -> None:
+    workers = [trial.worker(threads=THREADS) for _ in range(2)]
+    trial.ready(4)
+    load = trial.load(endless=True, ms=(20, 120))
+    kills = trial.scaled(200, least=4)
+    for _ in range(kills):
+        # The promise is about one death among others that live, so each is waited for.
+        trial.ready(4)
+        before = trial.started()
+        worker = trial.random.choice(workers)
+        victim = trial.random.choice(worker.children())
+        worker.kill(victim)
+        trial.gone(victim)
+        trial.until(lambda before=before: trial.started() >= before + 20, 60, "work after a kill")
+    load.stop()
+    account = trial.settle()
+    trial.figures["kills"] = kills
+    cut = account.duplicated - account.redone
+    trial.at_most("bodies cut off and run again, kills by slots", cut, kills * THREADS)
+    trial.recovers(CHILD)
+
+
+@row("F02", "killed after the claim, before any body began")
+def killed_after_claim(trial: Trial) -> None:
+    account = _doomed(trial, "after_claim:kill@4")
+    trial.exactly("interruptions counted of what had not begun", account.before_start, 0)
+    trial.recovers_unstarted(CHILD)
+
+
+@row("F03", "killed after the body, before its ending was stored")
+def killed_before_complete(trial: Trial) -> None:
+    account = _doomed(trial, "before_complete:kill@5")
+    trial.at_least("duplicated, which is documented", account.duplicated, 1)
+    trial.exactly("bodies with an effect that did not end", account.effects - account.finishes, 0)
+    trial.recovers(CHILD)
+
+
+@row("F04", "killed after the ending was stored")
+def killed_after_complete(trial: Trial) -> None:
+    # One job at a time, so long that none is claimed ahead: a neighbour that runs is rightly
+    # interrupted, and runs again.
+    account = _doomed(trial, "complete_sent:kill@5", threads=1, ms=(80, 150))
+    trial.exactly("duplicated", account.duplicated, 0)
+
+
+def _doomed(
+    trial: Trial, failpoints: str, threads: int = THREADS, ms: tuple[int, int] = (1, 40)
+) -> Account:
+    """A worker whose children die at an exact instant, again and again, beside a healthy one."""
+    doomed = trial.worker(threads=threads, failpoints=failpoints)
+    trial.worker(threads=4 * THREADS)
+    trial.ready(4)
+    load = trial.load(kinds=("work",), ms=ms)
+    wanted = trial.scaled(20)
+    trial.until(lambda: _deaths(trial) >= wanted or load.done, 300, "deaths")
+    trial.figures["deaths"] = _deaths(trial)
+    doomed.end()
+    account = trial.settle()
+    trial.at_least("deaths", trial.figures["deaths"], 2)
+    return account
+
+
+@row("F06", "a whole machine is lost while another goes on")
+def lost_machine(trial: Trial) -> None:
+    lost = trial.worker(threads=THREADS)
+    trial.worker(threads=THREADS)
+    trial.ready(4)
+    trial.load(ms=(20, 120))
+    for _ in trial.meanwhile(1):
+        lost.lose()
+    account = trial.settle()
+    cut = account.duplicated - account.redone
+    trial.at_most("bodies cut off and run again, slots", cut, 2 * THREADS)
+    trial.recovers(host(trial.lease))
+
+
+def _deaths(trial: Trial) -> int:
+    return len({line.pid for line in trial.lines if line.word == "died"})

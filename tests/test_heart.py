@@ -4,7 +4,8 @@ import threading
 import time
 from typing import Any
 
-from longshore.core.store import MANY_JOBS, ClaimRequest, Operation, ProcessBeat, Rescued
+from longshore.core.expiry import MANY_JOBS
+from longshore.core.store import ClaimRequest, Operation, ProcessBeat, Rescued
 from longshore.errors import StoreUnavailable
 from longshore.stores.memory.store import MemoryStore
 from longshore.worker.heart import Heart

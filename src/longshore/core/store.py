@@ -19,7 +19,7 @@ Rules every store keeps, tested by ``longshore.testing.conformance``:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -56,14 +56,6 @@ from longshore.core.schedules import (
 from longshore.core.schema import Difference, Migration, SchemaStatus
 
 T = TypeVar("T")
-
-#: Fewer jobs than this are never too many to be given back at once.
-MANY_JOBS: Final = 20
-
-
-def is_mass(doomed: int, running: int) -> bool:
-    """Whether so many of all running jobs are rather an error than the loss of a host."""
-    return doomed >= MANY_JOBS and 2 * doomed > running
 
 
 # --- requests and answers -------------------------------------------------------------------
@@ -183,9 +175,8 @@ class Rescue(msgspec.Struct, frozen=True, gc=False):
     every one counts as an interruption. At most ``limit`` jobs a call. ``crash`` is what was seen
     of the process's end, kept with each run that was interrupted.
 
-    With ``patience``, microseconds, a mass expiry is doubted: where :data:`MANY_JOBS` or more and
-    over half of all running jobs would be given back, a process gives its jobs only when it was
-    found without a lease that long ago, and has not been renewed since.
+    With ``patience``, microseconds, a mass expiry (:mod:`.expiry`) is doubted: a process gives its
+    jobs only when it was found without a lease that long ago, and has not been renewed since.
     """
 
     dead: str | None = None
@@ -200,10 +191,7 @@ class Rescue(msgspec.Struct, frozen=True, gc=False):
 
 
 class Rescued(msgspec.Struct, frozen=True, gc=False):
-    """Jobs given back, and whether each was interrupted (else it had not started).
-
-    ``withheld``: so many running jobs of processes without a lease were left, see :class:`Rescue`.
-    """
+    """Jobs given back, whether each had started, and how many more are ``withheld`` by patience."""
 
     leases: tuple[Lease, ...]
     interrupted: tuple[bool, ...]

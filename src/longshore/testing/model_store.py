@@ -21,6 +21,7 @@ from typing import Final
 import msgspec
 
 from longshore.core.batches import LATER, Together
+from longshore.core.expiry import MANY_JOBS
 from longshore.core.limits import SetKind, SetLimit
 from longshore.core.model import (
     ENDED,
@@ -34,7 +35,6 @@ from longshore.core.model import (
     Why,
 )
 from longshore.core.store import (
-    MANY_JOBS,
     Beat,
     Changed,
     Claim,

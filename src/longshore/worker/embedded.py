@@ -171,6 +171,13 @@ class Worker:
         app.client.store.run(app.client.store.register(process))
         return process.id
 
+    def _join(self, engine: Engine) -> str:
+        """Register; its lease counts from before that was asked for."""
+        asked = boot_seconds()
+        engine.process_id = self._register()
+        engine.fence.page.renew(asked)
+        return engine.process_id
+
     @contextmanager
     def _living(self, engine: Engine) -> Generator[str]:
         """A registered process with a beating heart; afterwards its record is given up."""
@@ -178,17 +185,8 @@ class Worker:
         store = app.client.store
         for warning in arrive(store):
             log.warning("%s", warning)
-        registered = boot_seconds()
-        process_id = self._register()
-        engine.process_id = process_id
-
-        def again() -> str:
-            now = boot_seconds()
-            fresh = self._register()
-            engine.fence.page.renew(now)
-            return fresh
-
-        engine.on_lost = again
+        process_id = self._join(engine)
+        engine.on_lost = partial(self._join, engine)
 
         def obey(orders: Orders) -> None:
             if engine.process_id in orders.lost:
@@ -199,8 +197,6 @@ class Worker:
 
         def members() -> tuple[ProcessBeat, ...]:
             return (ProcessBeat(engine.process_id, engine.oldest_claim),)
-
-        engine.fence.page.renew(registered)
 
         def renewed(at: float, lost: frozenset[str]) -> None:
             if engine.process_id not in lost:

@@ -16,6 +16,7 @@ from longshore.core.store import ProcessBeat
 from longshore.worker.beacon import Beacon
 from longshore.worker.control import Boot, Hello, parent_channel
 from longshore.worker.crash import CrashFile, ended
+from longshore.worker.door import ChildReport
 from longshore.worker.fence import ENDS, boot_seconds
 from longshore.worker.options import WorkerOptions
 from longshore.worker.vigil import Vigil
@@ -122,9 +123,11 @@ class Child:
             self._vigil = Vigil(self.hello.lease)
         return self._vigil.look(self.beacon, self.pid, now, store_answers=store_answers)
 
-    def vigil_doubt(self) -> str | None:
-        """What is wrong with it, for people."""
-        return None if self._vigil is None else self._vigil.doubt
+    def report(self) -> ChildReport:
+        """What it does, for people."""
+        _, busy, ended, _ = self.beacon.read_head()
+        doubt = None if self._vigil is None else self._vigil.doubt
+        return ChildReport(self.pid, self.stage.value, busy, ended, doubt)
 
     def kill(self) -> None:
         """SIGKILL; its end is seen like any other."""

@@ -40,7 +40,7 @@ from longshore.worker.control import (
     Ticked,
     Waiting,
 )
-from longshore.worker.door import Ask, ChildReport, Door, Report
+from longshore.worker.door import Ask, Door, Report
 from longshore.worker.errands import Errands
 from longshore.worker.family import Child, Stage
 from longshore.worker.fence import boot_seconds
@@ -433,19 +433,14 @@ class Supervisor:
         """For a visitor at the door."""
         if ask.what in ("quiet", "resume"):
             self._hush(on=ask.what == "quiet")
-        reports: list[ChildReport] = []
-        for child in self._children:
-            _, busy, ended, _ = child.beacon.read_head()
-            reports.append(
-                ChildReport(child.pid, child.stage.value, busy, ended, child.vigil_doubt())
-            )
+        reports = tuple(child.report() for child in self._children)
         fenced = self._fenced + sum(child.beacon.read_fenced() for child in self._children)
         working = any(child.stage is Stage.WORKING for child in self._children)
         beating = self._heart is not None and self._heart.healthy
         state = "draining" if self._stopping else "quiet" if self._quiet else "working"
         ready = working and beating and state == "working"
         live = not any(report.stuck for report in reports)
-        return Report(self._name, os.getpid(), state, ready and live, tuple(reports), live, fenced)
+        return Report(self._name, os.getpid(), state, ready and live, reports, live, fenced)
 
     def _hush(self, *, on: bool) -> None:
         self._quiet = on

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from longshore.core.expiry import is_mass
 from longshore.core.interruptions import Crash
 from longshore.core.model import (
     ENDED,
@@ -25,7 +26,6 @@ from longshore.core.store import (
     Orders,
     Rescue,
     Rescued,
-    is_mass,
 )
 from longshore.stores.memory.claiming import Claiming
 from longshore.stores.memory.row import Row

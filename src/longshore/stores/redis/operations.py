@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from msgspec import json, msgpack
 
+from longshore.core.expiry import MANY_JOBS
 from longshore.core.interruptions import Crash
 from longshore.core.model import (
     TRANSITIONS,
@@ -17,7 +18,6 @@ from longshore.core.model import (
     Patch,
 )
 from longshore.core.store import (
-    MANY_JOBS,
     Beat,
     Claim,
     ClaimRequest,

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import json
 
 from longshore.core.batches import Together
+from longshore.core.expiry import is_mass
 from longshore.core.model import Ending, Inserted, Lease, NewJob, Patch
 from longshore.core.store import (
     Beat,
@@ -17,7 +18,6 @@ from longshore.core.store import (
     Orders,
     Rescue,
     Rescued,
-    is_mass,
     operation,
 )
 from longshore.stores.sql.claim import Claiming

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from longshore.core.expiry import MANY_JOBS
 from longshore.core.model import JobState, Lease, Why
-from longshore.core.store import MANY_JOBS, Rescue
+from longshore.core.store import Rescue
 from longshore.testing.conformance.bench import (
     HOUR,
     LEASE,

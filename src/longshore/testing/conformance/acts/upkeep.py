@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from longshore.core.expiry import MANY_JOBS
 from longshore.core.store import (
-    MANY_JOBS,
     Beat,
     Line,
     ProcessBeat,

@@ -41,6 +41,7 @@ ABOVE = {
         "test_batches.py",
         "test_interruptions.py",
         "test_poison.py",
+        "test_recycle.py",
         "test_worker_endings.py",
     )
 }

@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from longshore.core.model import JobState, Lease, Why
 from longshore.core.store import ClaimRequest, Line, NewProcess, Rescue
 from longshore.handle import JobHandle
-from tests.harbour_tools import Harbour
+from tests.harbour_tools import Harbour, eventually
 from tests.places import each
 from tests.storm_tools import settings_on
 
@@ -27,6 +28,13 @@ def crews(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harbour]:
             yield made
         finally:
             made.stop()
+
+
+def lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def interrupted(harbour: Harbour, handle: JobHandle[object], times: int) -> None:
@@ -125,6 +133,19 @@ def test_interruptions_that_nobody_saw_count_and_never_quarantine(crews: Harbour
     record = handle.refresh().record
     assert (record.state, record.reason, record.interruptions) == (JobState.DEAD, "poison", 3)
     assert len(record.runs) == 9
+
+
+def test_a_process_of_one_job_dies_with_the_one_that_waits_for_it(crews: Harbour) -> None:
+    """Its job runs again at once: the first body must be over, whatever it is busy with."""
+    handle = crews.app.hold_apart.enqueue()
+    crews.worker(threads=2)
+    eventually(crews.lines, 30, "the start")
+    pid = int(crews.lines()[0][1])
+    parent = psutil.Process(pid).parent()
+    assert parent is not None
+    parent.kill()
+    eventually(lambda: not lives(pid), 20, "its end")
+    assert handle.result(timeout=30) == 2
 
 
 @pytest.mark.parametrize("job", ["fault_here", "fault_apart"])

@@ -44,6 +44,7 @@ ABOVE = {
         "test_interruptions.py",
         "test_outcome.py",
         "test_poison.py",
+        "test_recycle.py",
         "test_worker_endings.py",
     )
 }

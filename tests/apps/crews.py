@@ -81,6 +81,15 @@ def fault_apart(ctx: JobContext = CONTEXT) -> int:
     return fault(ctx)
 
 
+@jobs.job(kind="hold_apart", isolation="process")
+def hold_apart(ctx: JobContext = CONTEXT) -> int:
+    """In its first run it keeps the interpreter's lock: no thread hears of anything."""
+    note("start", "hold", ctx.id)
+    if ctx.run == 1:
+        ctypes.PyDLL(None).usleep(60_000_000)
+    return ctx.run
+
+
 @jobs.job(kind="where")
 def where() -> int:
     return os.getpid()

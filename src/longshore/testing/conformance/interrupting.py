@@ -14,7 +14,9 @@ from longshore.testing.conformance.bench import (
     failed,
     interrupted,
     poisoned,
+    succeeded,
 )
+from longshore.testing.conformance.bundling import batch, fired, member, read, running, store
 
 
 def dies(bench: Bench, process: str, started: list[Lease], crash: Crash | None = CRASH) -> Rescued:
@@ -87,6 +89,18 @@ class InterruptionConformance:
         assert (record.interruptions, record.failures) == (3, 0)
         assert [run.why for run in record.runs] == [Why.INTERRUPTED] * 3
         assert bench.taken("p1") == []
+
+    def test_a_quarantined_member_is_a_death_of_its_batch(self, bench: Bench) -> None:
+        bench.process()
+        new = batch(bench)
+        jobs = [member(bench, new) for _ in range(2)]
+        store(bench, jobs, new)
+        leases = running(bench)
+        bench.finish(poisoned(leases[jobs[0].id]))
+        assert fired(bench) == ["on_death"]
+        bench.finish(succeeded(leases[jobs[1].id]))
+        assert fired(bench) == ["on_complete", "on_death"]
+        assert (read(bench, new).dead, read(bench, new).succeeded) == (1, 1)
 
     def test_a_person_lets_a_quarantined_job_begin_anew(self, bench: Bench) -> None:
         (job,) = bench.add()

@@ -133,6 +133,31 @@ def test_no_call_waits_for_ever_and_the_next_is_answered(
             assert time.monotonic() - began < 5.0, "it did not find its way back"
 
 
+@pytest.mark.parametrize("kind", each(*STORES))
+def test_a_server_that_does_not_even_greet_is_given_up(
+    kind: str, store: Store, line: FaultProxy
+) -> None:
+    store.run(store.identity())
+    line.cut()
+    hurry(store)
+    if isinstance(store, PostgresStore):
+        store._pool.parameters["connect_timeout"] = "2"  # its least
+    line.blackhole()
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        store.run(store.identity())
+    if isinstance(store, MySQLStore):
+        with pytest.raises(store._driver.Error):
+            store.connect()
+    assert time.monotonic() - began < PLENTY
+    line.heal()
+    if isinstance(store, MySQLStore):
+        with contextlib.closing(store.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute("select sleep(%s)", (SOON * 2,))  # a job may take its time
+            assert cursor.fetchall() == ((0,),)
+    assert store.run(store.identity()) is not None
+
+
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("kind", each("postgres18"))
 def test_the_end_comes_after_five_seconds(store: Store, line: FaultProxy) -> None:

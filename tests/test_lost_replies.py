@@ -134,7 +134,7 @@ def test_every_operation_of_the_seam_loses_its_replies_here(lossy: Lossy) -> Non
     assert [name for name, read in READS.items() if read(lossy.bench.store).writes] == []
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("kind", "awaiting"),
     [

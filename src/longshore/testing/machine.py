@@ -33,6 +33,7 @@ from longshore.core.limits import SetKind, SetLimit, Setting
 from longshore.core.model import Lease
 from longshore.core.store import Beat, ClaimRequest, Line, ProcessBeat, Rescue, SetQueue
 from longshore.testing.conformance.bench import CRASH, LEASE, SECOND, Bench, OpenStore
+from longshore.testing.machine_late import LateRules
 from longshore.testing.machine_notes import NoteRules
 from longshore.testing.machine_parts import RETENTION, SLOTS, Parts, agree, plain
 from longshore.testing.machine_ticks import TickRules
@@ -89,7 +90,7 @@ def check_store(
         )
 
 
-class StoreMachine(TogetherRules, TickRules, NoteRules):
+class StoreMachine(TogetherRules, TickRules, NoteRules, LateRules):
     """One life of a store and of the model beside it."""
 
     jobs, leases = Parts.jobs, Parts.leases

@@ -54,6 +54,10 @@ class Parts(RuleBasedStateMachine):
         self.claims = [0, 0, 0]
         self.lines: list[tuple[Line, ...]] = [(Line(("*",)),)] * 3
         self.processes = ["", "", ""]
+        #: What was said before, to be said again: a reply may be lost, a request be late.
+        self.names: list[str] = []
+        self.inserted: list[list[NewJob]] = []
+        self.rescued: list[Rescue] = []
         for slot in range(3):
             self.birth(slot)
 
@@ -68,6 +72,7 @@ class Parts(RuleBasedStateMachine):
         self.born += 1
         self.claims[slot] = 0
         self.processes[slot] = name = f"process-{self.born}"
+        self.names.append(name)
         process = NewProcess(
             id=name,
             app="app",
@@ -96,7 +101,8 @@ class Parts(RuleBasedStateMachine):
 
     def insert(self, count: int, fields: dict[str, Any]) -> list[str]:
         new = [self.made(fields) for _ in range(count)]
-        self.store(new)
+        if self.store(new):
+            self.inserted.append(new)
         return [job.id for job in new]
 
     def made(self, fields: dict[str, Any]) -> NewJob:
@@ -168,6 +174,8 @@ class Parts(RuleBasedStateMachine):
         self.compare()
 
     def rescue_with(self, request: Rescue) -> None:
+        if request.dead is not None:
+            self.rescued.append(request)
         rescued = self.bench.do(self.bench.store.rescue(request))
         expected = self.model.rescue(request)
         agree(

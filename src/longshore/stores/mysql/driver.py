@@ -100,6 +100,8 @@ class Driver:
     def __init__(self) -> None:
         module = _module()
         self._connect: Any = _sharing(module.connect)
+        #: mysqlclient, which is told how long to wait once and for all.
+        self._is_other = module.__name__ != "pymysql"
         #: Errors of the server and of the way to it.
         self.Error: type[Exception] = module.Error
         #: How many bytes one statement may take, as the server last said.
@@ -122,8 +124,11 @@ class Driver:
             "database": place.database,
             "unix_socket": place.unix_socket,
             "ssl": {"ca": place.ssl_ca} if place.ssl_ca else None,
-            **({} if patient else dict.fromkeys(_TIMES, _seconds(place.answer))),
+            **dict.fromkeys(_TIMES, _seconds(place.answer)),
         }
+        if patient and self._is_other:
+            for name in _TIMES:
+                del options[name]
         connection = cast(
             "Connection",
             self._connect(
@@ -143,6 +148,9 @@ class Driver:
             cursor.close()
             if not autocommit:
                 connection.rollback()
+            if patient and not self._is_other:
+                # Only now: who does not even greet is not waited for.
+                vars(connection).update({f"_{name}": None for name in _TIMES})
         except BaseException:
             connection.close()
             raise

@@ -141,10 +141,6 @@ def build(app: Host, options: WorkerOptions, beacon: Beacon) -> tuple[Engine, Is
         )
     # Asked for once here: what is wrong with the tables or the way to them stops the start.
     store.run(store.processes())
-    if failpoints := os.environ.get("LONGSHORE_FAILPOINTS"):
-        from longshore.worker.failpoints import install  # noqa: PLC0415 - only tests of faults do
-
-        store = install(store, failpoints)
     performer = Performer(app.registry.by_kind(), app.registry.digest(), app.around)
     isolated = IsolatedJobs(options.app or "", options.cwd)
     performer.isolated = isolated.perform
@@ -158,6 +154,10 @@ def build(app: Host, options: WorkerOptions, beacon: Beacon) -> tuple[Engine, Is
         max_jobs=options.max_jobs,
         idle_timeout=options.idle_timeout,
     )
+    if failpoints := os.environ.get("LONGSHORE_FAILPOINTS"):
+        from longshore.worker.failpoints import install  # noqa: PLC0415 - only tests of faults do
+
+        store = install(store, failpoints)
     return Engine(store, plan, performer, Journal(app.around, performer, store), beacon), isolated
 
 

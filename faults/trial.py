@@ -40,6 +40,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     jobs: int = 5000
     rate: float = 200
     lease: float = 3
+    soak: float = 0  # seconds, of the row that lasts as long as it is told
 
 
 class Trial:

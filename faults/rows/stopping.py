@@ -117,7 +117,7 @@ def store_thread_hangs(trial: Trial) -> None:
     load = trial.load(ms=(20, 120))
     trial.until(lambda: not first & set(worker.children()) or load.done, 120, "a replacement")
     trial.until(lambda: not first & set(worker.children()), 30, "a replacement")
-    worker.send(2)
+    worker.end()
     account = trial.settle()
     stuck = [run for run in runs_of(trial.lines) if run.pid in first]
     died = [line.at for line in trial.lines if line.word is Word.DIED and line.pid in first]

@@ -48,6 +48,7 @@ from longshore.worker.identity import child_process, default_name
 from longshore.worker.journal import log, tell_dead
 from longshore.worker.logs import tell
 from longshore.worker.options import WorkerOptions
+from longshore.worker.orphans import bury_orphans
 from longshore.worker.relay import Relay
 from longshore.worker.signals import Signals
 from longshore.worker.ticker import Ticker
@@ -322,6 +323,7 @@ class Supervisor:
         self._waits[number] = (time.monotonic() + wait, wait)
 
     def _watch_over(self) -> None:
+        bury_orphans(child.pid for child in self._children)
         now = time.monotonic()
         if not self._stopping:
             for number, (due, _) in list(self._waits.items()):

@@ -27,6 +27,8 @@ TESTS = ("-m", "pytest", "faults", "-rP", "--session-timeout=7200")
 def main(arguments: Sequence[str]) -> int:
     """The exit code: 1 if a row does not hold, 2 for a row or store that there is not."""
     given, rest = _parser().parse_known_args(arguments)
+    if given.soak:
+        given.row = ["F80"]
     rows = all_rows()
     if given.list:
         for one in rows.values():
@@ -60,9 +62,16 @@ def _parser() -> argparse.ArgumentParser:
     add("--jobs", type=int, help="how many jobs; 5000 where the row says nothing else")
     add("--rate", type=float, default=200, help="jobs enqueued a second; 200")
     add("--lease", type=float, default=3, help="seconds; 3")
+    add("--soak", type=_seconds, default=0, metavar="1h", help="row F80 alone, for so long")
     add("--keep", action="store_true", help="keep the results under docs/reliability")
     add("--page", action="store_true", help="write docs/reliability.md from what was kept")
     return parser
+
+
+def _seconds(text: str) -> float:
+    """`90`, `30m` or `1h`."""
+    units = {"s": 1, "m": 60, "h": 3600}
+    return float(text.rstrip("smh")) * units.get(text[-1], 1)
 
 
 def _runs(rows: Iterable[Row], given: argparse.Namespace) -> Iterator[tuple[Row, Plan]]:
@@ -80,6 +89,7 @@ def _runs(rows: Iterable[Row], given: argparse.Namespace) -> Iterator[tuple[Row,
                             jobs=given.jobs or row.jobs or 5000,
                             rate=given.rate,
                             lease=given.lease,
+                            soak=given.soak if row.number == "F80" else 0,
                         ),
                     )
 

@@ -30,6 +30,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     jobs: int
     rate: float
     lease: float
+    soak: float = 0
     attempted: int = 0
     acked: int = 0
     uncertain: int = 0
@@ -65,6 +66,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return (
             f"./dev faults --row {self.row} --store {self.store} --seed {self.seed}"
             f" --jobs {self.jobs} --rate {self.rate:g} --lease {self.lease:g}"
+            f"{f' --soak {self.soak:g}' if self.soak else ''}"
         )
 
     @property

@@ -22,7 +22,7 @@ from faults.records import Criterion, Result
 from faults.workers import Worker, Workers
 from longshore.core.model import ENDED, JobRecord, JobState
 from longshore.core.store import Filter
-from tests.checker_tools import Account, Recovery, check, number_of, summed
+from tests.checker_tools import Account, Recovery, check, number_of, runs_of, summed
 from tests.harbour_tools import APPS, eventually
 from tests.ledger_tools import Ledger, Word, read
 from tests.places import Place, place
@@ -40,6 +40,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     jobs: int = 5000
     rate: float = 200
     lease: float = 3
+    soak: float = 0  # seconds, of the row that lasts as long as it is told
 
 
 class Trial:
@@ -164,6 +165,17 @@ class Trial:
     def until(self, ask: Callable[[], object], seconds: float, what: str) -> None:
         """Wait until something is so."""
         eventually(ask, seconds, f"{self.row.number} on {self.store_kind}: {what}")
+
+    def busy(self, worker: Worker, pid: int | None = None) -> None:
+        """Until a body runs in a worker, or in one of its processes."""
+
+        def runs() -> bool:
+            pids = {pid} if pid else set(worker.family())
+            return any(
+                run.pid in pids and not (run.finished or run.raised) for run in runs_of(self.lines)
+            )
+
+        self.until(runs, 60, "work under way")
 
     def gone(self, pid: int) -> None:
         """Until no live process record is of this process any more: its jobs were given back."""

@@ -118,7 +118,8 @@ class Workers:
     def __init__(self, folder: Path, ledger: Ledger, environment: Mapping[str, str]) -> None:
         self._folder = folder
         self._ledger = ledger
-        self.environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+        # The sources of this tree, wherever the installed ones are.
+        self.environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", **environment}
         self.all: list[Worker] = []
         self._watched: set[int] = set()
         self._end = threading.Event()

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-#: Bytes of a line, its newline included.
-LENGTH = 160
+#: Bytes of a line with its newline. No line lies in two pages, so none is ever written in part.
+LENGTH = 128
 _NOTE = LENGTH - 1 - 16 - 1 - 10 - 1 - 9 - 1 - 36 - 1 - 9 - 1 - 8 - 1
 
 

@@ -70,7 +70,7 @@ def without_fence(trial: Trial) -> None:
 
 @row("F08a", "a process reports long after its lease ended and others have its jobs", jobs=200)
 def late_reports(trial: Trial) -> None:
-    with _stale(trial, str(ROOT)) as taken:
+    with _stale(trial, str(ROOT / "src")) as taken:
         pass
     account = trial.settle()
     trial.exactly("reports taken", taken[0], 0)

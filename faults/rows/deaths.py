@@ -84,8 +84,9 @@ def lost_machine(trial: Trial) -> None:
     lost = trial.worker(threads=THREADS)
     trial.worker(threads=THREADS)
     trial.ready(4)
-    trial.load(ms=(20, 120))
+    trial.load(ms=(50, 200))
     for _ in trial.meanwhile(1):
+        trial.busy(lost)
         lost.lose()
     account = trial.settle()
     cut = account.duplicated - account.redone

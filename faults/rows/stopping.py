@@ -8,6 +8,8 @@ from tests.checker_tools import runs_of
 from tests.ledger_tools import Word
 
 THREADS = 4
+#: More than the slots can do at once: whoever is hit has jobs.
+LONG = (50, 200)
 #: Without this variable a stuck child is replaced after a longer time.
 STALL = 3.0
 
@@ -17,9 +19,10 @@ def killed_supervisor(trial: Trial) -> None:
     worker = trial.worker(threads=THREADS)
     trial.worker(threads=THREADS)
     trial.ready(4)
-    trial.load(ms=(20, 120))
+    trial.load(ms=LONG)
     children: list[int] = []
     for _ in trial.meanwhile(1):
+        trial.busy(worker)
         children += worker.children()
         worker.kill()
         worker.process.wait(10)
@@ -37,9 +40,10 @@ def stopped_child(trial: Trial) -> None:
     worker = trial.worker(threads=THREADS)
     trial.worker(threads=THREADS)
     trial.ready(4)
-    trial.load(ms=(20, 120))
+    trial.load(ms=LONG)
     for _ in trial.meanwhile(1):
         child = trial.random.choice(worker.children())
+        trial.busy(worker, child)
         worker.stop(child)
         trial.wait(3 * trial.lease)
         worker.resume(child)
@@ -54,8 +58,9 @@ def stopped_machine(trial: Trial) -> None:
     frozen = trial.worker(threads=THREADS)
     trial.worker(threads=THREADS)
     trial.ready(4)
-    trial.load(ms=(20, 120))
+    trial.load(ms=LONG)
     for _ in trial.meanwhile(1):
+        trial.busy(frozen)
         family = frozen.freeze()
         trial.wait(3 * trial.lease)
         frozen.thaw(family)
@@ -112,7 +117,7 @@ def store_thread_hangs(trial: Trial) -> None:
     load = trial.load(ms=(20, 120))
     trial.until(lambda: not first & set(worker.children()) or load.done, 120, "a replacement")
     trial.until(lambda: not first & set(worker.children()), 30, "a replacement")
-    worker.send(2)
+    worker.end()
     account = trial.settle()
     stuck = [run for run in runs_of(trial.lines) if run.pid in first]
     died = [line.at for line in trial.lines if line.word is Word.DIED and line.pid in first]

@@ -94,6 +94,18 @@ def greedy(n: int, ctx: JobContext = CONTEXT) -> list[int]:
     return [n, ctx.run]
 
 
+HOARD: list[bytes] = []
+
+
+@jobs.job(kind="hoard")
+def hoard(n: int, ms: int = 0, ctx: JobContext = CONTEXT) -> list[int]:
+    """Keeps four megabytes for ever."""
+    with noted(n, ctx):
+        HOARD.append(os.urandom(4_000_000))
+        rest(ms / 1000)
+    return [n, ctx.run]
+
+
 @jobs.job(kind="once_killed")
 def once_killed(n: int, how: str = "SIGKILL", ctx: JobContext = CONTEXT) -> list[int]:
     """Takes its process with it in its first run: as the kernel, a wild pointer or a call does."""

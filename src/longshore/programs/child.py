@@ -146,10 +146,6 @@ def build(app: Host, options: WorkerOptions, beacon: Beacon) -> tuple[Engine, Is
             f"the {store.name} store lives in one process only; run the worker inside it "
             "(jobs.worker().run()), or choose another store, for example sqlite:///jobs.db.",
         )
-    if failpoints := os.environ.get("LONGSHORE_FAILPOINTS"):
-        from longshore.worker.failpoints import install  # noqa: PLC0415 - only tests of faults do
-
-        store = install(store, failpoints)
     performer = Performer(app.registry.by_kind(), app.registry.digest(), app.around)
     isolated = IsolatedJobs(options.app or "", options.cwd, store)
     performer.isolated = isolated.perform
@@ -164,6 +160,10 @@ def build(app: Host, options: WorkerOptions, beacon: Beacon) -> tuple[Engine, Is
         max_jobs=options.max_jobs,
         idle_timeout=options.idle_timeout,
     )
+    if failpoints := os.environ.get("LONGSHORE_FAILPOINTS"):
+        from longshore.worker.failpoints import install  # noqa: PLC0415 - only tests of faults do
+
+        store = install(store, failpoints)
     return Engine(store, plan, performer, Journal(app.around, performer, store), beacon), isolated
 
 

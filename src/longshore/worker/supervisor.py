@@ -49,6 +49,7 @@ from longshore.worker.identity import child_process, default_name
 from longshore.worker.journal import log, tell_dead
 from longshore.worker.logs import tell
 from longshore.worker.options import WorkerOptions
+from longshore.worker.orphans import bury_orphans
 from longshore.worker.recycle import PATIENCE, Recycling
 from longshore.worker.relay import Relay
 from longshore.worker.signals import Signals
@@ -350,6 +351,7 @@ class Supervisor:
         self._waits[number] = (time.monotonic() + wait, wait)
 
     def _watch_over(self) -> None:
+        bury_orphans(child.pid for child in self._children)
         now = time.monotonic()
         if not self._stopping:
             self._start_successors(now)

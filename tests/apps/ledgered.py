@@ -146,3 +146,11 @@ def orphaning(n: int, ctx: JobContext = CONTEXT) -> list[int]:
         script = 'sh -c "sleep 0.2" & exit 0'
         subprocess.run(["sh", "-c", script], check=True, stdin=subprocess.DEVNULL)
     return [n, ctx.run]
+
+
+@jobs.job(kind="carry", backoff=AGAIN)
+def carry(n: int, cargo: str = "", ctx: JobContext = CONTEXT) -> list[int]:
+    """Takes much room in its store."""
+    with noted(n, ctx):
+        effect(n, ctx)
+    return [n, ctx.run]

@@ -1,4 +1,4 @@
-"""What rows do to servers: crash them and take the time until all are back, or harm them steadily."""
+"""What rows do to servers: crash them and time the return of all, or harm them steadily."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def until_back(trial: Trial) -> float:
 
 
 def outage(trial: Trial, away: Callable[[], None], leases: float) -> None:
-    """The store is away for so many leases: who lives keeps its jobs, who died meanwhile loses them.
+    """The store is away for so many leases: the living keep their jobs, the dead lose them.
 
     ``away`` takes the store away and returns when it is there again.
     """
@@ -138,8 +138,9 @@ def outage(trial: Trial, away: Callable[[], None], leases: float) -> None:
     trial.exactly("jobs of the living that ran twice", len(again) - len(theirs), 0)
     trial.at_least("jobs of the dead that ran again", len(theirs), 1)
     late = max(((run.started - back) / 1e6 for run in theirs), default=0.0)
-    trial.at_most("jobs of the dead run again after its return, s", late, 2.5 * trial.lease + 0.5,
-                  timed=True)
+    trial.at_most(
+        "jobs of the dead run again after its return, s", late, 2.5 * trial.lease + 0.5, timed=True
+    )
     trial.figures["uncertain"] = account.uncertain
     trial.holds("the living worker lives", alive.alive)
 

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -145,28 +146,34 @@ class Trial:
         self.loads.append(load)
         return load
 
-    def give(self, kind: str, **kwargs: Any) -> int:
-        """Enqueue one job that a row needs by itself; its number."""
+    def number(self) -> int:
+        """The next number, and a word in the ledger that a job of it is about to be enqueued."""
         n, self._next = self._next, self._next + 1
         self.ledger.write(Word.ATTEMPTED, n)
+        return n
+
+    def give(self, kind: str, *, options: Mapping[str, Any] | None = None, **kwargs: Any) -> int:
+        """Enqueue one job that a row needs by itself, with options of its own; its number."""
+        n = self.number()
         try:
-            handle = getattr(self.app, kind).enqueue(n, **kwargs)
+            handle = getattr(self.app, kind).using(**(options or {})).enqueue(n, **kwargs)
         except LongshoreError as error:
             refused(self.ledger, n, error)
             raise
         self.ledger.write(Word.ACKED, n, handle.id)
         return n
 
-    def many(self, kind: str, count: int, **kwargs: Any) -> list[int]:
+    def many(
+        self, kind: str, count: int, *, at: datetime | None = None, **kwargs: Any
+    ) -> list[int]:
         """Enqueue so many jobs in one call; their numbers."""
         numbers = range(self._next, self._next + count)
         self._next = numbers.stop
         for n in numbers:
             self.ledger.write(Word.ATTEMPTED, n)
         try:
-            handles = self.app.jobs.enqueue_many(
-                [getattr(self.app, kind).bind(n, **kwargs) for n in numbers]
-            )
+            job = getattr(self.app, kind).using(**({"at": at} if at else {}))
+            handles = self.app.jobs.enqueue_many([job.bind(n, **kwargs) for n in numbers])
         except LongshoreError as error:
             for n in numbers:
                 refused(self.ledger, n, error)

@@ -18,10 +18,15 @@ def crashing(trial: Trial) -> None:
     with admin(trial) as connection:
         asked(connection, "set global innodb_flush_log_at_trx_commit = 2")
     late = trial.worker(processes=1)
-    trial.until(lambda: "innodb_flush_log_at_trx_commit" in late.said() or _joined(trial, 5), 60,
-                "its start")
-    trial.holds("a worker warns of a log that is not flushed",
-                "innodb_flush_log_at_trx_commit" in late.said())
+    trial.until(
+        lambda: "innodb_flush_log_at_trx_commit" in late.said() or _joined(trial, 5),
+        60,
+        "its start",
+    )
+    trial.holds(
+        "a worker warns of a log that is not flushed",
+        "innodb_flush_log_at_trx_commit" in late.said(),
+    )
 
 
 def _joined(trial: Trial, count: int) -> bool:
@@ -59,8 +64,12 @@ def connections_killed(trial: Trial) -> None:
     trial.exactly("tracebacks", tracebacks(trial), 0)
 
 
-@row("F38", "claims, inserts and cancels at once, and waits for locks end after a second",
-     on=MARIADB, own=Own(given=("innodb-lock-wait-timeout=1",)))
+@row(
+    "F38",
+    "claims, inserts and cancels at once, and waits for locks end after a second",
+    on=MARIADB,
+    own=Own(given=("innodb-lock-wait-timeout=1",)),
+)
 def deadlocks(trial: Trial) -> None:
     for _ in range(4):
         trial.worker()
@@ -83,8 +92,12 @@ def deadlocks(trial: Trial) -> None:
     trial.exactly("processes that got work", len(began), 8)
 
 
-@row("F40", "a packet of the server is smaller than what is sent", on=MARIADB,
-     own=Own(given=("max-allowed-packet=1M",)))
+@row(
+    "F40",
+    "a packet of the server is smaller than what is sent",
+    on=MARIADB,
+    own=Own(given=("max-allowed-packet=1M",)),
+)
 def small_packets(trial: Trial) -> None:
     trial.worker()
     trial.ready(2)

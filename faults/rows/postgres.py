@@ -119,14 +119,19 @@ def _switch(trial: Trial, connection: Any, *, on: bool) -> None:
         asked(connection, "select pg_reload_conf()")
 
 
-@row("F30", "there are twenty connections for four workers", on=("postgres18", "mariadb"),
-     own=Own(given=("max_connections=20",)))
+@row(
+    "F30",
+    "there are twenty connections for four workers",
+    on=("postgres18", "mariadb"),
+    own=Own(given=("max_connections=20",)),
+)
 def few_connections(trial: Trial) -> None:
     """Saying how many are needed is a rule of a worker's start."""
     workers = [trial.worker() for _ in range(4)]
     trial.until(
         lambda: trial.store.run(trial.store.processes()) or not any(one.alive for one in workers),
-        PATIENCE, "a worker that works, or an end of all",
+        PATIENCE,
+        "a worker that works, or an end of all",
     )
     load = trial.load()
     load.end(300)
@@ -171,8 +176,13 @@ def table_locked(trial: Trial) -> None:
     trial.exactly("duplicated", account.duplicated, 0)
 
 
-@row("F32", "an idle transaction keeps everything that was deleted", on=POSTGRES, own=Own(),
-     jobs=100_000)
+@row(
+    "F32",
+    "an idle transaction keeps everything that was deleted",
+    on=POSTGRES,
+    own=Own(),
+    jobs=100_000,
+)
 def old_transaction(trial: Trial) -> None:
     """The warning is a rule of `longshore doctor`."""
     trial.worker()

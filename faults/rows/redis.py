@@ -148,8 +148,11 @@ def data_gone(trial: Trial) -> None:
     load = trial.load(first)
     load.end(300)
     account = trial.settle()
-    trial.holds("lost: what was there before, and nothing else", set(account.lost) <= set(held),
-                str(account.lost[:5]))
+    trial.holds(
+        "lost: what was there before, and nothing else",
+        set(account.lost) <= set(held),
+        str(account.lost[:5]),
+    )
     trial.exactly("afterwards acknowledged and not run", load.acked - len(trial.history()), 0)
     trial.exactly("unexplained", len(account.unexplained), 0)
 
@@ -239,8 +242,15 @@ def unsafe_settings(trial: Trial) -> None:
         client.config_set("maxmemory-policy", "noeviction")
         client.config_set("appendonly", "no")
         worker = trial.worker()
-        trial.until(lambda: "appendonly" in worker.said() or not worker.alive
-                    or trial.store.run(trial.store.processes()), PATIENCE, "its start")
+        trial.until(
+            lambda: (
+                "appendonly" in worker.said()
+                or not worker.alive
+                or trial.store.run(trial.store.processes())
+            ),
+            PATIENCE,
+            "its start",
+        )
         trial.holds("it names appendonly", "appendonly" in worker.said())
         worker.lose()
         client.config_set("appendonly", "yes")

@@ -1,4 +1,4 @@
-"""A SQLite file under contention, kills, a full disk and hands that move it: F51 to F56 and F57a."""
+"""A SQLite file among many who write, kills, a full disk, hands that move it: F51 to F57a."""
 
 from __future__ import annotations
 
@@ -55,16 +55,18 @@ def contention(trial: Trial) -> None:
 @row("F52", "the one who writes is stopped inside its transaction", on=SQLITE)
 def stopped_writer(trial: Trial) -> None:
     """The watch over children ends the stopped one; until then everybody else waits."""
-    trial.worker(threads=THREADS, failpoints="in_tx:stop@5", processes=1,
-                 environment={"LONGSHORE_STALL_AFTER": str(STALL)})
+    trial.worker(
+        threads=THREADS,
+        failpoints="in_tx:stop@5",
+        processes=1,
+        environment={"LONGSHORE_STALL_AFTER": str(STALL)},
+    )
     trial.worker(threads=THREADS)
     trial.ready(3)
     load = trial.load(ms=(1, 40))
     trial.until(lambda: _stopped(trial) or load.done, PATIENCE, "a writer that is stopped")
     stopped = now()
-    trial.until(
-        lambda: any(line.word is Word.DIED for line in trial.lines), 60, "the end of it"
-    )
+    trial.until(lambda: any(line.word is Word.DIED for line in trial.lines), 60, "the end of it")
     died = next(line.at for line in trial.lines if line.word is Word.DIED)
     # The replacement stops at the same moment again.
     trial.workers.all[0].lose()
@@ -79,7 +81,9 @@ def _stopped(trial: Trial) -> bool:
     states: list[str] = []
     for pid in trial.workers.all[0].children():
         with suppress(OSError):
-            states.append(Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0])
+            states.append(
+                Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0]
+            )
     return "T" in states
 
 
@@ -229,8 +233,9 @@ def _live(trial: Trial) -> int:
     return sum(jobs for state, jobs in counted.items() if state not in ended)
 
 
-@row("F56", "a reader keeps an old snapshot, and the log cannot be folded in", on=SQLITE,
-     jobs=20_000)
+@row(
+    "F56", "a reader keeps an old snapshot, and the log cannot be folded in", on=SQLITE, jobs=20_000
+)
 def old_snapshot(trial: Trial) -> None:
     """The warning is a rule of the SQLite store."""
     worker = trial.worker()

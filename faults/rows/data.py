@@ -69,7 +69,7 @@ def deploy_skew(trial: Trial) -> None:
     )
     records = trial.records()
     trial.exactly("attempts of what was parked", sum(records[n].failures for n in new), 0)
-    parked = trial.store.run(trial.store.get([foreign]))[0]
+    parked = trial.store.run(trial.store.get([foreign])).get(foreign)
     trial.holds(
         "a payload of a later version waits",
         parked is not None and parked.state is JobState.AVAILABLE and not parked.failures,

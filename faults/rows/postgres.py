@@ -157,7 +157,7 @@ def table_locked(trial: Trial) -> None:
     most = 0
     with admin(trial) as locking, admin(trial) as watching:
         asked(locking, "begin")
-        for table in ("jobs", "processes"):
+        for table in ("job", "process"):
             asked(locking, f"lock table longshore_{table} in access exclusive mode")
         until = now() + int(2e6 * trial.lease)
         while now() < until:
@@ -191,7 +191,7 @@ def old_transaction(trial: Trial) -> None:
     before, since = trial.waits(), now()
     with admin(trial) as connection:
         asked(connection, "begin isolation level repeatable read")
-        asked(connection, "select count(*) from longshore_jobs")
+        asked(connection, "select count(*) from longshore_job")
         trial.load().end(60 + trial.jobs / trial.plan.rate * 3)
         said = command(trial, "doctor")
         asked(connection, "rollback")

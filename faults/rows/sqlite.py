@@ -211,9 +211,11 @@ def replaced(trial: Trial) -> None:
         for file in trial.folder.glob("jobs.db*"):
             file.rename(trial.folder / f"away-{how}-{file.name}")
         since = now()
+        with suppress(AssertionError):
+            trial.until(lambda worker=worker: "this worker ends" in worker.said(), 20, "a word")
+        trial.at_most(f"{how}: told after, s", (now() - since) / 1e6, 5, timed=True)
         with suppress(subprocess.TimeoutExpired):
-            worker.process.wait(10)
-        trial.at_most(f"{how}: its end, s", (now() - since) / 1e6, 5 + 1, timed=True)
+            worker.process.wait(20)
         code = worker.process.poll()
         trial.holds(f"{how}: exit code {UNREACHABLE}", code == UNREACHABLE, str(code))
         trial.holds(f"{how}: nothing more was written", kept.stat().st_mtime_ns == before)

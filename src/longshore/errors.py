@@ -38,6 +38,7 @@
     - ResultUnavailable             it succeeded with a value that could not be stored
   + StoreError
     - StoreUnavailable              down, or out of reach (exit code 4)
+      . StoreGone                       its file was moved, deleted or replaced under the program
     - StoreBusy                     others held it longer than the deadline
     - StoreFull                     no room; nothing was written
     - StoreUnwritable               read-only file, folder or server
@@ -237,6 +238,10 @@ class StoreError(LongshoreError):
 
 class StoreUnavailable(StoreError):
     """The store cannot be reached."""
+
+
+class StoreGone(StoreUnavailable):
+    """The store that was opened is not at its address any more, and will not come by itself."""
 
 
 class StoreBusy(StoreError):

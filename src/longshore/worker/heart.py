@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from random import uniform
 
 from longshore.core.store import Beat, Orders, ProcessBeat, Rescue, Rescued, Store
-from longshore.errors import StoreError
+from longshore.errors import StoreError, StoreGone
 from longshore.worker.journal import log, tell_dead
 
 BEAT = 1.0
@@ -42,6 +42,8 @@ class Heart:
         self._members = members
         self._obey = obey
         self._rescued = rescued
+        #: Why there is nothing to work on any more, once that is so.
+        self.gone: StoreGone | None = None
         self._stop = threading.Event()
         # Two threads: no slow rescue and no long pruning may cost the leases.
         self._threads = [
@@ -79,6 +81,8 @@ class Heart:
         while not self._stop.wait(BEAT * uniform(0.9, 1.0)):  # noqa: S311 - spreads workers
             try:
                 work()
+            except StoreGone as error:
+                self.gone = error
             except StoreError as error:
                 log.warning("%s failed: %s", what, error)
             except Exception:  # noqa: BLE001 - see below

@@ -7,16 +7,29 @@ import socketserver
 import subprocess
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import redis
 
 from faults.frame import Own, row
 from faults.harm import PATIENCE, admin, crashes, outage, pytest_passes, steadily, tracebacks
 from faults.trial import Trial
-from longshore import Longshore, StoreBusy, StoreError, StoreFull, StoreUnavailable, StoreUnwritable
+from faults.workers import Worker
+from longshore import (
+    EnqueueUncertain,
+    Longshore,
+    StoreBusy,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+    StoreUnwritable,
+)
 from longshore.core.model import JobState
 from longshore.core.store import Filter
+from longshore.core.store_url import parse_url
 from tests.ledger_tools import Word, now
+from tests.places import redis_client
+from tests.servers import private
 
 REDIS = ("redis",)
 
@@ -136,7 +149,7 @@ def data_gone(trial: Trial) -> None:
     since = now()
     trial.until(lambda: "emptied" in worker.said(), PATIENCE, "a word of it")
     trial.at_most("told after, s", (now() - since) / 1e6, 5, timed=True)
-    trial.until(lambda: _finished(trial, held) or not worker.alive, PATIENCE, "their bodies' end")
+    trial.until(lambda: _over(trial, worker, held), PATIENCE, "the end of all bodies")
     if worker.alive:
         worker.end()
     trial.move(trial.where.url)
@@ -157,9 +170,54 @@ def data_gone(trial: Trial) -> None:
     trial.exactly("unexplained", len(account.unexplained), 0)
 
 
-def _finished(trial: Trial, numbers: list[int]) -> bool:
+def _over(trial: Trial, worker: Worker, numbers: list[int]) -> bool:
+    """Whether each of these has reached its end, or was told that its ending is refused."""
     done = {line.n for line in trial.lines if line.word is Word.FINISHED}
-    return done.issuperset(numbers)
+    refused = worker.said().count("was refused")
+    return not worker.alive or len(done & set(numbers)) >= len(numbers) - refused
+
+
+@row("F47", "a replica takes over without the last of its primary", on=REDIS, control=True)
+def failover(trial: Trial) -> None:
+    """By default the unreplicated tail is lost, which is told; with `replicated` nothing is."""
+    missing: dict[str, int] = {}
+    for durability in ("full", "replicated"):
+        trial.environment["LONGSHORE_DURABILITY"] = durability
+        trial.workers.environment["LONGSHORE_DURABILITY"] = durability
+        with private("redis", durable=True) as primary, private("redis", durable=True) as replica:
+            trial.move(primary.url)
+            of_primary = parse_url(primary.url)
+            with contextlib.closing(redis_client(replica.url)) as client:
+                client.replicaof(of_primary.host, of_primary.port)
+                trial.until(lambda c=client: _in_step(c), PATIENCE, "replication")
+                acked = [trial.give("work") for _ in range(trial.scaled(500, least=20))]
+                # The line between the two is cut: nothing is sent, and nothing follows later.
+                client.replicaof("127.0.0.1", 1)
+                refused = 0
+                for _ in range(20):
+                    try:
+                        acked.append(trial.give("work"))
+                    except (StoreError, EnqueueUncertain):
+                        refused += 1
+                primary.kill()
+                client.replicaof("NO", "ONE")
+            trial.move(replica.url)
+            there = trial.records()
+            missing[durability] = sum(n not in there for n in acked)
+            trial.figures[f"{durability}: refused"] = refused
+            if durability == "replicated":
+                trial.worker()
+                trial.ready(2)
+                trial.settle()
+                trial.rest()
+    trial.figures["full: acknowledged and lost"] = missing["full"]
+    trial.at_least("full: acknowledged and lost, as documented", missing["full"], 1)
+    trial.exactly("replicated: acknowledged and lost", missing["replicated"], 0)
+    trial.at_least("replicated: refused", trial.figures["replicated: refused"], 1)
+
+
+def _in_step(client: Any) -> bool:
+    return client.info("replication").get("master_link_status") == "up"
 
 
 #: What a server may refuse with, and what must become of it.

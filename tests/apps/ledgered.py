@@ -171,9 +171,10 @@ def poison(n: int, ctx: JobContext = CONTEXT) -> list[int]:
 
 
 @jobs.job(kind="failing", max_attempts=3, backoff=constant("200ms"))
-def failing(n: int, ctx: JobContext = CONTEXT) -> list[int]:
+def failing(n: int, ms: int = 0, ctx: JobContext = CONTEXT) -> list[int]:
     """Fails in each of its three runs."""
     with noted(n, ctx):
+        rest(ms / 1000)
         raise ValueError(n)
     return [n, ctx.run]
 
@@ -217,7 +218,7 @@ def huge(n: int, what: str, ctx: JobContext = CONTEXT) -> object:
     with noted(n, ctx):
         effect(n, ctx)
     if what == "log":
-        ctx.log("x" * 10_000_000)
+        ctx.log.info("x" * 10_000_000)
     deep: list[object] = []
     if what == "deep":
         for _ in range(100_000):

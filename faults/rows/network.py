@@ -1,9 +1,8 @@
-"""The line to a server stands, breaks, is slow or eats replies: F18, F35, F57 to F62 and F74."""
+"""The line to a server stands, breaks, is slow or eats replies: F35, F57 to F62 and F74."""
 
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -51,24 +50,6 @@ def _pair(trial: Trial) -> None:
     for _ in range(2):
         trial.worker()
     trial.ready(4)
-
-
-@row("F18", "a worker is told to stop while its line stands", on=SERVERS, jobs=1000)
-def told_in_the_dark(trial: Trial) -> None:
-    grace = 2.0
-    with through(trial, producers=False) as line:
-        worker = trial.worker("--shutdown-timeout", str(grace))
-        trial.ready(2)
-        trial.load(ms=(20, 200))
-        trial.until(lambda: trial.started() > 20, PATIENCE, "work")
-        line.blackhole()
-        since = now()
-        worker.send(signal.SIGTERM)
-        worker.process.wait(PATIENCE)
-        trial.at_most("its end, s", (now() - since) / 1e6, grace + 5 + 1, timed=True)
-        line.heal()
-        trial.worker()
-        trial.settle()
 
 
 @row("F35", "the line of who listens stands, and no other", on=("postgres18",), jobs=500)

@@ -11,7 +11,7 @@ from tests.ledger_tools import Word
 MARIADB = ("mariadb",)
 
 
-@row("F37", "the server crashes again and again under load", on=MARIADB, own=Own())
+@row("F37", "the MariaDB server crashes again and again under load", on=MARIADB, own=Own())
 def crashing(trial: Trial) -> None:
     """The warning of a worker's start is a rule of settings that lose what was acknowledged."""
     crashes(trial)

@@ -26,7 +26,7 @@ from tests.ledger_tools import Word, now
 POSTGRES = ("postgres18",)
 
 
-@row("F26", "the server crashes again and again under load", on=POSTGRES, own=Own())
+@row("F26", "the PostgreSQL server crashes again and again under load", on=POSTGRES, own=Own())
 def crashing(trial: Trial) -> None:
     crashes(trial)
 

@@ -34,7 +34,7 @@ from tests.servers import private
 REDIS = ("redis",)
 
 
-@row("F41", "the server crashes again and again under load", on=REDIS, own=Own())
+@row("F41", "the Redis server crashes again and again under load", on=REDIS, own=Own())
 def crashing(trial: Trial) -> None:
     """Its control, a Redis that keeps snapshots only, is among the controls."""
 

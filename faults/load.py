@@ -108,7 +108,11 @@ class Load:
         self.acked += 1
 
     def _refused(self, n: int, error: LongshoreError) -> None:
-        # After a failure of the store nobody knows; what was refused for itself was not stored.
-        doubtful = isinstance(error, StoreError | EnqueueUncertain)
-        word = Word.UNCERTAIN if doubtful else Word.REFUSED
-        self._ledger.write(word, n, note=type(error).__name__)
+        refused(self._ledger, n, error)
+
+
+def refused(ledger: Ledger, n: int, error: LongshoreError) -> None:
+    """Note that a producer got an error instead of a handle."""
+    # After a failure of the store nobody knows; what was refused for itself was not stored.
+    doubtful = isinstance(error, StoreError | EnqueueUncertain)
+    ledger.write(Word.UNCERTAIN if doubtful else Word.REFUSED, n, note=type(error).__name__)

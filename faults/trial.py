@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,9 +18,10 @@ from typing import Any
 import msgspec
 
 from faults.frame import Row
-from faults.load import Load
+from faults.load import Load, refused
 from faults.records import Criterion, Result
 from faults.workers import Worker, Workers
+from longshore import LongshoreError
 from longshore.core.model import ENDED, JobRecord, JobState
 from longshore.core.store import Filter
 from tests.checker_tools import Account, Recovery, check, number_of, runs_of, summed
@@ -58,6 +60,8 @@ class Trial:
         self.where = where
         #: The server behind the store: only a row that declares ``own`` may stop it.
         self.server = server
+        #: Where its administrator connects to, once the trial goes on as somebody else.
+        self.administrator = ""
         self.ledger = Ledger(folder / "ledger")
         self.environment = {
             **where.environment,
@@ -143,12 +147,60 @@ class Trial:
         self.loads.append(load)
         return load
 
-    def give(self, kind: str, **kwargs: Any) -> int:
-        """Enqueue one job that a row needs by itself; its number."""
+    def number(self) -> int:
+        """The next number, and a word in the ledger that a job of it is about to be enqueued."""
         n, self._next = self._next, self._next + 1
         self.ledger.write(Word.ATTEMPTED, n)
-        self.ledger.write(Word.ACKED, n, getattr(self.app, kind).enqueue(n, **kwargs).id)
         return n
+
+    def give(self, kind: str, *, options: Mapping[str, Any] | None = None, **kwargs: Any) -> int:
+        """Enqueue one job that a row needs by itself, with options of its own; its number."""
+        n = self.number()
+        try:
+            handle = getattr(self.app, kind).using(**(options or {})).enqueue(n, **kwargs)
+        except LongshoreError as error:
+            refused(self.ledger, n, error)
+            raise
+        self.ledger.write(Word.ACKED, n, handle.id)
+        return n
+
+    def many(
+        self, kind: str, count: int, *, at: datetime | None = None, **kwargs: Any
+    ) -> list[int]:
+        """Enqueue so many jobs in one call; their numbers."""
+        numbers = range(self._next, self._next + count)
+        self._next = numbers.stop
+        for n in numbers:
+            self.ledger.write(Word.ATTEMPTED, n)
+        try:
+            job = getattr(self.app, kind).using(**({"at": at} if at else {}))
+            handles = self.app.jobs.enqueue_many([job.bind(n, **kwargs) for n in numbers])
+        except LongshoreError as error:
+            for n in numbers:
+                refused(self.ledger, n, error)
+            raise
+        for n, handle in zip(numbers, handles, strict=True):
+            self.ledger.write(Word.ACKED, n, handle.id)
+        return list(numbers)
+
+    def move(self, url: str) -> None:
+        """Go on with a store at another address, or with another file at the same one."""
+        self.where = self.where._replace(url=url)
+        self.environment.update(self.where.environment)
+        self.workers.environment.update(self.where.environment)
+        self.reopen()
+        self.app.jobs.migrate()
+
+    def reopen(self) -> None:
+        """Begin anew with the store, as another process would."""
+        self.app.jobs.close()
+        self.app.LEDGER.close()
+        self.app = self._load()
+
+    def rest(self) -> None:
+        """End all workers, and leave the store alone."""
+        self.workers.close()
+        self.app.jobs.close()
 
     def scaled(self, full: int, least: int = 2) -> int:
         """A number that the matrix gives for 5 000 jobs, for as many as there are here."""

@@ -118,7 +118,9 @@ def check(lines: Iterable[Line], history: Iterable[JobRecord]) -> Account:
     records = {record.id: record for record in history}
     of_number: defaultdict[int, list[JobRecord]] = defaultdict(list)
     for record in records.values():
-        of_number[number_of(record)].append(record)
+        # Those without a number come of schedules and callbacks: their rows judge how many.
+        if number_of(record) >= 0:
+            of_number[number_of(record)].append(record)
     said = {word: {line.n for line in ordered if line.word is word} for word in Word}
     acked, attempted = said[Word.ACKED], said[Word.ATTEMPTED]
     runs = runs_of(ordered)

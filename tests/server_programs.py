@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Protocol
 
 #: How long a server may take to answer for the first time, and to end, seconds.
 START, END = 60.0, 10.0
+ENVIRONMENT = "environment:"
 ALSO_LOOKED_IN = "/usr/sbin:/usr/local/sbin:/usr/local/bin"
 #: Below what systems hand out by themselves: while a server is down, nobody gets its port.
 PORTS = range(20_000, 32_000)
@@ -55,7 +56,13 @@ class Program:
         self.log = folder / "log"
         self.spawn = spawn
         self.durable = durable
-        self.given = tuple(given)
+        #: Of the settings those of its environment: `environment:NAME=value`.
+        self.environment = dict(
+            one.removeprefix(ENVIRONMENT).split("=", 1)
+            for one in given
+            if one.startswith(ENVIRONMENT)
+        )
+        self.given = tuple(one for one in given if not one.startswith(ENVIRONMENT))
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -105,7 +112,12 @@ class Program:
     def _run(self) -> None:
         with self.log.open("ab") as log:
             self.process = self.spawn(
-                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self.options()
+                self.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self.environment},
+                **self.options(),
             )
 
     def kill(self) -> None:

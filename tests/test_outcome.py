@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ from longshore.core.outcome import (
     retry_on,
     succeeded,
 )
+from longshore.core.wording import storable
 from longshore.errors import (
     AttemptTimeout,
     Cancelled,
@@ -289,3 +291,14 @@ def test_a_bad_backoff_waits_as_the_default_says_and_tells(function: Any) -> Non
 def test_a_wrong_rule_is_refused_when_made(make: Any, error: type[Exception], told: str) -> None:
     with pytest.raises(error, match=told.replace("(", r"\(")):
         make()
+
+
+def test_of_a_huge_text_only_what_is_kept_is_copied() -> None:
+    text = "x" * 10_000_000
+    tracemalloc.start()
+    try:
+        assert storable(text, 100) == "x" * 94 + " [cut]"
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 100_000

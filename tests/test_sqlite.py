@@ -28,6 +28,7 @@ from longshore.errors import (
     StoreBusy,
     StoreError,
     StoreFull,
+    StoreGone,
     StoreUnavailable,
     StoreUnwritable,
 )
@@ -35,6 +36,7 @@ from longshore.ids import new_id
 from longshore.stores.clock import ManualClock, SystemClock
 from longshore.stores.sql.schema import Known
 from longshore.stores.sqlite import file as sqlite_file
+from longshore.stores.sqlite import pool as sqlite_pool
 from longshore.stores.sqlite.store import SQLiteStore
 from tests.store_tools import LEASE, claim, job, migrations, register
 
@@ -132,6 +134,38 @@ def test_a_read_only_file_says_so(store: SQLiteStore, path: str) -> None:
     error = sqlite_file.explained(refused.value, path)
     assert isinstance(error, StoreUnwritable)
     assert "read-only" in str(error)
+
+
+def test_a_folder_that_takes_no_new_files_is_read_only(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite says only that it cannot open the file: the log beside it cannot be made."""
+    Path(path).touch()
+    with pytest.raises(sqlite3.OperationalError) as refused:
+        sqlite3.connect(Path(path).parent / "missing" / "file").execute("select 1")
+    assert not isinstance(sqlite_file.explained(refused.value, path), StoreUnwritable)
+    monkeypatch.setattr(os, "access", lambda _path, _mode: False)
+    assert isinstance(sqlite_file.explained(refused.value, path), StoreUnwritable)
+
+
+@pytest.mark.parametrize("how", ["moved", "deleted", "replaced"])
+def test_a_file_that_is_taken_away_is_not_written_to(
+    store: SQLiteStore, path: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_pool, "SAME_FILE_EVERY", 0.0)
+    store.run(store.insert([job()]))
+    away = Path(path).rename(f"{path}.away")
+    if how == "replaced":
+        Path(path).touch()
+    elif how == "deleted":
+        away.unlink()
+    with pytest.raises(StoreGone, match="replaced" if how == "replaced" else "deleted or moved"):
+        store.run(store.insert([job()]))
+    with pytest.raises(StoreGone):
+        store.run(store.count(Filter()))
+    if how == "moved":
+        away.rename(path)
+        assert store.run(store.count(Filter()))[0].jobs == 1
 
 
 # --- tables ---

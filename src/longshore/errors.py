@@ -39,6 +39,7 @@
   + StoreError
     - StoreUnavailable              down, or out of reach (exit code 4)
       . StoreDenied                   it is there and lets nobody in with this address (exit code 5)
+      . StoreGone                       its file was moved, deleted or replaced under the program
     - StoreBusy                     others held it longer than the deadline
     - StoreFull                     no room; nothing was written
     - StoreUnwritable               read-only file, folder or server
@@ -243,6 +244,10 @@ class StoreUnavailable(StoreError):
 
 class StoreDenied(StoreUnavailable):
     """The store answers, and refuses this user, password or database: waiting will not help."""
+
+
+class StoreGone(StoreUnavailable):
+    """The store that was opened is not at its address any more, and will not come by itself."""
 
 
 class StoreBusy(StoreError):

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from longshore import CONTEXT, JobContext, Longshore, constant
+from longshore import CONTEXT, Concurrency, JobContext, Longshore, Unique, constant
 from tests.ledger_tools import Ledger, Word
 
 match os.environ.get("LEDGERED_BOOT"):
@@ -158,3 +158,127 @@ def orphaning(n: int, ctx: JobContext = CONTEXT) -> list[int]:
         script = 'sh -c "sleep 0.2" & exit 0'
         subprocess.run(["sh", "-c", script], check=True, stdin=subprocess.DEVNULL)
     return [n, ctx.run]
+
+
+@jobs.job(kind="carry", backoff=AGAIN)
+def carry(n: int, cargo: str = "", ctx: JobContext = CONTEXT) -> list[int]:
+    """Takes much room in its store."""
+    with noted(n, ctx):
+        effect(n, ctx)
+    return [n, ctx.run]
+
+
+@jobs.job(kind="tick", backoff=AGAIN)
+def tick(ctx: JobContext = CONTEXT) -> int:
+    """What schedules enqueue: no producer gave it a number."""
+    return ctx.run
+
+
+@jobs.job(kind="poison")
+def poison(n: int, ctx: JobContext = CONTEXT) -> list[int]:
+    """Takes its process with it in every run."""
+    with noted(n, ctx):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return [n, ctx.run]
+
+
+@jobs.job(kind="failing", max_attempts=3, backoff=constant("200ms"))
+def failing(n: int, ms: int = 0, ctx: JobContext = CONTEXT) -> list[int]:
+    """Fails in each of its three runs."""
+    with noted(n, ctx):
+        rest(ms / 1000)
+        raise ValueError(n)
+    return [n, ctx.run]
+
+
+class Hostile(Exception):
+    """Cannot be told."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+
+def terrible(what: str) -> BaseException:
+    """Exceptions that are hard to write down."""
+    match what:
+        case "silent":
+            return Hostile()
+        case "group":
+            return ExceptionGroup("many", [ValueError(number) for number in range(10_000)])
+        case "circle":
+            one, other = ValueError("one"), ValueError("other")
+            one.__cause__, other.__cause__ = other, one
+            return one
+        case "surrogates":
+            return ValueError("\udcff\ud800")
+        case _:
+            return ValueError("x" * 10_000_000)
+
+
+@jobs.job(kind="hostile", max_attempts=1)
+def hostile(n: int, what: str, ctx: JobContext = CONTEXT) -> list[int]:
+    with noted(n, ctx):
+        raise terrible(what)
+    return [n, ctx.run]
+
+
+@jobs.job(kind="huge", max_attempts=1)
+def huge(n: int, what: str, ctx: JobContext = CONTEXT) -> object:
+    """Returns or logs too much, or too deep."""
+    with noted(n, ctx):
+        effect(n, ctx)
+    if what == "log":
+        ctx.log.info("x" * 10_000_000)
+    deep: list[object] = []
+    if what == "deep":
+        for _ in range(100_000):
+            deep = [deep]
+    return {"result": "x" * 10_000_000, "deep": deep}.get(what)
+
+
+@jobs.job(kind="sole", concurrency=Concurrency(to=1, key="key"), backoff=AGAIN)
+def sole(n: int, key: int, ms: int = 0, ctx: JobContext = CONTEXT) -> list[int]:
+    with noted(n, ctx):
+        rest(ms / 1000)
+        effect(n, ctx)
+    return [n, ctx.run]
+
+
+@jobs.job(kind="once", identity="key", unique=Unique(), backoff=AGAIN)
+def once(n: int, key: str, ms: int = 0, ctx: JobContext = CONTEXT) -> list[int]:
+    with noted(n, ctx):
+        rest(ms / 1000)
+        effect(n, ctx)
+    return [n, ctx.run]
+
+
+@jobs.job(kind="told")
+def told(what: str) -> str:
+    """The callback of a batch: no producer gave it a number."""
+    return what
+
+
+# What only a later release of the application has.
+if os.environ.get("LEDGERED_RELEASE") == "later":
+
+    @jobs.job(kind="later", backoff=AGAIN)
+    def later(n: int, ctx: JobContext = CONTEXT) -> list[int]:
+        with noted(n, ctx):
+            effect(n, ctx)
+        return [n, ctx.run]
+
+    @jobs.job(kind="changed", backoff=AGAIN)
+    def changed(n: int, added: int, ctx: JobContext = CONTEXT) -> list[int]:
+        with noted(n, ctx):
+            effect(n, ctx)
+        return [n, ctx.run, added][:2]
+
+else:
+
+    @jobs.job(kind="changed", backoff=AGAIN)
+    def changed(n: int, ctx: JobContext = CONTEXT) -> list[int]:
+        with noted(n, ctx):
+            effect(n, ctx)
+        return [n, ctx.run]

@@ -32,7 +32,8 @@ def storable(text: str, limit: int) -> str:
         >>> storable("five\0\ud800", 100)
         'five\\x00\\ud800'
     """
-    raw = text.encode("utf-8", "backslashreplace").replace(b"\0", b"\\x00")
+    # No character takes less than a byte: of ten megabytes only what may be kept is copied.
+    raw = text[: limit + 1].encode("utf-8", "backslashreplace").replace(b"\0", b"\\x00")
     if len(raw) <= limit:
         return raw.decode("utf-8")
     note = " [cut]"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from random import uniform
 
 from longshore.core.store import Beat, Orders, ProcessBeat, Rescue, Rescued, Store
-from longshore.errors import StoreError
+from longshore.errors import StoreError, StoreGone
 from longshore.worker.fence import boot_seconds
 from longshore.worker.journal import log, tell_dead
 from longshore.worker.patience import Guard
@@ -51,6 +51,8 @@ class Heart:
         self.renewed: Callable[[float, frozenset[str]], None] = lambda _at, _lost: None
         self._guard = Guard(lease / RENEWALS, 1.5 * BEAT)
         self._withheld = False
+        #: Why there is nothing to work on any more, once that is so.
+        self.gone: StoreGone | None = None
         self._stop = threading.Event()
         # Two threads: no slow rescue and no long pruning may cost the leases.
         self._threads = [
@@ -94,6 +96,8 @@ class Heart:
         while not self._stop.wait(pause * uniform(0.9, 1.0)):  # noqa: S311 - spreads workers
             try:
                 work()
+            except StoreGone as error:
+                self.gone = error
             except StoreError as error:
                 self._guard.failed(boot_seconds())
                 log.warning("%s failed: %s", what, error)

@@ -140,6 +140,10 @@ class Supervisor:
                 case _:
                     pass
         self._watch_over()
+        if not self._stopping and self._heart is not None and self._heart.gone is not None:
+            tell(f"this worker ends: {self._heart.gone}")
+            self._exit_code = 4
+            self._stop(0)
 
     def _pause(self) -> float:
         now = time.monotonic()

@@ -95,7 +95,14 @@ def explained(error: sqlite3.Error, path: str) -> StoreError:
             f"{path}: other processes held it for too long; nothing was written. Try again."
         )
     kind, meaning = _KNOWN.get(_primary(error), (StoreError, "SQLite refused it."))
+    if _primary(error) == sqlite3.SQLITE_CANTOPEN and _read_only(path):
+        kind, meaning = _KNOWN[sqlite3.SQLITE_READONLY]
     return kind(f"{path}: {meaning} ({error})")
+
+
+def _read_only(path: str) -> bool:
+    """Whether the file is there, and its folder takes no new ones, as a log beside it would be."""
+    return os.path.exists(path) and not os.access(os.path.dirname(path) or ".", os.W_OK)  # noqa: PTH110, PTH120
 
 
 def _use_wal(connection: sqlite3.Connection, path: str) -> None:

@@ -10,12 +10,15 @@ import weakref
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
-from longshore.errors import ClientClosed, StoreError
+from longshore.errors import ClientClosed, StoreError, StoreGone, StoreUnavailable
 
 #: How often a watch looks whether another connection has written, seconds; and how long it leaves
 #: a file alone that could not be opened.
 LOOK_EVERY = 0.005
 LEAVE_ALONE = 0.5
+
+#: How often it is looked whether the file is still the one that was opened, seconds.
+SAME_FILE_EVERY = 0.5
 
 #: How long a fork waits for operations of other threads, seconds.
 BEFORE_FORK = 2.0
@@ -29,8 +32,12 @@ class Pool:
     are closed before a fork and none is opened until it is over.
     """
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+    def __init__(self, connect: Callable[[], sqlite3.Connection], path: str) -> None:
         self.connect = connect
+        self._path = path
+        #: Device and number of the file that was opened first; nobody works on another one.
+        self._file: tuple[int, int] | None = None
+        self._next_look = 0.0
         self._idle: list[sqlite3.Connection] = []
         self._lent = 0
         self._forking = False
@@ -49,10 +56,15 @@ class Pool:
 
         Raises:
             ClientClosed: after :meth:`close`.
+            StoreGone: the file was moved, deleted or replaced.
         """
         with self.lock:
             if self.closed.is_set():
                 raise ClientClosed("This Longshore object was closed; make a new one to go on.")
+            now = time.monotonic()
+            if now >= self._next_look:
+                self._look()
+                self._next_look = now + SAME_FILE_EVERY
             connection = self._idle.pop() if self._idle else self.connect()
             self._lent += 1
             return connection
@@ -94,6 +106,19 @@ class Pool:
         """Go on, in the child: threads that had borrowed something are not here."""
         self._lent = 0
         self.gate.release()
+
+    def _look(self) -> None:
+        """Refuse to go on with a file that only the open connections still reach."""
+        found = _identity(self._path)
+        if self._file is None:
+            self._file = found
+        elif found != self._file:
+            self._close_idle()
+            what = "deleted or moved" if found is None else "replaced by another"
+            raise StoreGone(
+                f"{self._path}: the file was {what} while it was in use. What was written to it is"
+                " where it is now. Bring it back, or start again with the file that is here."
+            )
 
     def _close_idle(self) -> None:
         while self._idle:
@@ -174,6 +199,16 @@ class SQLiteWatch:
     def __del__(self) -> None:
         if self._connection is not None:
             self._connection.close()
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - a string, looked at twice a second
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreUnavailable(f"{path}: it cannot be reached ({error.strerror}).") from error
+    return found.st_dev, found.st_ino
 
 
 _pools = weakref.WeakSet[Pool]()

@@ -127,7 +127,7 @@ class SQLiteStore(SQLiteCore, Scheduling, SQLiteConsuming, Maintaining, Inspecti
         self._on_statement = on_statement
         self._prefix = prefix
         self._migrations = read("sqlite", prefix)
-        self._pool = Pool(self._open)
+        self._pool = Pool(self._open, self.address)
         self._ready = False
         self._look_again = 0.0
 

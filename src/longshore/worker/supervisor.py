@@ -53,6 +53,7 @@ from longshore.worker.orphans import bury_orphans
 from longshore.worker.recycle import PATIENCE, Recycling
 from longshore.worker.relay import Relay
 from longshore.worker.signals import Signals
+from longshore.worker.sources import Sources
 from longshore.worker.ticker import Ticker
 
 BOOT_LIMIT = 120.0
@@ -97,8 +98,7 @@ class Supervisor:
         self._ended = 0
         self._restarts = 0
         self._fenced = 0  # writes of children that are gone
-        self._files: dict[str, float] = {}
-        self._next_look = 0.0
+        self._sources = Sources()
         self._next_word = 0.0  # when to say again that the store is waited for
 
     # --- life ---------------------------------------------------------------------------------
@@ -253,7 +253,7 @@ class Supervisor:
             self._banner(hello, [each.pid for each in self._children])
         elif self._ticker is not None and self._options.reload:
             self._ticker.declare(hello.schedules)
-        self._files = {file: _modified(file) for file in hello.files} or self._files
+        self._sources.note(hello.files)
         process = child_process(hello, self._options, self._name, child.pid)
         store = self._store
 
@@ -371,8 +371,7 @@ class Supervisor:
             if child.stage is Stage.WORKING and self._has_worked(child):
                 self._waits.pop(child.number, None)
             self._keep_watch(child, now)
-        if self._options.reload and now >= self._next_look and not self._stopping:
-            self._next_look = now + 0.5
+        if self._options.reload and not self._stopping:
             self._look_for_changes()
 
     def _start_successors(self, now: float) -> None:
@@ -398,10 +397,8 @@ class Supervisor:
             child.kill()
 
     def _look_for_changes(self) -> None:
-        changed = [file for file, seen in self._files.items() if _modified(file) != seen]
-        if changed:
-            tell(f"reloading: {changed[0]} changed")
-            self._files = {file: _modified(file) for file in self._files}
+        if (changed := self._sources.changed()) is not None:
+            tell(f"reloading: {changed} changed")
             # The old children go on until the new code is up: a syntax error stops nothing.
             for number in {child.number for child in self._children}:
                 self._spawn(number)
@@ -497,10 +494,3 @@ class Supervisor:
         if self._options.shutdown_timeout is not None:
             return self._options.shutdown_timeout
         return child.hello.shutdown_timeout if child.hello else 0.0
-
-
-def _modified(file: str) -> float:
-    try:
-        return os.stat(file).st_mtime  # noqa: PTH116 - hundreds of files, twice a second
-    except OSError:
-        return 0.0

@@ -48,6 +48,7 @@ class People(Playing):
     def queues(self) -> None:
         self.settle()
         self.ask("queues")
+        self.ask("demand")
 
     def processes(self) -> None:
         self.ask("processes")

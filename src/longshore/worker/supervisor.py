@@ -377,14 +377,15 @@ class Supervisor:
     def _start_successors(self, now: float) -> None:
         due = [number for number, (at, _) in self._waits.items() if now >= at]
         missing = [number for number in due if not self._has_child(number)]
-        large = [child.number for child in self._children if self._recycling.is_due(child, now)]
+        last = [each for each in self._children if not self._has_child(each.number, each)]
+        large = [child.number for child in last if self._recycling.is_due(child, now)]
         for number in (*missing, *large):
             self._spawn(number)
 
-    def _has_child(self, number: int) -> bool:
+    def _has_child(self, number: int, besides: Child | None = None) -> bool:
         """Whether a child works in this place, or boots; one that drains may take its time."""
-        stages = [child.stage for child in self._children if child.number == number]
-        return any(stage is not Stage.DRAINING for stage in stages)
+        there = [child for child in self._children if child.number == number]
+        return any(child.stage is not Stage.DRAINING and child is not besides for child in there)
 
     def _keep_watch(self, child: Child, now: float) -> None:
         """Kill a child that is stuck, or that must not go on without its lease."""

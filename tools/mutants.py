@@ -37,7 +37,8 @@ from tools import mutants_table
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = ("src", "tests", "pyproject.toml")
 SUITES = ("tests/test_conformance.py", "tests/test_machine.py")
-#: Rules above all stores have their mutants with the memory store; here they are tested.
+#: Rules above all stores have their mutants with the memory store; here they are tested. So are
+#: lines to servers, for each of them.
 ABOVE = {
     "memory": (
         "test_batches.py",
@@ -47,6 +48,7 @@ ABOVE = {
         "test_recycle.py",
         "test_worker_endings.py",
     )
+    **dict.fromkeys(("postgres", "mysql", "redis"), ("test_deadlines.py",)),
 }
 #: On which server a store is tested where there are several, as names of tests have it.
 SERVER = {"postgres": "postgres18", "mysql": "mariadb", "redis": "valkey"}

@@ -7,6 +7,7 @@ down. The driver then meets the end of the connection, as when the server had go
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -86,7 +87,8 @@ class Deadline:
             _shut(self._handle)
 
 
-_lock = threading.Lock()
+#: Entered again where collecting garbage closes a connection in the middle of a look.
+_lock = threading.RLock()
 _watched: weakref.WeakSet[Deadline] = weakref.WeakSet()
 _thread: threading.Thread | None = None
 
@@ -96,8 +98,11 @@ def _watch(deadline: Deadline) -> None:
     with _lock:
         _watched.add(deadline)
         if _thread is None:
-            _thread = threading.Thread(target=_look_on, name="longshore-deadlines", daemon=True)
-            _thread.start()
+            thread = threading.Thread(target=_look_on, name="longshore-deadlines", daemon=True)
+            # Where no thread is to be had, calls go on without an end; the next connection tries.
+            with contextlib.suppress(RuntimeError):
+                thread.start()
+                _thread = thread
 
 
 def _look_on() -> None:
@@ -135,7 +140,7 @@ def _shut(handle: int) -> None:
 
 def _after_fork_in_child() -> None:
     global _lock, _thread, _watched  # noqa: PLW0603
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _thread = None
     _watched = weakref.WeakSet[Deadline]()
 

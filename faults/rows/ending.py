@@ -27,7 +27,8 @@ def recycled(trial: Trial) -> None:
     for _ in range(2):
         trial.worker("--max-rss", "160M")
     trial.ready(4)
-    trial.load(kinds=("work", "awork", "hoard"), ms=(1, 40))
+    # Fewer would not fill any child.
+    trial.load(max(trial.jobs, 1000), kinds=("work", "awork", "hoard"), ms=(1, 40))
     account = trial.settle()
     replaced = len({line.pid for line in trial.lines if line.word is Word.DIED})
     trial.figures["children replaced"] = replaced

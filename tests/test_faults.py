@@ -17,7 +17,7 @@ from tests.places import SERVERS
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 SELECTED = (
-    *("F02 sqlite", "F03 sqlite", "F04 sqlite", "F07 sqlite", "F16 sqlite"),
+    *("F02 sqlite", "F03 sqlite", "F04 sqlite", "F07 sqlite", "F16 sqlite", "F51 sqlite"),
     *("F03 redis", "F04 postgres18", "F02 mariadb"),
 )
 

@@ -45,6 +45,7 @@ READS: dict[str, Callable[[Store], Operation[Any]]] = {
     "steps": lambda store: store.steps(["x"]),
     "logs": lambda store: store.logs("x"),
     "queues": lambda store: store.queues(),
+    "demand": lambda store: store.demand(),
     "kinds": lambda store: store.kinds(),
     "limits": lambda store: store.limits(),
     "bundles": lambda store: store.bundles(),

@@ -281,6 +281,20 @@ class TestLostConnections:
         assert "mysql://root@127.0.0.1:1/app" in str(told.value)
         assert "geheim" not in str(told.value) + repr(place)
 
+    def test_who_is_cut_off_in_a_transaction_does_not_hold_its_locks_for_long(
+        self, where: Place, store: MySQLStore
+    ) -> None:
+        address = parse_url(where.url)
+        place = driver.Place(
+            address.host or "", address.port or 3306, address.user, None, address.path, answer=0.4
+        )
+        job = new()
+        store.run(store.insert([job]))
+        silent = driver.Driver().connect(place, lock_wait=4, autocommit=False, patient=False)
+        with contextlib.closing(silent):
+            silent.cursor().execute("select 1 from longshore_job for update")
+            assert store.run(store.cancel([job.id], None)).changed  # after a second or so
+
     def test_a_child_of_a_fork_has_connections_of_its_own(self, where: Place) -> None:
         done = subprocess.run(
             [sys.executable, "-c", FORKS, where.url],

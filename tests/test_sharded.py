@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from longshore.core.model import Ending, Inserted, JobState
 from longshore.core.shards import Placing, ShardBy, named, shard_of, with_shard
@@ -33,11 +34,11 @@ from longshore.stores.sharded import consuming
 from longshore.stores.sharded.store import ShardedStore
 from longshore.stores.sqlite.store import SQLiteStore
 from longshore.testing.conformance import Bench, OnStatement, OpenStore, StoreConformance
-from longshore.testing.conformance.bench import MINUTE, SECOND
+from longshore.testing.conformance.bench import LEASE, MINUTE, SECOND, succeeded
 from longshore.testing.conformance.faults import WRITES, Stumble, Stumbled, start, view
 from longshore.testing.conformance.trace import RETENTION, SEEDS, Script, Stage
 from tests.shard_tools import SHARDS, Spread, key_of, leases
-from tests.store_tools import EVERYTHING, driven, job, migrations, register
+from tests.store_tools import EVERYTHING, driven, job, register
 from tests.stores import open_memory, open_sqlite
 
 
@@ -124,6 +125,31 @@ class ShardsConformance(StoreConformance):
         assert isinstance(store, ShardedStore)
         store.placing = Placing(SHARDS, _together)
         Script(SEEDS[bench.awaiting], Stage(store, bench.clock, bench.drive)).play()
+
+    def test_a_lease_of_which_some_jobs_were_taken_is_lost(self, bench: Bench) -> None:
+        """In that shard: the process is registered there again, and goes on in all."""
+        bench.add(3)
+        bench.process()
+        leases = bench.leases()
+        bench.pass_time(LEASE + 1)
+        taken = bench.rescue(limit=1).leases
+        assert len(taken) == 1
+        assert bench.beat("p1").lost == frozenset()
+        assert bench.finish(*map(succeeded, leases)) == {*leases} - {*taken}
+        assert bench.rescue().leases == ()
+        assert bench.leases() == [replace(lease, run=2) for lease in taken]
+
+    def test_a_lease_stays_while_only_jobs_of_others_were_taken(self, bench: Bench) -> None:
+        """Who lost one there goes on too, but not with that job."""
+        bench.add(2)
+        bench.process("p1")
+        bench.process("p2")
+        mine, yours = bench.lease("p1"), bench.lease("p2")
+        bench.pass_time(LEASE + 1)
+        taken = bench.rescue(limit=1).leases
+        assert bench.beat("p1", "p2").lost == frozenset()
+        assert bench.finish(succeeded(mine), succeeded(yours)) == {mine, yours} - {*taken}
+        assert bench.rescue().leases == ()
 
     def test_tables_are_up_to_date_and_stay_so(self, bench: Bench) -> None:
         status = bench.store.schema()
@@ -457,23 +483,4 @@ def test_a_closed_store_of_shards_says_so() -> None:
     for op in (store.queues(), store.insert([job()])):
         with pytest.raises(ClientClosed):
             store.run(op)
-    store.close()
-
-
-def test_tables_of_all_shards_are_told_by_shard(tmp_path: Path) -> None:
-    shards = [SQLiteStore(str(tmp_path / f"{number}.db")) for number in range(2)]
-    store = ShardedStore(shards)
-    first, second = (tuple(f"{shard}/{name}" for name in migrations()) for shard in ("00", "01"))
-    assert store.schema().pending == first + second
-    assert tuple(one.name for one in store.script()) == first + second
-    shards[0].migrate()
-    assert (store.schema().applied, store.schema().pending) == (first, second)
-    assert store.migrate() == second
-    assert store.verify() == ()
-    connection = shards[1]._pool.take()
-    connection.execute("drop index longshore_job_due")
-    shards[1]._pool.give_back(connection, healthy=True)
-    (difference,) = store.verify()
-    assert (difference.table, difference.problem) == ("01/longshore_job", "missing")
-    assert store.address == f"2 shards: {shards[0].address}, {shards[1].address}"
     store.close()

@@ -19,9 +19,11 @@ from longshore.core.store import Filter
 from longshore.core.store_url import parse_url
 from longshore.errors import PartlyEnqueued
 from longshore.stores.sharded.store import ShardedStore
+from longshore.stores.sqlite.store import SQLiteStore
 from tests.harbour_tools import Harbour, eventually
 from tests.places import place
 from tests.servers import private
+from tests.store_tools import migrations
 
 URLS = ["postgresql://app:secret@one/app", "postgresql://app:secret@two/app"]
 
@@ -462,3 +464,22 @@ def answers(harbour: Harbour) -> bool:
     except Exception:  # noqa: BLE001 - it is what is waited for to end
         return False
     return True
+
+
+def test_tables_of_all_shards_are_told_by_shard(tmp_path: Path) -> None:
+    shards = [SQLiteStore(str(tmp_path / f"{number}.db")) for number in range(2)]
+    store = ShardedStore(shards)
+    first, second = (tuple(f"{shard}/{name}" for name in migrations()) for shard in ("00", "01"))
+    assert store.schema().pending == first + second
+    assert tuple(one.name for one in store.script()) == first + second
+    shards[0].migrate()
+    assert (store.schema().applied, store.schema().pending) == (first, second)
+    assert store.migrate() == second
+    assert store.verify() == ()
+    connection = shards[1]._pool.take()
+    connection.execute("drop index longshore_job_due")
+    shards[1]._pool.give_back(connection, healthy=True)
+    (difference,) = store.verify()
+    assert (difference.table, difference.problem) == ("01/longshore_job", "missing")
+    assert store.address == f"2 shards: {shards[0].address}, {shards[1].address}"
+    store.close()

@@ -438,3 +438,21 @@ def test_ctrl_c_leaves_nothing_locked(tmp_path: Path) -> None:
         check=False,
     )
     assert (said.stdout, said.stderr) == ("free\n", "")
+
+
+def test_a_look_at_the_facts_gives_up_no_lock(store: SQLiteStore) -> None:
+    """Else the process that leaves last there would take the log away under those here."""
+    store.run(store.insert([job()]))
+    assert store.facts()[0].values["journal_mode"] == "wal"
+    other = "import sys\nfrom longshore.stores.sqlite.store import SQLiteStore\n"
+    other += "from tests.store_tools import job\nstore = SQLiteStore(sys.argv[1])\nnew = job()\n"
+    other += "store.run(store.insert([new]))\nstore.close()\nprint(new.id)"
+    for _ in range(2):  # the second begins a new log if the first has taken away the old
+        said = subprocess.run(
+            [sys.executable, "-c", other, store.address],
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=True,
+        )
+        assert store.run(store.get([said.stdout.strip()]))

@@ -296,6 +296,7 @@ def test_numbers_are_unique_and_say_their_exit_code() -> None:
         (errors.AppNotFound, 3),
         (errors.AppImportFailed, 3),
         (errors.StoreUnavailable, 4),
+        (errors.StoreGone, 4),
         (errors.JobNotFound, 8),
         (errors.ResultTimeout, 7),
         (errors.JobDead, 1),

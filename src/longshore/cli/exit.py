@@ -340,6 +340,12 @@ KINDS: Final = (
         errors.StoreUnavailable,
     ),
     Kind(
+        402,
+        "The store's file was moved, deleted or replaced under the program.",
+        "Put it back, or start the program again: it writes nothing where nobody looks.",
+        errors.StoreGone,
+    ),
+    Kind(
         500,
         "A setting, an address or a file is wrong.",
         "The message gives the setting, the accepted forms and where the value came from.",

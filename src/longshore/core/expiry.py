@@ -1,4 +1,8 @@
-"""When so many leases have run out at once that it is doubted."""
+"""When so many leases have run out at once that it is doubted.
+
+Who asks and has no lease any more is one sign: nobody could be renewed. A request to give jobs back
+that was under way while the server stood still is carried out before any beat.
+"""
 
 from typing import Final
 

@@ -175,8 +175,8 @@ class Rescue(msgspec.Struct, frozen=True, gc=False):
     every one counts as an interruption. At most ``limit`` jobs a call. ``crash`` is what was seen
     of the process's end, kept with each run that was interrupted.
 
-    With ``patience``, microseconds, a mass expiry (:mod:`.expiry`) is doubted: a process gives its
-    jobs only when it was found without a lease that long ago, and has not been renewed since.
+    With ``patience``, microseconds, a mass expiry (:mod:`.expiry`) is doubted, and any if ``by``,
+    who asks, has no lease either: jobs then go back from processes found without one that long ago.
     """
 
     dead: str | None = None
@@ -184,6 +184,7 @@ class Rescue(msgspec.Struct, frozen=True, gc=False):
     limit: int = 1000
     patience: int | None = None
     crash: Crash | None = None
+    by: str | None = None
 
     def note(self, *, interrupted: bool) -> Crash | None:
         """What is kept with the run of a job that is given back."""

@@ -140,15 +140,16 @@ class Heart:
 
     def _rescue(self) -> None:
         patience = self._lease / RENEWALS
-        request = Rescue(limit=BATCH, patience=int(patience * 1_000_000))
+        by = next((member.id for member in self._members()), None)
+        request = Rescue(limit=BATCH, patience=int(patience * 1_000_000), by=by)
         given = self._store.run(self._store.rescue(request))
         if given.withheld:
             # Not sooner than they may be given back: a second look is worth nothing before.
             self._next_rescue = boot_seconds() + patience
             if not self._withheld:
                 log.warning(
-                    "%d running jobs, more than half of all, seem to be without a process: they are"
-                    " given back if that is still so in %.1f s",
+                    "%d running jobs seem to be without a process, which is hard to believe: they"
+                    " are given back if that is still so in %.1f s",
                     given.withheld,
                     patience,
                 )

@@ -146,8 +146,8 @@ class State(Claiming):
             else [request.dead]
         )
         withheld = 0
-        if request.patience is not None:
-            gone, withheld = self._doubted(gone, request.patience)
+        if request.patience is not None and request.dead is None:
+            gone, withheld = self._doubted(gone, request.patience, request.by)
         rows = [row for process_id in gone for row in self.running.get(process_id, {}).values()]
         leases: list[Lease] = []
         interrupted: list[bool] = []
@@ -185,13 +185,14 @@ class State(Claiming):
 
     # --- helpers ---
 
-    def _doubted(self, gone: list[str], patience: int) -> tuple[list[str], int]:
+    def _doubted(self, gone: list[str], patience: int, by: str | None) -> tuple[list[str], int]:
         """Of processes without a lease those to believe it of, and how many jobs others keep.
 
         Since when one is doubted lies in its record, below zero, until a beat renews it.
         """
         doomed = {process_id: len(self.running[process_id]) for process_id in gone}
-        if not is_mass(sum(doomed.values()), sum(map(len, self.running.values()))):
+        mass = is_mass(sum(doomed.values()), sum(map(len, self.running.values())))
+        if not mass and (by not in self.known or self.is_live(by)):
             return gone, 0
         now = self.clock.boot_us()
         believed: list[str] = []

@@ -6,6 +6,7 @@ have: the DB-API, and errors whose first argument is the server's number.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from functools import cache
@@ -38,7 +39,9 @@ SESSION = (
         " innodb_lock_wait_timeout = %s"
     ),
 )
-
+#: MariaDB alone has it. Who is cut off in the middle of a transaction, on a line that the server
+#: believes to live, would else hold his locks for as long as it believes that.
+FORSAKEN = "set session idle_transaction_timeout = %s"
 
 TOO_LARGE = (
     "a job takes more bytes than the server's max_allowed_packet; nothing was written. Make that"
@@ -145,6 +148,8 @@ class Driver:
             check_version(version, place.shown)
             cursor.execute(SESSION[0])
             cursor.execute(SESSION[1], (lock_wait,))
+            if is_mariadb(version) and not patient:
+                cursor.execute(FORSAKEN, (math.ceil(2 * place.answer),))
             cursor.close()
             if not autocommit:
                 connection.rollback()
@@ -305,9 +310,14 @@ def _sharing(ordinary: Any) -> Any:
     return type(ordinary.__name__, (ordinary,), {make.__name__: context})
 
 
+def is_mariadb(version: str) -> bool:
+    """Which of the two it is, by what it says of itself."""
+    return "mariadb" in version.lower()
+
+
 def check_version(version: str, address: str) -> None:
     """Refuse a server without ``skip locked`` and ``json_table``."""
-    mariadb = "mariadb" in version.lower()
+    mariadb = is_mariadb(version)
     # A MariaDB may introduce itself as 5.5.5-10.6.4-MariaDB, for clients that knew no 10.
     digits = version.removeprefix("5.5.5-") if mariadb else version
     found = tuple(int(part) for part in digits.split("-")[0].split(".")[:3] if part.isdigit())

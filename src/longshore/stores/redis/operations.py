@@ -133,6 +133,7 @@ class Maintaining(Core):
             int(started is not None),
             patience,
             MANY_JOBS,
+            "" if request.by is None else word(request.by),
             *(_note(request.note(interrupted=interrupted)) for interrupted in (True, False)),
             *seen,
         )

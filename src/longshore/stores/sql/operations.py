@@ -334,7 +334,8 @@ class Maintaining(Claiming, Noting):
                 return [], [], 0
         gone = [process_id for (process_id,) in found if process_id is not None]
         # Held before their jobs: nobody claims for one of these or renews it until we end.
-        judged: list[Row] = yield self.sql["judged"](ids=self.listed(gone), **lease_time)
+        asked = gone if request.by is None else sorted({*gone, request.by})
+        judged: list[Row] = yield self.sql["judged"](ids=self.listed(asked), **lease_time)
         known = [process_id for process_id, _, _ in judged]
         if request.dead is not None:
             return known, gone, 0
@@ -343,11 +344,15 @@ class Maintaining(Claiming, Noting):
         if request.patience is None or not gone:
             return known, gone, 0
         ends = {process_id: end for process_id, _, end in judged}
-        believed, withheld = yield from self._believed(gone, ends, request.patience, now)
+        # Who asks has not been renewed either: then perhaps nobody could be.
+        unsure = request.by in ends and request.by not in live
+        believed, withheld = yield from self._believed(
+            gone, ends, request.patience, now, unsure=unsure
+        )
         return known, believed, withheld
 
     def _believed(
-        self, gone: list[str], ends: Mapping[str, int], patience: int, now: int
+        self, gone: list[str], ends: Mapping[str, int], patience: int, now: int, *, unsure: bool
     ) -> Steps[tuple[list[str], int]]:
         """Of processes without a lease those to believe it of, and how many jobs others keep.
 
@@ -355,7 +360,8 @@ class Maintaining(Claiming, Noting):
         """
         rows: list[Row] = yield self.sql["running_counts"]()
         running: dict[str, int] = dict(rows)
-        if not is_mass(sum(running.get(one, 0) for one in gone), sum(running.values())):
+        mass = is_mass(sum(running.get(one, 0) for one in gone), sum(running.values()))
+        if not mass and not unsure:
             return gone, 0
         moment = self.lease_end(now, 0)
         fresh = [one for one in gone if ends.get(one, 0) > 0]

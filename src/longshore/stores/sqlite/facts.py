@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
+from urllib.parse import quote
 
 from longshore.core.facts import Facts
 from longshore.stores.sqlite.file import file_system
@@ -38,15 +40,18 @@ def facts_of(path: str, *, synchronous: str, forced: bool) -> Facts:
 
 
 def _journal_mode(path: str) -> str:
-    """As the file's head has it: a connection would change it."""
+    """How the file is written now; empty where that cannot be seen.
+
+    Asked of SQLite: who opens the file itself and closes it again gives up every lock that this
+    process holds on it, and the next to leave would take the log away under all others here.
+    """
+    address = f"file:{quote(path)}?mode=ro"
     try:
-        with open(path, "rb") as file:  # noqa: PTH123
-            head = file.read(20)
-    except OSError:
+        with closing(sqlite3.connect(address, uri=True, timeout=0)) as connection:
+            mode = connection.execute("pragma journal_mode").fetchone()[0]
+    except sqlite3.Error:
         return ""
-    if len(head) < 20:
-        return ""
-    return "wal" if head[18:20] == b"\x02\x02" else "a rollback journal"
+    return "wal" if mode == "wal" else "a rollback journal"
 
 
 def _yes(value: bool) -> str:  # noqa: FBT001 - one thing only

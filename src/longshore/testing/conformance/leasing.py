@@ -399,6 +399,27 @@ class PatienceConformance:
         bench.pass_time(LEASE + 1)
         assert len(bench.rescue(patience=PATIENCE).leases) == len(leases)
 
+    def test_who_has_no_lease_any_more_does_not_believe_it_of_others(self, bench: Bench) -> None:
+        bench.add(2)
+        bench.process("p1")
+        bench.process("p2")
+        mine, gone = bench.lease("p1"), bench.lease("p2")
+        bench.pass_time(LEASE + 1)
+        look = bench.rescue(patience=PATIENCE, by="p1")
+        assert (look.leases, look.withheld) == ((), 2)
+        assert bench.beat("p1").lost == frozenset()
+        bench.pass_time(PATIENCE)
+        assert bench.rescue(patience=PATIENCE, by="p1").leases == (gone,)
+        assert bench.finish(succeeded(mine)) == {mine}
+
+    def test_who_has_a_lease_believes_it_at_once(self, bench: Bench) -> None:
+        bench.add()
+        bench.process("p1")
+        bench.process("p2", lease=HOUR)
+        gone = bench.lease("p1")
+        bench.pass_time(LEASE + 1)
+        assert bench.rescue(patience=PATIENCE, by="p2").leases == (gone,)
+
     def test_half_of_all_go_back_at_once(self, bench: Bench) -> None:
         bench.add(2 * MANY_JOBS)
         bench.process("p1")

@@ -39,7 +39,7 @@ RETENTION: Final = Retention(succeeded=20 * SECOND + 3, cancelled=30 * SECOND + 
 OPERATIONS: Final = (
     *("insert", "register", "claim", "finish", "exchange", "save", "beat"),
     *("elect", "promote", "rescue", "prune", "get", "find", "count"),
-    *("cancel", "retry", "delete", "move", "set_queue", "queues", "demand", "processes"),
+    *("cancel", "retry", "delete", "move", "set_queue", "queues", "processes"),
     *("set_kind", "kinds", "set_limit", "limits", "bundles", "members"),
     *("steps", "logs", "expect"),
     *("declare", "fire", "set_schedule", "schedules", "ticks"),

@@ -1,13 +1,13 @@
 -- uses: freeing, jobs
 -- Give back running jobs whose process is gone, judged now. ARGV: the dead process (empty: every
 -- one without a lease), limit, whether it is known which had started, for how long a mass expiry is
--- doubted (empty: it is not) and how many jobs make one, what to keep with the runs of those that
--- had started and of those that had not, then `id run` of each that had. Answers how many jobs were
+-- doubted (empty: it is not), how many jobs make one, who asks (an expiry that is his too is doubted
+-- likewise), what to keep with the runs of those that had started and of those that had not, then `id run` of each that had. Answers how many jobs were
 -- withheld, then id, process, run and whether it was interrupted, in turns.
 local dead, limit, seen = ARGV[4], tonumber(ARGV[5]), ARGV[6] == '1'
 local patience = tonumber(ARGV[7])
 local started, answer, withheld = {}, {}, 0
-for at = 11, #ARGV do started[ARGV[at]] = true end
+for at = 12, #ARGV do started[ARGV[at]] = true end
 local gone = dead ~= '' and { dead } or call('ZRANGEBYSCORE', P .. 'leases', '-inf', NOW)
 
 local function jobs_of(process)
@@ -22,13 +22,15 @@ end
 -- Of processes without a lease those to believe it of. Since when one is doubted lies in the end of
 -- its lease, below zero, until a beat renews it.
 local function believed()
-  local doomed, running = 0, 0
-  for _, process in ipairs(gone) do doomed = doomed + jobs_of(process) end
-  if doomed < tonumber(ARGV[8]) then return gone end
+  local doomed, running, his = 0, 0, false
+  for _, process in ipairs(gone) do
+    doomed, his = doomed + jobs_of(process), his or process == ARGV[9]
+  end
+  if doomed < tonumber(ARGV[8]) and not his then return gone end
   for _, process in ipairs(call('ZRANGE', P .. 'leases', 0, -1)) do
     running = running + jobs_of(process)
   end
-  if 2 * doomed <= running then return gone end
+  if 2 * doomed <= running and not his then return gone end
   local some = {}
   for _, process in ipairs(gone) do
     local till = tonumber(call('HGET', P .. 'process:' .. process, 'lease') or 0)
@@ -58,7 +60,7 @@ for _, process in ipairs(gone) do
       for _, word in ipairs({ job.id, job.process, job.run, interrupted and 1 or 0 }) do
         answer[#answer + 1] = word
       end
-      give_back(job, interrupted and 'interrupted' or 'released', ARGV[interrupted and 9 or 10])
+      give_back(job, interrupted and 'interrupted' or 'released', ARGV[interrupted and 10 or 11])
     end
     flush()
   end

@@ -48,7 +48,6 @@ class People(Playing):
     def queues(self) -> None:
         self.settle()
         self.ask("queues")
-        self.ask("demand")
 
     def processes(self) -> None:
         self.ask("processes")

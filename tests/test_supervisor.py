@@ -60,15 +60,19 @@ def test_twenty_thousand_jobs_each_run_once(harbour: Harbour) -> None:
 
 
 def test_killed_children_lose_nothing_and_every_second_run_is_explained(harbour: Harbour) -> None:
-    total, kills = 20_000, 10
-    handles = harbour.jobs.enqueue_many(harbour.app.count.bind(n) for n in range(total))
-    ids = {handle.id: n for n, handle in enumerate(handles)}
+    kills, share = 10, 4_000
+    total = kills * share
+    ids: dict[str, int] = {}
     worker = harbour.worker(processes=2, threads=4)
     harbour.await_ready(2)
     done = 0
     for turn in range(kills):
-        # Spread over the run: each kill waits for its share of the jobs.
-        eventually(lambda at=turn: len(harbour.lines()) >= total * (at + 0.5) / (kills + 1), 60)
+        # A share for each kill, so that it meets other jobs than the last one: those that two of
+        # them have met would run one by one, each in a process of its own.
+        numbers = range(turn * share, (turn + 1) * share)
+        handles = harbour.jobs.enqueue_many(harbour.app.count.bind(n) for n in numbers)
+        ids |= {handle.id: n for handle, n in zip(handles, numbers, strict=True)}
+        eventually(lambda at=turn: len(counted(harbour)) >= share * (at + 0.5), 60)
         victims = harbour.children(worker)
         random.choice(victims).kill()
         done += 1

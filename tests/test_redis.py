@@ -250,6 +250,29 @@ def test_scripts_that_are_flushed_while_they_are_loaded_are_loaded_again(
     assert len(store.run(store.find(Filter(), limit=5)).records) == 2
 
 
+@pytest.mark.parametrize("way", ["thread", "loop"])
+def test_scripts_that_are_flushed_while_a_store_is_opened_are_loaded_again(
+    where: Place, client: Any, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    loads = 0
+
+    def loading_and_flushed() -> Any:
+        nonlocal loads
+        loads += 1
+        yield from loading()
+        if loads <= 2:
+            client.script_flush()
+
+    monkeypatch.setattr("longshore.stores.redis.meeting.loading", loading_and_flushed)
+    store = open_at(where)
+    if way == "loop":
+        assert asyncio.run(store.arun(store.insert([job()])))
+    else:
+        assert store.run(store.insert([job()]))
+    assert loads > 0
+    store.close()
+
+
 def test_an_emptied_store_is_noticed_and_then_used_again(
     store: RedisStore, where: Place, client: Any
 ) -> None:

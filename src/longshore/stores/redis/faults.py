@@ -123,6 +123,14 @@ REFUSALS: Final[Mapping[str, _Meaning]] = {
             " written. The jobs that it held are gone; what is enqueued from now on is kept."
         ),
     ),
+    "NOSCRIPT": (
+        Then.WAIT,
+        StoreBusy,
+        (
+            "somebody flushes its scripts (SCRIPT FLUSH) as fast as they are given to it; nothing"
+            " was written. Try again."
+        ),
+    ),
     "DENIED": (
         Then.TELL,
         StoreDenied,

@@ -410,7 +410,7 @@ class RedisStore(Bundling, Consuming, Maintaining, Inspecting, Scheduling):
         return answer
 
     def begin_anew(self) -> None:
-        """Its keys are gone: look at the server again before the next operation."""
+        """Its keys or scripts are gone: look at the server again before the next operation."""
         self._ready = False
         self._meeting.met = False
 
@@ -470,7 +470,7 @@ class _Patience:
             then = Then.ELSEWHERE
         else:
             then, _, _ = meaning(error)
-            if error.code == "EMPTIED":
+            if error.code in {"EMPTIED", "NOSCRIPT"}:
                 store.begin_anew()
         now = time.monotonic()
         late = isinstance(error, Lost) and is_late(now, self._tried, self._began, self._seconds)

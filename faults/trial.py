@@ -26,7 +26,7 @@ from longshore.core.model import ENDED, JobRecord, JobState
 from longshore.core.store import Filter
 from tests.checker_tools import Account, Recovery, check, number_of, runs_of, summed
 from tests.harbour_tools import APPS, eventually
-from tests.ledger_tools import Ledger, Word, read
+from tests.ledger_tools import Ledger, Word, now, read
 from tests.places import Place, place
 from tests.servers import Server, private, shared
 
@@ -314,7 +314,7 @@ class Trial:
             b"\n".join(msgspec.json.encode(record) for record in history)
         )
         recounted = Counter(record.state for record in history)
-        self.account = check(self.lines, history)
+        self.account = check(self.lines, history, time.time_ns() // 1000 - now())
         counted = self.counted()
         self._expect("counts as recounted from rows", counted == recounted, str(counted))
         return self.account

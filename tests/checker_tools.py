@@ -66,6 +66,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     unstarted: tuple[float, ...]  # the same of jobs that were claimed and had not begun
     interrupted: int  # entries of interruptions in all histories
     before_start: int  # of them, those of runs whose bodies had not begun
+    last_claimed: int  # of them, those of the last claim that their process made
     effects: int
     finishes: int
 
@@ -112,8 +113,11 @@ def quantile(ordered: Sequence[float], part: float) -> float:
     return ordered[max(0, -(-int(len(ordered) * part * 1000) // 1000) - 1)] if ordered else 0.0
 
 
-def check(lines: Iterable[Line], history: Iterable[JobRecord]) -> Account:
-    """Compare a ledger with every job that the store has."""
+def check(lines: Iterable[Line], history: Iterable[JobRecord], booted: int = 0) -> Account:
+    """Compare a ledger with every job that the store has.
+
+    ``booted``: when the ledger's clock was zero by the store's, microseconds.
+    """
     ordered = sorted(lines, key=lambda line: line.at)
     records = {record.id: record for record in history}
     of_number: defaultdict[int, list[JobRecord]] = defaultdict(list)
@@ -140,6 +144,7 @@ def check(lines: Iterable[Line], history: Iterable[JobRecord]) -> Account:
         for entry in record.runs
         if entry.why is Why.INTERRUPTED
     }
+    last = _last_claims(records.values())
     return Account(
         attempted=len(attempted),
         acked=len(acked),
@@ -162,9 +167,14 @@ def check(lines: Iterable[Line], history: Iterable[JobRecord]) -> Account:
         overlaps=tuple(sorted(spans)),
         times=tuple(sorted(_recoveries(runs, ordered, records))),
         states=dict(Counter(str(record.state) for record in records.values())),
-        unstarted=tuple(sorted(_unstarted(runs, ordered, records))),
+        unstarted=tuple(sorted(_unstarted(runs, records, booted))),
         interrupted=len(interruptions),
         before_start=len(interruptions - {(run.job_id, run.run) for run in runs}),
+        last_claimed=sum(
+            entry.started_at == last[entry.process] and entry.why is Why.INTERRUPTED
+            for record in records.values()
+            for entry in record.runs
+        ),
         effects=sum(run.effects for run in runs),
         finishes=sum(run.finished > 0 for run in runs),
     )
@@ -284,28 +294,35 @@ def _recoveries(
         entries = _entries(records.get(job_id))
         for before, after in pairwise(own):
             at = [when for when in gone[before.pid] if before.started <= when]
-            if at and entries.get(before.run) is Why.INTERRUPTED:
+            # A body that was over, with nobody told, is given back likewise.
+            cut = entries.get(before.run) is Why.INTERRUPTED or before.finished
+            if at and cut:
                 # A death is seen some time after it was: others may have had the job before.
                 yield max(0, after.started - at[0]) / 1e6
 
 
-def _unstarted(
-    runs: list[_Run], ordered: Sequence[Line], records: Mapping[str, JobRecord]
-) -> Iterable[float]:
+def _unstarted(runs: list[_Run], records: Mapping[str, JobRecord], booted: int) -> Iterable[float]:
     """The same for jobs claimed by a process that died before their bodies began.
 
-    The ledger has no start of them, so it is counted from the last death before the next start:
-    whose death it was nobody can tell.
+    The ledger has no start of them, so it is counted from the last claim that the process made: it
+    died then or later.
     """
-    deaths = sorted(line.at for line in ordered if line.word in _GONE)
+    last = _last_claims(records.values())
     for job_id, own in _by_job(runs).items():
         started = {one.run for one in own}
-        for run, why in _entries(records.get(job_id)).items():
-            after = min((one.started for one in own if one.run > run), default=None)
-            if run in started or why is not Why.RELEASED or after is None:
-                continue
-            if deaths:
-                yield (after - max((when for when in deaths if when <= after), default=after)) / 1e6
+        for entry in records[job_id].runs if job_id in records else ():
+            after = min((one.started for one in own if one.run > entry.run), default=None)
+            if entry.run not in started and entry.why is Why.RELEASED and after is not None:
+                yield (after + booted - last[entry.process]) / 1e6
+
+
+def _last_claims(records: Iterable[JobRecord]) -> Mapping[str, int]:
+    """By process, when it claimed the last of the jobs that were taken from it."""
+    found: dict[str, int] = {}
+    for record in records:
+        for entry in record.runs:
+            found[entry.process] = max(found.get(entry.process, 0), entry.started_at)
+    return found
 
 
 def _entries(record: JobRecord | None) -> Mapping[int, Why]:

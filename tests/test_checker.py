@@ -39,8 +39,8 @@ def record(n: int, run: int, *runs: Run, state: JobState = JobState.SUCCEEDED, *
     return JobRecord(**{**nothing, **rest, **given, **more})
 
 
-def entry(run: int, why: Why = Why.INTERRUPTED) -> Run:
-    return Run(run=run, process="p", started_at=0, ended_at=0, why=why)
+def entry(run: int, why: Why = Why.INTERRUPTED, at: int = 0) -> Run:
+    return Run(run=run, process="p", started_at=at, ended_at=at, why=why)
 
 
 def asked(n: int, word: Word = Word.ACKED) -> list[Line]:
@@ -81,10 +81,28 @@ def test_an_interruption_that_is_told_is_no_fault() -> None:
 
 def test_what_was_claimed_by_the_dead_and_had_not_begun_is_timed_apart() -> None:
     lines = [*asked(1), killed(20), *ran(1, 2, 250_020, OTHER)]
-    account = check(lines, [record(1, 2, entry(1, Why.RELEASED))])
+    account = check(lines, [record(1, 2, entry(1, Why.RELEASED, at=5_000_020))], 5_000_000)
     assert account.sound
     assert (account.times, account.unstarted, account.before_start) == ((), (0.25,), 0)
-    assert check(lines, [record(1, 2, entry(1))]).before_start == 1
+    account = check(lines, [record(1, 2, entry(1))])
+    assert (account.unstarted, account.before_start, account.last_claimed) == ((), 1, 1)
+
+
+def test_of_the_dead_it_is_counted_from_their_last_claim() -> None:
+    lines = [*asked(1), *asked(2), killed(90), *ran(1, 2, 120, OTHER), *ran(2, 1, 30)]
+    lines += ran(2, 2, 130, OTHER)
+    early = [record(1, 2, entry(1, Why.RELEASED, at=10)), record(2, 2, entry(1, at=80))]
+    account = check(lines, early)
+    assert (account.unstarted, account.last_claimed) == ((0.00004,), 1)
+    before = [record(1, 2, entry(1, Why.RELEASED, at=80)), record(2, 2, entry(1, at=10))]
+    assert check(lines, before).last_claimed == 0
+
+
+def test_what_was_over_and_not_told_is_recovered_like_what_was_interrupted() -> None:
+    lines = [*asked(1), *ran(1, 1, 10), killed(20), *ran(1, 2, 520_020, OTHER)]
+    account = check(lines, [record(1, 2, entry(1, Why.RELEASED))])
+    assert account.sound
+    assert (account.times, account.redone, account.interrupted) == ((0.52,), 1, 0)
 
 
 UNFAIR = {

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from longshore.core.interruptions import AFTER_END
 from longshore.core.model import JobState, Lease, Why
 from longshore.core.store import ClaimRequest, Line, NewProcess, Rescue
 from longshore.handle import JobHandle
@@ -115,6 +116,23 @@ def test_after_two_interruptions_a_job_runs_in_a_process_of_its_own(
     assert handle.result(timeout=30) not in crews.family(worker)
     interrupted_once = getattr(crews.app, job).using(queue="later").enqueue()
     assert interrupted_once.result(timeout=30) == here
+
+
+def test_jobs_whose_bodies_were_over_are_not_suspected(crews: Harbour) -> None:
+    """Else two deaths within a moment would have hundreds of tiny jobs run alone, one by one."""
+    crews.env["LONGSHORE_FAILPOINTS"] = "before_complete:kill@2"
+    handles = [crews.app.where.enqueue() for _ in range(60)]
+    crews.worker(threads=1)
+    for handle in handles:
+        assert handle.wait(timeout=90)
+    records = [handle.refresh().record for handle in handles]
+    assert {record.state for record in records} == {JobState.SUCCEEDED}
+    deaths = crews.logs().count("its process died: SIGKILL")
+    assert deaths >= 1
+    told = Counter(run.message for record in records for run in record.runs)
+    assert told[AFTER_END] >= deaths
+    # In its one slot at most one body was in the midst of its run at each of these deaths.
+    assert sum(record.interruptions for record in records) <= deaths
 
 
 def test_interruptions_that_nobody_saw_count_and_never_quarantine(crews: Harbour) -> None:

@@ -42,7 +42,9 @@ def killed_children(trial: Trial) -> None:
 @row("F02", "killed after the claim, before any body began")
 def killed_after_claim(trial: Trial) -> None:
     account = _doomed(trial, "after_claim:kill@4")
-    trial.exactly("interruptions counted of what had not begun", account.before_start, 0)
+    # It dies with the answer of a claim in its hand. Bodies of claims before it run, and one that
+    # has begun and has not come to its first line yet is rightly counted.
+    trial.exactly("interruptions counted of what had just come", account.last_claimed, 0)
     trial.recovers_unstarted(CHILD)
 
 

@@ -32,6 +32,8 @@ WINDOW: Final = 24 * 3_600_000_000
 
 #: What is kept of the run of a job that a dead process held and had not started.
 BEFORE_START: Final = "interrupted before start"
+#: And of one whose body was over: it cannot have killed the process, so that it is not suspected.
+AFTER_END: Final = "its process died after its body had ended and before that was stored"
 
 _CURRENT: Final = "Current thread "
 

@@ -25,7 +25,7 @@ import msgspec
 
 from longshore.core.batches import Bundle, Together
 from longshore.core.facts import Facts
-from longshore.core.interruptions import BEFORE_START, Crash
+from longshore.core.interruptions import AFTER_END, BEFORE_START, Crash
 from longshore.core.limits import KindRecord, LimitRecord, SetKind, SetLimit
 from longshore.core.model import (
     LOG_LINES,
@@ -172,8 +172,10 @@ class Rescue(msgspec.Struct, frozen=True, gc=False):
     """Give jobs back: those of one ``dead`` process, or of every process without a lease.
 
     ``started`` holds (job id, run) of jobs whose body had begun; ``None`` means nobody saw, and
-    every one counts as an interruption. At most ``limit`` jobs a call. ``crash`` is what was seen
-    of the process's end, kept with each run that was interrupted.
+    every one counts as an interruption. ``over`` holds those of them whose body had ended, of which
+    the store was not told: they run again, uncounted, unless they may run at most once. At most
+    ``limit`` jobs a call. ``crash`` is what was seen of the process's end, kept with each run that
+    was interrupted.
 
     With ``patience``, microseconds, a mass expiry (:mod:`.expiry`) is doubted, and any if ``by``,
     who asks, has no lease either: jobs then go back from processes found without one that long ago.
@@ -185,14 +187,22 @@ class Rescue(msgspec.Struct, frozen=True, gc=False):
     patience: int | None = None
     crash: Crash | None = None
     by: str | None = None
+    over: frozenset[tuple[str, int]] = frozenset()
 
-    def note(self, *, interrupted: bool) -> Crash | None:
-        """What is kept with the run of a job that is given back."""
-        return self.crash if interrupted else Crash(BEFORE_START)
+    def fate(self, run: tuple[str, int], *, once: bool) -> tuple[bool, Crash | None]:
+        """Whether a run that is given back counts as interrupted, and what is kept with it.
+
+        ``once``: its job may run at most once.
+        """
+        if self.started is not None and run not in self.started:
+            return False, Crash(BEFORE_START)
+        if run in self.over and not once:
+            return False, Crash(AFTER_END)
+        return True, self.crash
 
 
 class Rescued(msgspec.Struct, frozen=True, gc=False):
-    """Jobs given back, whether each had started, and how many more are ``withheld`` by patience."""
+    """Jobs given back, whether each counts as interrupted, and how many more are ``withheld``."""
 
     leases: tuple[Lease, ...]
     interrupted: tuple[bool, ...]

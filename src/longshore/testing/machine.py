@@ -188,10 +188,11 @@ class StoreMachine(TogetherRules, TickRules, NoteRules, LateRules):
         """Nobody saw it: the lease runs out some time; another takes the slot."""
         self.birth(slot)
 
-    @rule(slot=SLOTS, started=st.lists(leases, max_size=3))
-    def child_dies(self, slot: int, started: list[Lease]) -> None:
-        seen = frozenset((lease.job_id, lease.run) for lease in started)
-        self.rescue_with(Rescue(self.processes[slot], seen, crash=CRASH))
+    @rule(slot=SLOTS, started=st.lists(leases, max_size=3), ended=st.integers(0, 2))
+    def child_dies(self, slot: int, started: list[Lease], ended: int) -> None:
+        seen = [(lease.job_id, lease.run) for lease in started]
+        over = frozenset(seen[:ended])
+        self.rescue_with(Rescue(self.processes[slot], frozenset(seen), crash=CRASH, over=over))
         self.birth(slot)
 
     @rule(what=st.sampled_from(("rescue", "promote", "prune", "elect")), slot=SLOTS)

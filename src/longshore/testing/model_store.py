@@ -169,16 +169,14 @@ class ModelStore(ModelKeys):
             # A mass expiry needs more jobs at once than a life of this model has.
             assert len(gone) < MANY_JOBS
         leases = tuple(job.lease() for job in gone)
-        interrupted = tuple(
-            request.started is None or (job.new.id, job.run) in request.started for job in gone
-        )
-        for job, counted in zip(gone, interrupted, strict=True):
-            job.give_back(self.now, interrupted=counted, note=request.note(interrupted=counted))
+        fates = [request.fate((job.new.id, job.run), once=job.ruled.at_most_once) for job in gone]
+        for job, (counts, note) in zip(gone, fates, strict=True):
+            job.give_back(self.now, interrupted=counts, note=note)
         self.bundles.follow(self.now)
         for process_id in [request.dead] if request.dead else list(self.processes):
             if request.dead or not self.live(process_id):
                 self.processes.pop(process_id, None)
-        return Rescued(leases, interrupted)
+        return Rescued(leases, tuple(counts for counts, _ in fates))
 
     def prune(self) -> int:
         """Everything past its retention, with no limit; returns how many jobs went."""

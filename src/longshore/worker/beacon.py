@@ -1,8 +1,8 @@
 """Shared memory between a child and its supervisor: what a dead child cannot say any more.
 
-A table of started (job id, run), and a few numbers for the heart and for people. The child writes,
-the supervisor reads, and the other way round when the lease was renewed; each field is written
-whole, so no lock is needed. A place is used again only
+A table of started (job id, run) and whether the body is over, and a few numbers for the heart and
+for people. The child writes, the supervisor reads, and the other way round when the lease was
+renewed; each field is written whole, so no lock is needed. A place is used again only
 after the end of its run was stored, so a started job that has not been finished is in the table
 however long it runs: there are more places than jobs that a process may hold.
 """
@@ -13,6 +13,7 @@ import mmap
 import os
 import struct
 from collections import deque
+from collections.abc import Iterable
 from itertools import count
 
 _HEAD = struct.Struct("qqqq")  # oldest claim, bodies running, jobs ended, turns of the store thread
@@ -20,7 +21,8 @@ _NUMBER = struct.Struct("q")
 _TIME = struct.Struct("d")
 # Behind the head, each written by itself.
 _FENCED, _RENEWED, _EXCLUSIVE, _TICKS = 32, 40, 48, 56
-_ENTRY = struct.Struct("36sI")
+_ENTRY = struct.Struct("=36sIB")  # job id, run, whether the body is over
+_OVER = 40
 _OFFSET = 64
 _ENTRIES = 4096
 _SIZE = _OFFSET + _ENTRIES * _ENTRY.size
@@ -59,8 +61,12 @@ class Beacon:
             place = self._free.popleft()
         except IndexError:
             return -1
-        _ENTRY.pack_into(self._memory, _OFFSET + place * _ENTRY.size, job_id.encode(), run)
+        _ENTRY.pack_into(self._memory, _OFFSET + place * _ENTRY.size, job_id.encode(), run, 0)
         return place
+
+    def ended(self, place: int) -> None:
+        """The body of the run at this place is over, and how it ended is known here."""
+        self._memory[_OFFSET + place * _ENTRY.size + _OVER] = 1
 
     def settled(self, place: int) -> None:
         """The end of the run at this place is stored, or others have its job."""
@@ -90,8 +96,11 @@ class Beacon:
 
     def read_started(self) -> frozenset[tuple[str, int]]:
         """Every (job id, run) in the table."""
-        entries = _ENTRY.iter_unpack(self._memory[_OFFSET:_SIZE])
-        return frozenset((job_id.decode(), run) for job_id, run in entries if job_id[0])
+        return frozenset((job_id, run) for job_id, run, _ in self._entries())
+
+    def read_over(self) -> frozenset[tuple[str, int]]:
+        """Of them those whose bodies were over; of what is stored since, nothing follows."""
+        return frozenset((job_id, run) for job_id, run, over in self._entries() if over)
 
     def read_head(self) -> tuple[int, int, int, int]:
         """Oldest claim, bodies running, jobs ended, turns."""
@@ -109,6 +118,11 @@ class Beacon:
     def read_fenced(self) -> int:
         """Writes that came back refused, since others have the job."""
         return self._number(_FENCED)
+
+    def _entries(self) -> Iterable[tuple[str, int, int]]:
+        for job_id, run, over in _ENTRY.iter_unpack(self._memory[_OFFSET:_SIZE]):
+            if job_id[0]:
+                yield job_id.decode(), run, over
 
     def _number(self, place: int) -> int:
         number: int = _NUMBER.unpack_from(self._memory, place)[0]

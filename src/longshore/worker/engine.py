@@ -188,6 +188,8 @@ class Engine:
         self.stops.time(run)
 
     def _done(self, run: RunState, ending: Ending) -> None:
+        if run.place >= 0 and self._beacon is not None:
+            self._beacon.ended(run.place)
         self.fence.leave(run)
         self._ended.append((run, ending))
         # Waking the store thread costs more than a tiny job, so only when it has something to do.

@@ -305,7 +305,8 @@ class Supervisor:
     def _give_back(self, child: Child) -> None:
         """Its jobs run again at once; which had started is read from its memory."""
         store, process_id = self._store, child.process_id
-        started, crash = child.beacon.read_started(), child.crash()
+        started, over = child.beacon.read_started(), child.beacon.read_over()
+        crash = child.crash()
         if not child.finished and not child.refused and not self._stopping:
             log.error("child %d: %s\n%s", child.pid, crash.message, crash.traceback or "")
         self._fenced += child.beacon.read_fenced()
@@ -318,7 +319,7 @@ class Supervisor:
         def give_back() -> None:
             if stuck:
                 store.run(store.finish(stuck))
-            request = Rescue(process_id, started, crash=crash)
+            request = Rescue(process_id, started, crash=crash, over=over)
             rescued = store.run(store.rescue(request))
             tell_dead(store, rescued)
             while len(rescued.leases) >= request.limit:

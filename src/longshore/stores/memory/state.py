@@ -154,11 +154,10 @@ class State(Claiming):
         taken = {request.dead}
         for row in rows[: request.limit]:
             taken.add(row.claimed_by)
-            started = request.started is None or (row.new.id, row.run) in request.started
+            counts, note = request.fate((row.new.id, row.run), once=is_once(row))
             leases.append(Lease(row.new.id, row.claimed_by or "", row.run))
-            interrupted.append(started)
-            why = Why.INTERRUPTED if started else Why.RELEASED
-            self._give_back(row, why, now, request.note(interrupted=started))
+            interrupted.append(counts)
+            self._give_back(row, Why.INTERRUPTED if counts else Why.RELEASED, now, note)
         self.groups.follow(now)
         for process_id in gone:
             # A record goes after its rows, never before: without it nobody would look for them.

@@ -9,7 +9,7 @@ from typing import Any, Final
 from msgspec import json, msgpack
 
 from longshore.core.expiry import MANY_JOBS
-from longshore.core.interruptions import Crash
+from longshore.core.interruptions import AFTER_END, BEFORE_START, Crash
 from longshore.core.model import (
     TRANSITIONS,
     Ending,
@@ -125,7 +125,10 @@ class Maintaining(Core):
         """Give back running jobs whose process is gone."""
         dead = "" if request.dead is None else word(request.dead)
         started = request.started
-        seen = [f"{job_id} {run}" for job_id, run in started or ()]
+        seen = [
+            f"{job_id} {run}" if (job_id, run) not in request.over else f"{job_id} {run} over"
+            for job_id, run in started or ()
+        ]
         patience = "" if request.patience is None else request.patience
         withheld, *words = yield SCRIPTS["rescue"](
             dead,
@@ -134,7 +137,7 @@ class Maintaining(Core):
             patience,
             MANY_JOBS,
             "" if request.by is None else word(request.by),
-            *(_note(request.note(interrupted=interrupted)) for interrupted in (True, False)),
+            *map(_note, (request.crash, Crash(BEFORE_START), Crash(AFTER_END))),
             *seen,
         )
         rows = [words[at : at + 4] for at in range(0, len(words), 4)]

@@ -26,6 +26,7 @@ from longshore.stores.sql.finish import Finishing
 from longshore.stores.sql.holds import Holding, hold_of, ruled_columns
 from longshore.stores.sql.notes import Noting
 from longshore.stores.sql.statements import REPEATED, UNDO, Row, Steps, as_json
+from longshore.stores.sql.walk import is_once
 
 
 class Producing(Holding):
@@ -279,8 +280,7 @@ class Maintaining(Claiming, Noting):
                 rows += yield self.sql["running"](
                     process_id=process_id, limit=request.limit - len(rows)
                 )
-        started = [request.started is None or (row[0], row[1]) in request.started for row in rows]
-        notes = [(begun, request.note(interrupted=begun)) for begun in started]
+        notes = [request.fate((row[0], row[1]), once=is_once(row[-1])) for row in rows]
         deltas: Deltas = {}
         yield from self.given_back(rows, now, deltas, notes)
         yield from self.counted(deltas)
@@ -301,7 +301,7 @@ class Maintaining(Claiming, Noting):
         if self.tells and rows:
             yield from self.told()
         leases = tuple(Lease(row[0], row[2], row[1]) for row in rows)
-        return Rescued(leases, tuple(started), withheld)
+        return Rescued(leases, tuple(counts for counts, _ in notes), withheld)
 
     @operation(writes=True)
     def prune(self, limit: int) -> Steps[int]:

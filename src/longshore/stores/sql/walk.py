@@ -46,6 +46,13 @@ def is_bundled(column: Column) -> bool:
 
 
 @lru_cache(READ)
+def is_once(column: Column) -> bool:
+    """Whether a job may run at most once."""
+    rules = rules_of(column)
+    return rules is not None and rules.at_most_once
+
+
+@lru_cache(READ)
 def is_tied(column: Column) -> bool:
     """Whether others may wait for a job's end: it holds a slot or a key, or is of a bundle."""
     rules = rules_of(column)

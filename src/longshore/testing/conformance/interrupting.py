@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from longshore.core.interruptions import Crash
+from collections.abc import Sequence
+
 from longshore.core.model import JobState, Lease, Why
 from longshore.core.store import Rescue, Rescued
 from longshore.testing.conformance.bench import (
@@ -19,10 +20,14 @@ from longshore.testing.conformance.bench import (
 from longshore.testing.conformance.bundling import batch, fired, member, read, running, store
 
 
-def dies(bench: Bench, process: str, started: list[Lease], crash: Crash | None = CRASH) -> Rescued:
-    """A process is seen to die; these bodies had begun in it."""
-    seen = frozenset((lease.job_id, lease.run) for lease in started)
-    return bench.do(bench.store.rescue(Rescue(process, seen, crash=crash)))
+def dies(
+    bench: Bench, process: str, started: list[Lease], *, over: Sequence[Lease] = ()
+) -> Rescued:
+    """A process is seen to die; these bodies had begun in it, and some of them were over."""
+    seen, ended = (
+        frozenset((lease.job_id, lease.run) for lease in some) for some in (started, over)
+    )
+    return bench.do(bench.store.rescue(Rescue(process, seen, crash=CRASH, over=ended)))
 
 
 class InterruptionConformance:
@@ -43,6 +48,34 @@ class InterruptionConformance:
         assert (second.why, second.message) == (Why.RELEASED, "interrupted before start")
         assert second.traceback is None
         assert [bench.job(job).interruptions for job in jobs] == [1, 0]
+
+    def test_a_job_whose_body_was_over_is_not_suspected(self, bench: Bench) -> None:
+        """It runs again, since the store was never told; but it cannot have killed its process."""
+        over, midst = bench.add(2)
+        bench.process()
+        leases = bench.leases()
+        rescued = dies(bench, "p1", leases, over=leases[:1])
+        assert dict(zip(rescued.leases, rescued.interrupted, strict=True)) == {
+            leases[0]: False,
+            leases[1]: True,
+        }
+        assert [bench.job(job).interruptions for job in (over, midst)] == [0, 1]
+        (run,) = bench.job(over).runs
+        assert (run.run, run.why, run.traceback) == (1, Why.RELEASED, None)
+        assert run.message == "its process died after its body had ended and before that was stored"
+        bench.process("p2")
+        assert bench.taken("p2") == [over, midst]
+
+    def test_a_body_that_was_over_in_another_run_says_nothing_of_this_one(
+        self, bench: Bench
+    ) -> None:
+        (job,) = bench.add()
+        bench.process(lease=HOUR)
+        first = bench.lease()
+        bench.finish(failed(first, bench.now))
+        second = bench.lease()
+        dies(bench, "p1", [second], over=[first])
+        assert bench.job(job).interruptions == 1
 
     def test_where_nobody_saw_nothing_is_told_of_it(self, bench: Bench) -> None:
         (job,) = bench.add()

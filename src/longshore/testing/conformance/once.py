@@ -6,7 +6,7 @@ import pytest
 
 from longshore.core.limits import Fair, Hold, Limit, OnConflict, Rules
 from longshore.core.model import JobState, Why
-from longshore.core.store import Filter
+from longshore.core.store import Filter, Rescue
 from longshore.testing.conformance.bench import (
     HOUR,
     LEASE,
@@ -127,6 +127,17 @@ class OnceConformance:
         }
         assert bench.state(started.job_id) is JobState.DEAD
         assert bench.state(not_started.job_id) is JobState.AVAILABLE
+
+    def test_one_whose_body_was_over_does_not_run_again(self, bench: Bench) -> None:
+        (job,) = bench.add(rules=self.ONCE)
+        bench.process()
+        lease = bench.lease()
+        run = frozenset({(lease.job_id, lease.run)})
+        rescued = bench.do(bench.store.rescue(Rescue("p1", run, over=run)))
+        assert rescued.interrupted == (True,)
+        record = bench.job(job)
+        assert (record.state, record.reason) == (JobState.DEAD, "interrupted")
+        assert record.interruptions == 1
 
     @pytest.mark.parametrize("way", ["released", "process dead, not started", "claim not reached"])
     def test_what_had_not_started_runs_later(self, bench: Bench, way: str) -> None:

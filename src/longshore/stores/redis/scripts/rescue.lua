@@ -2,12 +2,13 @@
 -- Give back running jobs whose process is gone, judged now. ARGV: the dead process (empty: every
 -- one without a lease), limit, whether it is known which had started, for how long a mass expiry is
 -- doubted (empty: it is not), how many jobs make one, who asks (an expiry that is his too is doubted
--- likewise), what to keep with the runs of those that had started and of those that had not, then `id run` of each that had. Answers how many jobs were
--- withheld, then id, process, run and whether it was interrupted, in turns.
+-- likewise), what to keep with the runs of those that had started, of those that had not and of
+-- those whose bodies were over, then `id run` or `id run over` of each that had. Answers how many
+-- jobs were withheld, then id, process, run and whether it counts as interrupted, in turns.
 local dead, limit, seen = ARGV[4], tonumber(ARGV[5]), ARGV[6] == '1'
 local patience = tonumber(ARGV[7])
 local started, answer, withheld = {}, {}, 0
-for at = 12, #ARGV do started[ARGV[at]] = true end
+for at = 13, #ARGV do started[ARGV[at]] = true end
 local gone = dead ~= '' and { dead } or call('ZRANGEBYSCORE', P .. 'leases', '-inf', NOW)
 
 local function jobs_of(process)
@@ -56,11 +57,15 @@ for _, process in ipairs(gone) do
     table.sort(ids) -- behind the long member that is no job
     for _, job in ipairs(read_all({ unpack(ids, 1, math.min(#ids, limit + 1)) })) do
       limit, taken = limit - 1, true
-      local interrupted = not seen or started[job.id .. ' ' .. job.run] or false
+      local run = job.id .. ' ' .. job.run
+      -- One that may run at most once has done so.
+      local over = started[run .. ' over'] and not has(job, 'm')
+      local interrupted = not over and (not seen or started[run] or started[run .. ' over']) or false
       for _, word in ipairs({ job.id, job.process, job.run, interrupted and 1 or 0 }) do
         answer[#answer + 1] = word
       end
-      give_back(job, interrupted and 'interrupted' or 'released', ARGV[interrupted and 10 or 11])
+      give_back(job, interrupted and 'interrupted' or 'released',
+        ARGV[interrupted and 10 or over and 12 or 11])
     end
     flush()
   end

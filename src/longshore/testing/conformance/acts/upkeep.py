@@ -41,8 +41,9 @@ class Upkeep(Playing):
     def rescue_dead(self) -> None:
         self.some_running(1)
         slot = self.slots.index(self.leases[-1].process_id)
-        started = frozenset((lease.job_id, lease.run) for lease in self.some())
-        self.rescue_with(Rescue(self.slots[slot], started, crash=CRASH))
+        started = [(lease.job_id, lease.run) for lease in self.some()]
+        over = frozenset(started[::2])
+        self.rescue_with(Rescue(self.slots[slot], frozenset(started), crash=CRASH, over=over))
         self.birth(slot)
 
     def rescue_many(self) -> None:

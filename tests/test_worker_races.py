@@ -17,9 +17,10 @@ import pytest
 
 from longshore import CONTEXT, Discard, Event, Job, JobContext, JobState, Longshore, StoreError
 from longshore.core.model import Lease
-from longshore.core.store import Rescue, Watch
+from longshore.core.store import Claim, ClaimRequest, Rescue, Watch
 from longshore.running import RunState
 from longshore.worker.control import Cancel, Drain, Refused, child_channel, parent_channel
+from longshore.worker.engine import Engine
 from longshore.worker.errands import Errands
 from longshore.worker.precise import precise_loop
 from tests.worker_tools import eventually
@@ -204,6 +205,34 @@ def test_a_process_that_lost_its_lease_may_run_the_same_job_again(
         finally:
             release.set()
         assert handle.result(timeout=20) == 2
+
+
+def test_what_a_worker_held_that_failed_goes_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of a fault in it: it must not keep its lease for as long as its program lives."""
+    jobs = Longshore(f"sqlite:///{tmp_path}/jobs.db", lease="3s")
+
+    @jobs.job(kind="note")
+    def note() -> str:
+        return "done"
+
+    handle = note.enqueue()
+    take = Engine._take
+
+    def fails(self: Engine, now: float, request: ClaimRequest, claim: Claim) -> None:
+        if claim.jobs:
+            raise RuntimeError("a fault of ours")
+        take(self, now, request, claim)
+
+    monkeypatch.setattr(Engine, "_take", fails)
+    with jobs.worker(threads=1).running():
+        eventually(lambda: "this worker has failed" in caplog.text)
+        assert handle.refresh().state is JobState.RUNNING
+        monkeypatch.setattr(Engine, "_take", take)
+        with jobs.worker(threads=1).running():
+            assert handle.result(timeout=20) == "done"
+    jobs.close()
 
 
 def test_short_runs_with_long_timeouts_are_not_kept(jobs: Longshore) -> None:

@@ -72,6 +72,7 @@ class Worker:
             else seconds(shutdown_timeout, field="shutdown_timeout")
         )
         self._pid = os.getpid()
+        self._failed = False
 
     def run(self, *, until_empty: bool = False) -> None:
         """Work in the calling thread until TERM or INT, or until nothing that is due is left.
@@ -106,7 +107,7 @@ class Worker:
         engine = self._engine(until_empty=False)
         with self._living(engine) as process_id:
             thread = threading.Thread(
-                target=engine.run, args=(process_id,), name="longshore-store", daemon=True
+                target=self._work, args=(engine, process_id), name="longshore-store", daemon=True
             )
             thread.start()
             try:
@@ -114,6 +115,20 @@ class Worker:
             finally:
                 engine.drain(self._shutdown)
                 thread.join()
+
+    def _work(self, engine: Engine, process_id: str) -> None:
+        """The life of the store thread beside the program's own."""
+        self._failed = False
+        try:
+            engine.run(process_id)
+        except Exception:  # noqa: BLE001 - see below
+            # A fault of ours. Nobody watches this process from outside, so that its lease is let
+            # run out: else what it holds would be called running for as long as the program lives.
+            self._failed = True
+            log.critical(
+                "this worker has failed; others get its jobs when its lease has run out",
+                exc_info=True,
+            )
 
     def _engine(self, *, until_empty: bool) -> Engine:
         app, options = self._app, self._options
@@ -196,7 +211,7 @@ class Worker:
             engine.serve_parked(sorted(orders.parked_kinds))
 
         def members() -> tuple[ProcessBeat, ...]:
-            return (ProcessBeat(engine.process_id, engine.oldest_claim),)
+            return () if self._failed else (ProcessBeat(engine.process_id, engine.oldest_claim),)
 
         def renewed(at: float, lost: frozenset[str]) -> None:
             if engine.process_id not in lost:

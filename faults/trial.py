@@ -26,7 +26,7 @@ from longshore.core.model import ENDED, JobRecord, JobState
 from longshore.core.store import Filter
 from tests.checker_tools import Account, Recovery, check, number_of, runs_of, summed
 from tests.harbour_tools import APPS, eventually
-from tests.ledger_tools import Ledger, Word, now, read
+from tests.ledger_tools import Ledger, Line, Reader, Word, now
 from tests.places import Place, place
 from tests.servers import Server, private, shared
 
@@ -63,6 +63,7 @@ class Trial:
         #: Where its administrator connects to, once the trial goes on as somebody else.
         self.administrator = ""
         self.ledger = Ledger(folder / "ledger")
+        self._reader = Reader(self.ledger.path)
         self.environment = {
             **where.environment,
             "LEDGERED_LEDGER": str(self.ledger.path),
@@ -256,9 +257,9 @@ class Trial:
         return self.app.jobs.store
 
     @property
-    def lines(self) -> Any:
+    def lines(self) -> list[Line]:
         """The ledger so far."""
-        return read(self.ledger.path)
+        return self._reader.lines()
 
     def started(self, *numbers: int) -> int:
         """How many bodies have started, of these jobs if any are named."""

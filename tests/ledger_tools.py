@@ -8,6 +8,7 @@ once. Times are microseconds since the machine started (`CLOCK_BOOTTIME`), equal
 from __future__ import annotations
 
 import os
+import threading
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -78,9 +79,28 @@ def now() -> int:
 
 def read(path: Path) -> list[Line]:
     """Every line, in the order in which they were written."""
-    data = path.read_bytes()
-    assert len(data) % LENGTH == 0, f"{path} ends within a line"
-    return [_line(data[at : at + LENGTH].decode()) for at in range(0, len(data), LENGTH)]
+    return Reader(path).lines()
+
+
+class Reader:
+    """Reads a ledger that grows: each line once, however often it is asked for all of them."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lines: list[Line] = []
+        self._lock = threading.Lock()
+
+    def lines(self) -> list[Line]:
+        """Every line so far, in the order in which they were written."""
+        with self._lock:
+            with self._path.open("rb") as file:
+                file.seek(len(self._lines) * LENGTH)
+                data = file.read()
+            assert len(data) % LENGTH == 0, f"{self._path} ends within a line"
+            self._lines += [
+                _line(data[at : at + LENGTH].decode()) for at in range(0, len(data), LENGTH)
+            ]
+            return self._lines.copy()
 
 
 def _line(text: str) -> Line:

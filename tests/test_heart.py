@@ -2,6 +2,7 @@
 
 import threading
 import time
+from itertools import pairwise
 from typing import Any
 
 from longshore.core.expiry import MANY_JOBS
@@ -51,6 +52,20 @@ def test_leases_are_renewed_while_a_rescue_hangs() -> None:
     finally:
         store.free.set()
         heart.stop()
+
+
+def test_a_lease_is_renewed_as_soon_as_a_third_of_it_has_passed() -> None:
+    """Who rescues waits that long for the living: a beat later they are taken for dead."""
+    heart, at = heart_of(Watched()), list[float]()
+    heart.renewed = lambda asked, _lost: at.append(asked)
+    heart.start()
+    try:
+        eventually(lambda: len(at) > 3)
+    finally:
+        heart.stop()
+    gaps = [later - earlier for earlier, later in pairwise(at)]
+    assert min(gaps) >= 3 / 3
+    assert sorted(gaps)[1] < 3 / 3 + 0.5
 
 
 def test_nothing_is_rescued_before_what_is_ours_was_renewed() -> None:

@@ -456,3 +456,31 @@ def test_a_look_at_the_facts_gives_up_no_lock(store: SQLiteStore) -> None:
             check=True,
         )
         assert store.run(store.get([said.stdout.strip()]))
+
+
+@pytest.mark.parametrize("released", [True, False], ids=["released in time", "kept"])
+def test_a_file_that_is_held_while_it_is_opened_anew_is_waited_for(
+    path: str, *, released: bool
+) -> None:
+    """To open it may need its lock too: after a crash, or when the last one has just left."""
+    store = SQLiteStore(path, synchronous="normal", patience=20 if released else 0.2)
+    store.run(store.insert([job()]))
+    store._pool.before_fork()  # closes what is open, as for a fork
+    store._pool.after_fork()
+    holder = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    holder.execute("pragma locking_mode = exclusive")
+    holder.execute("begin exclusive")
+    timer = threading.Timer(0.3, holder.close)
+    try:
+        if released:
+            timer.start()
+            assert len(store.run(store.find(Filter(), limit=10)).records) == 1
+        else:
+            with pytest.raises(StoreBusy):
+                store.run(store.find(Filter(), limit=10))
+            with pytest.raises(StoreBusy):
+                store.connect()
+    finally:
+        timer.cancel()
+        holder.close()
+        store.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -196,22 +196,30 @@ def absent_at_start(trial: Trial) -> None:
 @row("F74", "an awaited call is cancelled at any moment", on=SERVERS, jobs=10_000)
 def cancelled_calls(trial: Trial) -> None:
     with through(trial) as line:
+        later = {"delay": 5}
+        known = {
+            n: _id_of(trial, n) for n in [trial.give("work", options=later) for _ in range(10)]
+        }
         line.delay(0.002)
-        wrong = asyncio.run(_cancelling(trial))
+        wrong, whole = asyncio.run(_cancelling(trial, known))
         line.heal()
+        trial.reopen()  # what awaited is closed
         trial.worker()
         trial.settle()
+        trial.figures |= {"calls answered": whole, "calls cancelled": trial.jobs - whole}
         trial.exactly("answers to somebody else's question", wrong, 0)
+        trial.at_least("calls answered", whole, trial.jobs / 4)
+        trial.at_least("calls cancelled", trial.jobs - whole, trial.jobs / 10)
 
 
-async def _cancelling(trial: Trial) -> int:
-    """Ask for jobs one by one, cancelling half of the calls; how many answers are of others."""
+async def _cancelling(trial: Trial, known: Mapping[int, str]) -> tuple[int, int]:
+    """Ask for jobs one by one, cancelling half of the calls; how many answers are of others.
+
+    And how many there were: a line that answers nobody would show nothing.
+    """
     app: Any = trial.app
-    wrong = 0
-    known = {
-        n: _id_of(trial, n) for n in [trial.give("work", options={"delay": 5}) for _ in range(10)]
-    }
-    for _ in range(max(100, trial.jobs // 5)):
+    wrong = whole = 0
+    for _ in range(trial.jobs):
         n = trial.random.choice(list(known))
         asking = asyncio.ensure_future(app.jobs.aget(known[n]))
         if trial.random.random() < 0.5:
@@ -221,9 +229,10 @@ async def _cancelling(trial: Trial) -> int:
             handle = await asking
         except (asyncio.CancelledError, LongshoreError):
             continue
+        whole += 1
         wrong += handle.id != known[n] or handle.record.state is JobState.DEAD
     await app.jobs.aclose()
-    return wrong
+    return wrong, whole
 
 
 def _id_of(trial: Trial, n: int) -> str:

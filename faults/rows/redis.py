@@ -333,7 +333,7 @@ def unsafe_settings(trial: Trial) -> None:
 
 @row("F50", "a cluster: all keys of a store are in one slot", on=REDIS, jobs=10)
 def one_slot(trial: Trial) -> None:
-    pytest_passes(trial, "tests/test_conformance.py", "-k", "redis-cluster", environment={})
+    pytest_passes(trial, "tests/test_conformance.py", "-k", "RedisCluster", environment={})
     trial.worker()
     trial.load()
     trial.settle()

@@ -22,8 +22,6 @@ from tests.ledger_tools import Word, now
 
 SQLITE = ("sqlite",)
 THREADS = 4
-#: Without this variable a stuck child is replaced after a longer time.
-STALL = 3.0
 CONFIGURATION, UNREACHABLE = 5, 4
 
 
@@ -59,7 +57,6 @@ def stopped_writer(trial: Trial) -> None:
         threads=THREADS,
         failpoints="in_tx:stop@5",
         processes=1,
-        environment={"LONGSHORE_STALL_AFTER": str(STALL)},
     )
     trial.worker(threads=THREADS)
     trial.ready(3)
@@ -71,7 +68,7 @@ def stopped_writer(trial: Trial) -> None:
     # The replacement stops at the same moment again.
     trial.workers.all[0].lose()
     account = trial.settle()
-    trial.at_most("ended after, s", (died - stopped) / 1e6, STALL + 1, timed=True)
+    trial.at_most("ended after, s", (died - stopped) / 1e6, trial.lease + 1, timed=True)
     cut = account.duplicated - account.redone
     trial.at_most("bodies cut off and run again, slots", cut, 2 * THREADS)
     trial.holds("the file is whole", _whole(_file(trial)))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 
 from longshore.errors import StoreError
@@ -44,3 +45,12 @@ class Errands:
                     log.exception("could not %s; trying again", what)
                 self._stop.wait(wait)
                 wait = min(wait * 2, 5.0)
+
+
+def end_together(ends: Iterable[Callable[[], None]], by: float) -> None:
+    """Let all of these end side by side; who is not done ``by`` then (monotonic) is left behind."""
+    threads = [threading.Thread(target=end, daemon=True) for end in ends]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, by - time.monotonic()))

@@ -58,13 +58,8 @@ class Heart:
         self._threads = [
             threading.Thread(target=self._live, args=(work, pause, what), name=name, daemon=True)
             for work, pause, what, name in (
-                (self.beat, BEAT, "a beat", "longshore-heart"),
-                (
-                    self._maintain,
-                    min(BEAT, lease / 20),
-                    "looking after the store",
-                    "longshore-tidy",
-                ),
+                (self.beat, self._to_next_beat, "a beat", "longshore-heart"),
+                (self._maintain, self._to_next_look, "looking after the store", "longshore-tidy"),
             )
         ]
         self._renewed = 0.0
@@ -92,8 +87,8 @@ class Heart:
         """Whether the store answered within a third of the lease."""
         return boot_seconds() - self._heard < max(self._lease / RENEWALS, 3 * BEAT)
 
-    def _live(self, work: Callable[[], None], pause: float, what: str) -> None:
-        while not self._stop.wait(pause * uniform(0.9, 1.0)):  # noqa: S311 - spreads workers
+    def _live(self, work: Callable[[], None], pause: Callable[[], float], what: str) -> None:
+        while not self._stop.wait(pause()):
             try:
                 work()
             except StoreGone as error:
@@ -104,6 +99,14 @@ class Heart:
             except Exception:  # noqa: BLE001 - see below
                 # A heart that stops over a fault of ours would cost every lease it keeps.
                 log.exception("%s failed", what)
+
+    def _to_next_beat(self) -> float:
+        """To the moment of a renewal if that is near: who rescues counts on every living one."""
+        left = self._renewed + self._lease / RENEWALS - boot_seconds()
+        return left if 0 < left < 1.1 * BEAT else _spread(BEAT)
+
+    def _to_next_look(self) -> float:
+        return _spread(min(BEAT, self._lease / 20))
 
     def beat(self) -> None:
         """One beat: always listens, and renews when a third of the lease has passed."""
@@ -172,3 +175,8 @@ class Heart:
             while not self._stop.is_set() and self._store.run(self._store.prune(BATCH)) >= BATCH:
                 # Each call is a transaction of its own: others get their turn in between.
                 pass
+
+
+def _spread(seconds: float) -> float:
+    """A little less, by chance, so that workers do not come together."""
+    return seconds * uniform(0.9, 1.0)  # noqa: S311

@@ -15,7 +15,6 @@ import os
 import selectors
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -41,7 +40,7 @@ from longshore.worker.control import (
     Waiting,
 )
 from longshore.worker.door import Ask, Door, Report
-from longshore.worker.errands import Errands
+from longshore.worker.errands import Errands, end_together
 from longshore.worker.family import Child, Stage
 from longshore.worker.fence import boot_seconds
 from longshore.worker.heart import Heart
@@ -58,6 +57,9 @@ from longshore.worker.ticker import Ticker
 
 BOOT_LIMIT = 120.0
 GRACE = 2.0
+#: How long, after the deadline of the bodies, a store may keep a worker from ending, seconds: a
+#: little less than one call may take. ``LEAST``: after the last child, however late it was.
+LAST, LEAST = 4.5, 1.0
 FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
 #: A child that ended no job and lived no longer than this did not work, it only started.
 SHORT_LIFE = 5.0
@@ -93,6 +95,7 @@ class Supervisor:
         self._quiet = False
         self._again = False  # re-exec when all children are gone
         self._name = ""
+        self._leave_by = float("inf")
         self._exit_code = 0
         self._returned = 0
         self._ended = 0
@@ -160,14 +163,11 @@ class Supervisor:
             child.kill()
             child.popen.wait()
             child.bury()
-        # Side by side: each may wait for a store that does not answer.
         ends = [self._errands.finish]
         ends += [part.stop for part in (self._relay, self._ticker, self._heart) if part is not None]
-        threads = [threading.Thread(target=end, daemon=True) for end in ends]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        # What a store that does not answer was not told, the ends of leases tell it.
+        now = time.monotonic()
+        end_together(ends, max(now + LEAST, min(self._leave_by, now + LAST)))
         for store in (self._outbox, self._store):
             if store is not None:
                 store.close()
@@ -479,8 +479,10 @@ class Supervisor:
 
     def _stop(self, timeout: float | None) -> None:
         self._stopping = True
-        for child in self._children:
-            self._drain_one(child, self._timeout(child) if timeout is None else timeout)
+        times = [self._timeout(child) if timeout is None else timeout for child in self._children]
+        for child, given in zip(self._children, times, strict=True):
+            self._drain_one(child, given)
+        self._leave_by = min(self._leave_by, time.monotonic() + max(times, default=0.0) + LAST)
 
     def _drain_one(self, child: Child, timeout: float) -> None:
         """Ask a child to end; killed if it is still there some time after its deadline."""

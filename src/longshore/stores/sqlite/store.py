@@ -197,7 +197,10 @@ class SQLiteStore(SQLiteCore, Scheduling, SQLiteConsuming, Maintaining, Inspecti
 
     def connect(self) -> sqlite3.Connection:
         """A new connection, in no transaction, for the work of one job; its user closes it."""
-        connection = self._open()
+        try:
+            connection = self._open()
+        except sqlite3.Error as error:
+            raise explained(error, self.address) from error
         connection.execute(f"pragma busy_timeout = {int(self._patience * 1000)}")
         return connection
 
@@ -219,7 +222,13 @@ class SQLiteStore(SQLiteCore, Scheduling, SQLiteConsuming, Maintaining, Inspecti
     def _drive(self, op: Operation[T], *, write: bool) -> T:
         """Run an operation; nearly always the first attempt is the only one."""
         pool = self._pool
-        connection = pool.take()
+        try:
+            connection = pool.take()
+        except sqlite3.Error as error:
+            # To open the file may need its lock, as any statement may.
+            if not is_busy(error):
+                raise explained(error, self.address) from error
+            return self._patiently(lambda again: self._attempt(again, op, write=write))
         healthy = False
         try:
             answer = self._attempt(connection, op, write=write)

@@ -250,7 +250,13 @@ def _starting(tries: int) -> list[Cell]:
     importing = Call("starting.importing", {"tries": tries})
     first = Call("fleet.first_job", {"store": "sqlite"})
     return [
-        _cell("W6/import/", f"import longshore, best of {tries}", MILLISECONDS, importing, None),
+        _cell(
+            "W6/import/",
+            f"from longshore import Longshore, best of {tries}",
+            MILLISECONDS,
+            importing,
+            None,
+        ),
         _cell("W6/start/sqlite", "`longshore worker` to first job", MILLISECONDS, first, None),
     ]
 

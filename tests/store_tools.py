@@ -3,9 +3,10 @@
 import time
 from typing import Any
 
+import msgspec
 import pytest
 
-from longshore.core.model import JobState, NewJob
+from longshore.core.model import Claimed, JobState, NewJob
 from longshore.core.store import ClaimRequest, Line, NewProcess, Store
 from longshore.ids import new_id
 from longshore.stores.sql.schema import read
@@ -28,6 +29,30 @@ def job(**fields: object) -> NewJob:
         "created_at": now,
     }
     return NewJob(**{**given, **fields})
+
+
+def claimed(**fields: Any) -> Claimed:
+    """A job in the hands of a worker, in its first run unless told otherwise."""
+    job = Claimed(
+        id="id-1",
+        run=1,
+        kind="app.work",
+        queue="default",
+        payload=b"{}",
+        priority=0,
+        failures=0,
+        interruptions=0,
+        max_attempts=25,
+        scheduled_at=0,
+        created_at=0,
+        claimed_at=0,
+        timeout=None,
+        keep_result=None,
+        budgets=None,
+        tags=(),
+        meta=None,
+    )
+    return msgspec.structs.replace(job, **fields)
 
 
 def driven(way: str) -> Any:

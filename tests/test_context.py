@@ -19,25 +19,16 @@ from longshore import (
     current,
 )
 from longshore.context import reset_current, set_current
-from longshore.core.model import Claimed, Lease
+from longshore.core.model import Lease
 from longshore.running import RunState
+from tests.store_tools import claimed
 
-CLAIMED = Claimed(
-    id="id-1",
+CLAIMED = claimed(
     run=7,
-    kind="app.work",
     queue="mail",
     payload=b'{"v":1,"args":[],"kwargs":{"number":3}}',
-    priority=0,
     failures=2,
-    interruptions=0,
-    max_attempts=25,
-    scheduled_at=0,
     created_at=1_500_000,
-    claimed_at=0,
-    timeout=None,
-    keep_result=None,
-    budgets=None,
     tags=("a",),
     meta=b'{"tenant":7}',
 )

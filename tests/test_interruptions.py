@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from longshore.core.interruptions import Crash, crash_of, died
-from longshore.core.model import Claimed, Ending, JobState, Lease, Run, Why
+from longshore.core.model import Ending, JobState, Lease, Run, Why
 from longshore.core.outcome import MAX_TRACEBACK, Attempt
+from tests.store_tools import claimed
 
 HOUR = 3_600_000_000
 NOW = 100 * HOUR
@@ -19,25 +20,7 @@ def run(number: int, ended_at: int, why: Why = Why.INTERRUPTED) -> Run:
 
 def end(interruptions: int, *history: Run, known: bool = True) -> Ending:
     """What a death alone comes to, of a job that was interrupted so often before."""
-    job = Claimed(
-        id="j",
-        run=len(history) + 1,
-        kind="k",
-        queue="q",
-        payload=b"{}",
-        priority=0,
-        failures=7,
-        interruptions=interruptions,
-        max_attempts=25,
-        scheduled_at=0,
-        created_at=0,
-        claimed_at=0,
-        timeout=None,
-        keep_result=None,
-        budgets=None,
-        tags=(),
-        meta=None,
-    )
+    job = claimed(run=len(history) + 1, failures=7, interruptions=interruptions)
     attempt = Attempt(job, Lease("j", "p", job.run), NOW - 1, NOW)
     ending = died(attempt, CRASH, history if known else None)
     assert ending.interrupted, "always counted"

@@ -5,11 +5,10 @@ from __future__ import annotations
 import tracemalloc
 from typing import Any
 
-import msgspec
 import pytest
 
 from longshore.core.backoff import Backoff, Random, as_backoff, constant, exponential
-from longshore.core.model import Claimed, Ending, JobState, Lease, Why
+from longshore.core.model import Ending, JobState, Lease, Why
 from longshore.core.outcome import (
     MAX_MESSAGE,
     Attempt,
@@ -36,6 +35,7 @@ from longshore.errors import (
     PayloadMismatch,
     UnknownJob,
 )
+from tests.store_tools import claimed
 
 STARTED, ENDED = 1_000_000_000, 1_002_000_000
 MINUTE = 60_000_000
@@ -43,26 +43,7 @@ LEASE = Lease("id-1", "process-1", 7)
 
 
 def attempt(**fields: Any) -> Attempt:
-    claimed = Claimed(
-        id="id-1",
-        run=7,
-        kind="app.work",
-        queue="default",
-        payload=b"{}",
-        priority=0,
-        failures=0,
-        interruptions=0,
-        max_attempts=25,
-        scheduled_at=0,
-        created_at=0,
-        claimed_at=0,
-        timeout=None,
-        keep_result=None,
-        budgets=None,
-        tags=(),
-        meta=None,
-    )
-    return Attempt(msgspec.structs.replace(claimed, **fields), LEASE, STARTED, ENDED)
+    return Attempt(claimed(run=7, **fields), LEASE, STARTED, ENDED)
 
 
 def text_of(error: BaseException) -> ErrorText:

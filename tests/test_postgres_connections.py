@@ -32,6 +32,7 @@ from longshore.errors import (
     StoreUnavailable,
     StoreUnwritable,
 )
+from longshore.stores.postgres import pool
 from longshore.stores.postgres.store import PostgresStore, open_postgres
 from longshore.stores.sql.schema import Known
 from tests import postgres_tools
@@ -45,6 +46,22 @@ pytestmark = pytest.mark.servers
 where = postgres_tools.where
 store = postgres_tools.store
 look = postgres_tools.look
+
+
+def test_who_is_cut_off_in_a_transaction_does_not_hold_its_locks_for_long(
+    where: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = pool._STEER  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(pool, "_STEER", usual.replace("'10s'", "'400ms'"))
+    with contextlib.closing(PostgresStore(where.url)) as store:
+        store.migrate()
+        new = job()
+        store.run(store.insert([new]))
+        silent = store._pool.take()  # pyright: ignore[reportPrivateUsage]
+        silent.connection.execute("begin")
+        silent.connection.execute("select 1 from longshore_job for update")
+        assert store.run(store.cancel([new.id], None)).changed
+        store._pool.give_back(silent, healthy=False)  # pyright: ignore[reportPrivateUsage]
 
 
 # --- many at once ---

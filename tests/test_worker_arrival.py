@@ -20,6 +20,7 @@ from tests.places import redis_client
 from tests.servers import private
 
 SOON = 30.0
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
 
 
 @pytest.fixture
@@ -38,13 +39,15 @@ def harbour(tmp_path: Path) -> Iterator[Harbour]:
 @pytest.mark.private
 def test_a_worker_waits_for_its_store_and_begins_when_it_comes(harbour: Harbour) -> None:
     waits = harbour.worker("--name", "waits")
-    leaves = harbour.worker("--name", "leaves")
-    for number in range(2):
+    leaves = {number: harbour.worker("--name", f"leaves-{number}") for number in STOPS}
+    for number in range(1 + len(STOPS)):
         log = harbour.folder / f"worker-{number}.log"
         eventually(lambda: "waiting for the store" in log.read_text(), SOON, "the word")  # noqa: B023
-    # Told to end it does not wait for the store any longer.
-    leaves.send_signal(signal.SIGINT)
-    assert leaves.wait(SOON) == 0
+    # Told to end they do not wait any longer; as after any such stop no job was left behind.
+    for number, worker in leaves.items():
+        worker.send_signal(number)
+    for worker in leaves.values():
+        assert worker.wait(SOON) == 0
     assert "Traceback" not in harbour.logs()
     vars(harbour)["server"].start()
     before = time.monotonic()
@@ -52,7 +55,7 @@ def test_a_worker_waits_for_its_store_and_begins_when_it_comes(harbour: Harbour)
     assert time.monotonic() - before < 15  # five, on a machine that has nothing else to do
     handle = harbour.app.nap.enqueue(0.01)
     eventually(lambda: harbour.starts(handle.id), SOON, "the job")
-    assert harbour.logs().count("waiting for the store") == 2
+    assert harbour.logs().count("waiting for the store") == 1 + len(STOPS)
     assert "appendonly is no" in harbour.logs()
     waits.send_signal(signal.SIGTERM)
     assert waits.wait(SOON) == 0

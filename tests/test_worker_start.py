@@ -24,15 +24,23 @@ def note() -> None:
 """
 
 #: Read by every Python that starts; a child ends without what is to be done at the exit.
-AT_EXIT = """
+WITNESS = """
 import atexit
 import sys
 
 
-@atexit.register
-def tell():
-    with open("supervisor", "w") as file:
+def tell(name):
+    with open(name, "w") as file:
         file.write("\\n".join(sys.modules))
+
+
+def heard(event, arguments):
+    if event == "subprocess.Popen":
+        tell("before")
+
+
+sys.addaudithook(heard)
+atexit.register(tell, "supervisor")
 """
 
 #: Drivers of other stores, and what only some programs need.
@@ -48,11 +56,25 @@ NOT_NEEDED = frozenset(
 SUPERVISOR_ALONE = frozenset(
     {"bz2", "click", "longshore.cli.program", "lzma", "shutil", "subprocess", "tempfile"}
 )
+#: The application is the children's affair.
+CHILD_ALONE = frozenset(
+    {
+        *("longshore.app", "longshore.client", "longshore.config", "longshore.declare"),
+        *("longshore.discovery", "longshore.worker.engine"),
+    }
+)
+#: What a supervisor loads while its children boot.
+LATER = frozenset(
+    {
+        *("logging", "longshore.core.model", "longshore.core.store", "longshore.stores"),
+        *("longshore.worker.control", "longshore.worker.supervisor", "sqlite3"),
+    }
+)
 
 
 def test_a_worker_on_sqlite_loads_what_it_needs(tmp_path: Path) -> None:
     (tmp_path / "harbour.py").write_text(APPLICATION)
-    (tmp_path / "sitecustomize.py").write_text(AT_EXIT)
+    (tmp_path / "sitecustomize.py").write_text(WITNESS)
     url = f"sqlite:///{tmp_path}/jobs.db"
     app = Longshore(store=url)
     app.migrate()
@@ -73,5 +95,8 @@ def test_a_worker_on_sqlite_loads_what_it_needs(tmp_path: Path) -> None:
     child = set((tmp_path / "child").read_text().split())
     assert {"click", "longshore.stores.sqlite.store"} <= supervisor
     assert {"longshore.worker.engine", "longshore.stores.sqlite.store"} <= child
-    assert not supervisor & NOT_NEEDED
+    assert not supervisor & (NOT_NEEDED | CHILD_ALONE)
     assert not child & (NOT_NEEDED | SUPERVISOR_ALONE)
+    before = set((tmp_path / "before").read_text().split())
+    assert supervisor >= LATER
+    assert not before & (NOT_NEEDED | CHILD_ALONE | LATER)

@@ -1,4 +1,4 @@
-"""W6: what ``import longshore`` costs."""
+"""W6: what ``from longshore import Longshore`` costs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.sample import Sample, Stopwatch
 
 
 def importing(home: Path, *, tries: int) -> Sample:
-    """A fresh interpreter that imports `longshore`, less one that imports nothing; best of each.
+    """A fresh interpreter that imports `Longshore`, less one that imports nothing; best of each.
 
     The tries alternate; the first pair, which compiles and reads from disk, does not count. It is
     the import of an ordinary install: bytecode is kept, and `typing_extensions`, which msgspec
@@ -23,7 +23,7 @@ def importing(home: Path, *, tries: int) -> Sample:
     with Stopwatch() as watch:
         for _ in range(tries + 1):
             bare.append(_run(home, "pass"))
-            full.append(_run(home, "import longshore"))
+            full.append(_run(home, "from longshore import Longshore"))
     figures = {"ms": 1000 * (min(full[1:]) - min(bare[1:]))}
     return Sample(figures, watch.seconds)
 

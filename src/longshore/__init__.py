@@ -6,15 +6,6 @@ The public names and nothing else; see the reference for each.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from longshore.app import Longshore
-from longshore.context import CONTEXT, JobContext, current
-from longshore.core.backoff import constant, exponential, polynomial
-from longshore.core.every import every
-from longshore.core.model import JobRecord, JobState, LogLine, Progress, Run
-from longshore.core.outcome import Discard, Retry, Snooze, discard_on, retry_on
-from longshore.core.restraints import Concurrency, Rate, Unique
-from longshore.core.schedules import ScheduleRecord, TickRecord
-from longshore.core.waiting import Waiting
 from longshore.errors import (
     AmbiguousAnnotation,
     AppImportFailed,
@@ -78,13 +69,22 @@ from longshore.errors import (
     UnstorableArgument,
     UnstorableResult,
 )
-from longshore.handle import JobHandle
-from longshore.job import BoundJob, JobFunction
-from longshore.jobclass import Job
-from longshore.middleware import Event
 from longshore.version import __version__
 
 if TYPE_CHECKING:
+    from longshore.app import Longshore
+    from longshore.context import CONTEXT, JobContext, current
+    from longshore.core.backoff import constant, exponential, polynomial
+    from longshore.core.every import every
+    from longshore.core.model import JobRecord, JobState, LogLine, Progress, Run
+    from longshore.core.outcome import Discard, Retry, Snooze, discard_on, retry_on
+    from longshore.core.restraints import Concurrency, Rate, Unique
+    from longshore.core.schedules import ScheduleRecord, TickRecord
+    from longshore.core.waiting import Waiting
+    from longshore.handle import JobHandle
+    from longshore.job import BoundJob, JobFunction
+    from longshore.jobclass import Job
+    from longshore.middleware import Event
     from longshore.query.batches import Batch
     from longshore.query.workflows import Chain, Node, Workflow
 
@@ -186,20 +186,34 @@ __all__ = [
     "retry_on",
 ]
 
-# Imported at their first use: most programs make none of these.
-_LATER: Final = {
-    "Batch": "longshore.query.batches",
-    "Chain": "longshore.query.workflows",
-    "Node": "longshore.query.workflows",
-    "Workflow": "longshore.query.workflows",
+# Imported at their first use: `longshore worker` has its children booting before it needs any, and
+# no program needs them all.
+_HOMES: Final = {
+    "app": ("Longshore",),
+    "context": ("CONTEXT", "JobContext", "current"),
+    "core.backoff": ("constant", "exponential", "polynomial"),
+    "core.every": ("every",),
+    "core.model": ("JobRecord", "JobState", "LogLine", "Progress", "Run"),
+    "core.outcome": ("Discard", "Retry", "Snooze", "discard_on", "retry_on"),
+    "core.restraints": ("Concurrency", "Rate", "Unique"),
+    "core.schedules": ("ScheduleRecord", "TickRecord"),
+    "core.waiting": ("Waiting",),
+    "handle": ("JobHandle",),
+    "job": ("BoundJob", "JobFunction"),
+    "jobclass": ("Job",),
+    "middleware": ("Event",),
+    "query.batches": ("Batch",),
+    "query.workflows": ("Chain", "Node", "Workflow"),
 }
+_LATER: Final = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
     home = _LATER.get(name)
     if home is None:
         raise AttributeError(f"module 'longshore' has no attribute {name!r}")
-    return getattr(import_module(home), name)
+    found = globals()[name] = getattr(import_module(f"longshore.{home}"), name)
+    return found
 
 
 def __dir__() -> list[str]:

@@ -1,6 +1,7 @@
 """``status``, ``health``, ``check``, ``db``, ``config``, and one real worker."""
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from longshore import Longshore
+from longshore.worker import door
+from longshore.worker.door import ChildReport, Report
 from tests.cli.tools import Call, claim, fresh, push
 
 # --- status, health, check, db, config ---------------------------------------------------------
@@ -31,6 +34,31 @@ def test_status_tells_whether_jobs_are_looked_after(run: Call, shop: Longshore) 
     table = run("status", "-o", "table")
     assert table.code == 0
     assert "one" in table.out
+
+
+def test_status_tells_of_writes_that_were_refused(
+    run: Call, shop: Longshore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(shop)
+    assert claim(shop)
+    (process,) = shop.client.run(shop.store.processes())
+    monkeypatch.setattr(socket, "gethostname", lambda: process.host)
+
+    def answer(name: str, what: str) -> Report | None:
+        assert what == "health"
+        pids = {"one": process.pid, "elsewhere": process.pid + 1}
+        if name not in pids:
+            return None
+        children = (ChildReport(pids[name], "working", 1, 0),)
+        return Report(name, 1, "working", True, children, True, 3)
+
+    monkeypatch.setattr(door, "names", lambda: ["dead", "elsewhere", "one"])
+    monkeypatch.setattr(door, "ask", answer)
+    assert run("status", "-o", "json").json["fenced_writes"] == {"one": 3}
+    assert "one: 3 writes refused since others had the job" in run("status", "-o", "table").out
+    assert "fenced\tone\t3\n" in run("status", "-o", "plain").out
+    monkeypatch.setattr(socket, "gethostname", lambda: "another")
+    assert run("status", "-o", "json").json["fenced_writes"] == {}
 
 
 def test_health_asks_the_store_and_imports_no_application(
@@ -150,7 +178,9 @@ def test_enqueue_and_wait_for_a_real_worker(folder: Path, shop: Longshore) -> No
         assert dead.returncode == 1
         assert "no such host" in dead.stderr
         assert "LONGSHORE-E110" in dead.stderr
-        assert fresh("status", cwd=folder).returncode == 0
+        status = fresh("status", "-o", "json", cwd=folder)
+        assert status.returncode == 0
+        assert list(json.loads(status.stdout)["fenced_writes"].values()) == [0]
     finally:
         worker.terminate()
         assert worker.wait(40) == 0

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 import click
 
 from longshore.app import Longshore
-from longshore.cli.exit import IN_MEMORY, PIPE, Failure
+from longshore.cli.exit import IN_MEMORY, Failure
+from longshore.cli.folder import current_folder
 from longshore.cli.parts import globals_of
 from longshore.discovery import load
 
@@ -34,11 +35,3 @@ def application(ctx: click.Context, *, shared: bool = True) -> Generator[Longsho
         yield app
     finally:
         app.close()
-
-
-def current_folder() -> str:
-    """Where the command was called."""
-    try:
-        return os.getcwd()  # noqa: PTH109 - pathlib is not needed elsewhere here
-    except OSError as error:
-        raise Failure(PIPE, f"the current folder cannot be read: {error.strerror}.") from None

@@ -9,12 +9,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from longshore.core.options import check_queue
-from longshore.core.store import Line
 from longshore.core.wording import shown
 from longshore.errors import ConfigurationError
 
 MOST_WEIGHT: Final = 1000
+
+
+class Line(msgspec.Struct, frozen=True, gc=False):
+    """One or more queues that a worker serves as one line, in one common order.
+
+    ``queues`` are names, or beginnings that end in ``*``; ``excludes`` are names or beginnings
+    that are not served although they match.
+    """
+
+    queues: tuple[str, ...]
+    excludes: tuple[str, ...] = ()
 
 
 def read_lines(queues: Sequence[str]) -> tuple[tuple[Line, int | None], ...]:

@@ -27,6 +27,7 @@ from longshore.core.batches import Bundle, Together
 from longshore.core.facts import Facts
 from longshore.core.interruptions import AFTER_END, BEFORE_START, Crash
 from longshore.core.limits import KindRecord, LimitRecord, SetKind, SetLimit
+from longshore.core.lines import Line as Line  # noqa: PLC0414
 from longshore.core.model import (
     LOG_LINES,
     Claimed,
@@ -59,17 +60,6 @@ T = TypeVar("T")
 
 
 # --- requests and answers -------------------------------------------------------------------
-
-
-class Line(msgspec.Struct, frozen=True, gc=False):
-    """One or more queues that a worker serves as one line, in one common order.
-
-    ``queues`` are names, or beginnings that end in ``*``; ``excludes`` are names or beginnings
-    that are not served although they match.
-    """
-
-    queues: tuple[str, ...]
-    excludes: tuple[str, ...] = ()
 
 
 class ClaimRequest(msgspec.Struct, frozen=True, gc=False):

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Collection
 from enum import Enum
@@ -13,11 +10,11 @@ from enum import Enum
 from longshore.core.interruptions import Crash, crash_of
 from longshore.core.model import Ending
 from longshore.core.store import ProcessBeat
-from longshore.worker.beacon import Beacon
 from longshore.worker.control import Boot, Hello, parent_channel
-from longshore.worker.crash import CrashFile, ended
+from longshore.worker.crash import ended
 from longshore.worker.door import ChildReport
 from longshore.worker.fence import ENDS, boot_seconds
+from longshore.worker.launch import Launch
 from longshore.worker.options import WorkerOptions
 from longshore.worker.vigil import Vigil
 
@@ -34,7 +31,7 @@ class Stage(Enum):
 class Child:
     """A child from its start to its burial; the supervisor never repairs one, it replaces it."""
 
-    def __init__(self, number: int, options: WorkerOptions) -> None:
+    def __init__(self, number: int, options: WorkerOptions, launch: Launch) -> None:
         self.number = number
         self.stage = Stage.BOOTING
         self.process_id: str | None = None
@@ -49,28 +46,12 @@ class Child:
         self.kill_at: float | None = None
         self.killed = False
         self._vigil: Vigil | None = None
-        ours, theirs = socket.socketpair()
-        memory = Beacon.create()
-        self.beacon = Beacon(memory)
-        self._crash = CrashFile()
-        try:
-            with theirs:
-                fds = (theirs.fileno(), memory, self._crash.descriptor)
-                self.popen = subprocess.Popen(
-                    [sys.executable, "-m", "longshore.programs.child", *map(str, fds)],
-                    pass_fds=fds,
-                    stdin=subprocess.DEVNULL,
-                )
-        except OSError:
-            ours.close()
-            self.beacon.close()
-            self._crash.close()
-            raise
-        finally:
-            os.close(memory)
+        self.popen = launch.popen
+        self.beacon = launch.beacon
+        self._crash = launch.crash_file
         # A stopped child must not stop its supervisor once their socket is full.
-        ours.settimeout(1.0)
-        self.channel = parent_channel(ours)
+        launch.socket.settimeout(1.0)
+        self.channel = parent_channel(launch.socket)
         self.channel.send(Boot(options))
         self.pidfd = os.pidfd_open(self.popen.pid) if hasattr(os, "pidfd_open") else None
 

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from longshore.core.lines import read_lines
-from longshore.core.store import Line
+from longshore.core.lines import Line, read_lines
 from longshore.errors import ConfigurationError
 
 MAX_SLOTS = 1000

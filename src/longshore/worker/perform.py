@@ -12,7 +12,7 @@ import msgspec
 
 from longshore.context import JobContext, reset_current, set_current
 from longshore.core.backoff import polynomial
-from longshore.core.interruptions import ALONE_AFTER
+from longshore.core.interruptions import is_suspect
 from longshore.core.model import Ending, JobRecord, JobState
 from longshore.core.outcome import Attempt, Policies, decide, interrupted, succeeded
 from longshore.core.registry import Declaration, Isolation
@@ -67,9 +67,7 @@ class Performer:
                 return self.raised(run, _unknown(job.kind))
             if self._tells:
                 self._started(run)
-            if self.isolated is not None and (
-                declaration.isolation is _PROCESS or job.interruptions >= ALONE_AFTER
-            ):
+            if self.isolated is not None and (declaration.isolation is _PROCESS or is_suspect(job)):
                 return self.isolated(run)
             if declaration.context is None:
                 args, kwargs = declaration.signature.decode(job.payload)

@@ -46,6 +46,7 @@ from longshore.worker.fence import boot_seconds
 from longshore.worker.heart import Heart
 from longshore.worker.identity import child_process, default_name
 from longshore.worker.journal import log, tell_dead
+from longshore.worker.launch import Launches
 from longshore.worker.logs import tell
 from longshore.worker.options import WorkerOptions
 from longshore.worker.orphans import bury_orphans
@@ -75,9 +76,10 @@ class Supervisor:
     """One worker program. :meth:`run` returns its exit code."""
 
     def __init__(
-        self, options: WorkerOptions, load: Load, connect: Connect, banner: Banner
+        self, options: WorkerOptions, first: Launches, load: Load, connect: Connect, banner: Banner
     ) -> None:
         self._options = options
+        self._launches = first
         self._load = load
         self._connect = connect
         self._banner = banner
@@ -177,7 +179,7 @@ class Supervisor:
 
     def _spawn(self, number: int) -> None:
         try:
-            child = Child(number, self._options)
+            child = Child(number, self._options, self._launches.take())
         except OSError as error:
             # No more processes, memory or descriptors for us: those that are there go on.
             log.error("a child could not be started: %s", error)

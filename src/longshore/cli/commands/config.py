@@ -8,9 +8,10 @@ import click
 import msgspec
 
 from longshore import config
+from longshore.cli.folder import current_folder
 from longshore.cli.output import Columns, out_of
 from longshore.cli.parts import Group, globals_of, option
-from longshore.cli.session import application, current_folder
+from longshore.cli.session import application
 from longshore.core.settings import Settings
 from longshore.errors import AppNotFound
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from longshore.cli.commands.worker import read_queues, start, verbosity
+from longshore.cli.folder import current_folder
 from longshore.cli.parts import Command, Whole, globals_of, option
-from longshore.cli.session import current_folder
 from longshore.worker.options import MAX_SLOTS, WorkerOptions
 
 

@@ -13,10 +13,11 @@ import click
 from longshore.app import Longshore
 from longshore.cli.commands.enqueue import payload_of
 from longshore.cli.export import crontab_of, needed, timers_of
+from longshore.cli.folder import current_folder
 from longshore.cli.job_input import Readable, read_input
 from longshore.cli.output import Columns, out_of
 from longshore.cli.parts import Command, Group, Whole, option
-from longshore.cli.session import application, current_folder
+from longshore.cli.session import application
 from longshore.cli.views import ago, arguments, many, moment, span
 from longshore.core.cron import next_ticks, normal, timetable
 from longshore.core.durations import describe

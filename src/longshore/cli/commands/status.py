@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,12 +22,16 @@ from longshore.core.attendance import served
 from longshore.core.limits import KindRecord
 from longshore.core.model import JobState
 from longshore.core.store import ProcessRecord, QueueRecord
+from longshore.worker import door
 
 
 @click.command("status", cls=Command, examples=("longshore status", "longshore status -o json"))
 @click.pass_context
 def command(ctx: click.Context) -> None:
     """Show states, queues, paused kinds and workers.
+
+    Of workers that answer on this machine also how many writes came back refused, because others
+    had the job by then.
 
     Exit code 0 when every waiting job has a worker, 1 when not, 4 when the store is out of reach.
     """
@@ -42,7 +47,9 @@ def command(ctx: click.Context) -> None:
             for state in JobState
         }
         problems = [*troubles(store), *_problems(queues, processes)]
-        report = _Report(str(app.settings.store), states, queues, kinds, processes, problems)
+        report = _Report(
+            str(app.settings.store), states, queues, kinds, processes, problems, _fenced(processes)
+        )
         _show(out, report)
     if problems:
         raise Failure(DEGRADED, f"{'; '.join(problems)}.")
@@ -92,11 +99,10 @@ class _Report(msgspec.Struct, frozen=True):
     kinds: Sequence[KindRecord]
     processes: Sequence[ProcessRecord]
     problems: Sequence[str]
+    fenced: dict[str, int]
 
 
 def _show(out: Out, report: _Report) -> None:
-    queues = [queue_view(queue) for queue in report.queues]
-    kinds = [kind_view(kind) for kind in report.kinds]
     match out.form:
         case "json" | "jsonl":
             fields = {
@@ -104,9 +110,10 @@ def _show(out: Out, report: _Report) -> None:
                 "problems": list(report.problems),
                 "store": report.store,
                 "states": report.states,
-                "queues": queues,
-                "paused_kinds": kinds,
+                "queues": [queue_view(queue) for queue in report.queues],
+                "paused_kinds": [kind_view(kind) for kind in report.kinds],
                 "workers": [process_view(process) for process in report.processes],
+                "fenced_writes": report.fenced,
             }
             out.fields(fields, ())
         case "plain":
@@ -120,14 +127,36 @@ def _show(out: Out, report: _Report) -> None:
                 live = "live" if process.lease_left > 0 else "lost"
                 busy = f"{process.running}/{process.slots}"
                 click.echo(f"worker\t{process.name}\t{busy}\t{live}")
+            for name, writes in report.fenced.items():
+                click.echo(f"fenced\t{name}\t{writes}")
         case _:
-            click.echo(f"store {report.store}")
-            states = [_State(name, jobs) for name, jobs in report.states.items() if jobs]
-            out.rows("states", states, _STATES)
-            out.rows("queues", queues, QUEUE_COLUMNS, empty="no queue holds a job")
-            if kinds:
-                out.rows("paused_kinds", kinds, KINDS)
-            out.rows("workers", report.processes, _WORKERS, empty="no worker has registered")
+            _show_tables(out, report)
+
+
+def _show_tables(out: Out, report: _Report) -> None:
+    click.echo(f"store {report.store}")
+    states = [_State(name, jobs) for name, jobs in report.states.items() if jobs]
+    out.rows("states", states, _STATES)
+    queues = [queue_view(queue) for queue in report.queues]
+    out.rows("queues", queues, QUEUE_COLUMNS, empty="no queue holds a job")
+    if report.kinds:
+        out.rows("paused_kinds", [kind_view(kind) for kind in report.kinds], KINDS)
+    out.rows("workers", report.processes, _WORKERS, empty="no worker has registered")
+    for name, writes in report.fenced.items():
+        if writes:
+            click.echo(f"{name}: {many(writes, 'write')} refused since others had the job")
+
+
+def _fenced(processes: Sequence[ProcessRecord]) -> dict[str, int]:
+    """Refused writes by worker, of those of this store that answer on this machine."""
+    host = socket.gethostname()
+    here = {process.pid for process in processes if process.host == host}
+    reports = (door.ask(name, "health") for name in door.names()) if here else ()
+    return {
+        report.name: report.fenced_writes
+        for report in reports
+        if report is not None and any(child.pid in here for child in report.children)
+    }
 
 
 def _problems(queues: Sequence[QueueRecord], processes: Sequence[ProcessRecord]) -> list[str]:

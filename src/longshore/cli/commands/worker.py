@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from longshore.cli.folder import current_folder
 from longshore.cli.parts import Command, Seconds, Size, Whole, globals_of, option
-from longshore.cli.session import current_folder
 from longshore.errors import ConfigurationError, InvalidOption
 from longshore.worker.options import MAX_PROCESSES, MAX_SLOTS, WorkerOptions, lines_of
 

@@ -1,0 +1,77 @@
+"""The process of a child from the moment it is started; who watches it is loaded meanwhile.
+
+Nothing here needs the store, the messages or the application, so a supervisor starts its first
+children before it loads its own parts: two interpreters boot side by side, not in a row.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+
+from longshore.worker.beacon import Beacon
+from longshore.worker.crash import CrashFile
+
+
+class Launch:
+    """A process that has been started and heard nothing yet: its socket, page and crash file.
+
+    Whoever takes it closes these; one that nobody takes ends by :meth:`abandon`.
+    """
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        memory = Beacon.create()
+        self.socket = ours
+        self.beacon = Beacon(memory)
+        self.crash_file = CrashFile()
+        try:
+            with theirs:
+                fds = (theirs.fileno(), memory, self.crash_file.descriptor)
+                self.popen = subprocess.Popen(
+                    [sys.executable, "-m", "longshore.programs.child", *map(str, fds)],
+                    pass_fds=fds,
+                    stdin=subprocess.DEVNULL,
+                )
+        except OSError:
+            self._close()
+            raise
+        finally:
+            os.close(memory)
+
+    def abandon(self) -> None:
+        """End it; it has not worked yet."""
+        self.popen.kill()
+        self.popen.wait()
+        self._close()
+
+    def _close(self) -> None:
+        self.socket.close()
+        self.beacon.close()
+        self.crash_file.close()
+
+
+class Launches:
+    """Processes for the first children of a worker, and after them one for each that is asked for.
+
+    It ends with :meth:`close`, which ends those that nobody has taken.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._ready: list[Launch] = []
+        # Who cannot have them all now asks again, and says so, when it takes them.
+        with contextlib.suppress(OSError):
+            for _ in range(number):
+                self._ready.append(Launch())
+
+    def take(self) -> Launch:
+        """One that boots already, or else a new one; raises :class:`OSError` if it cannot be."""
+        return self._ready.pop(0) if self._ready else Launch()
+
+    def close(self) -> None:
+        """End what was not taken."""
+        while self._ready:
+            self._ready.pop().abandon()

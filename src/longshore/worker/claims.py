@@ -59,8 +59,9 @@ class Claims:
             return 0
 
 
-def begun(claim: Claim, process_id: str, claim_id: int, report: Reports) -> list[RunState]:
-    """A run for each job of a claim."""
-    return [
-        RunState(job, Lease(job.id, process_id, job.run), claim_id, report) for job in claim.jobs
-    ]
+def begun(claim: Claim, process_id: str, claim_id: int, report: Reports) -> dict[str, RunState]:
+    """A run for each job of a claim, by its id."""
+    return {
+        (job_id := job.id): RunState(job, Lease(job_id, process_id, job.run), claim_id, report)
+        for job in claim.jobs
+    }

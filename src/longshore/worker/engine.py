@@ -9,6 +9,7 @@ program stops it. It dies only with its process; an error of the store is waited
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from random import uniform
 
@@ -58,6 +59,7 @@ class Engine:
         self._limited = bool(performer.limited_kinds())
         performer.begin = self._begin
         self._lanes = Lanes(plan.slots, performer, self._done)
+        self._ready = (self._lanes.threads.ready, self._lanes.tasks.ready)
         self._order = Order(plan.lines, plan.weights)
         self.stops = Stops(
             self._lanes, performer, lambda run: self._inflight.get(run.claimed.id) is run
@@ -182,10 +184,13 @@ class Engine:
     # --- called by slots ----------------------------------------------------------------------
 
     def _begin(self, run: RunState) -> None:
-        self.fence.enter(run)
+        job = run.claimed
+        if job.kind in self.fence.exclusive:
+            self.fence.enter(run)
         if self._beacon is not None:
-            run.place = self._beacon.started(run.claimed.id, run.lease.run)
-        self.stops.time(run)
+            run.place = self._beacon.started(job.id, job.run)
+        if job.timeout is not None:
+            self.stops.time(run, job.timeout)
 
     def _done(self, run: RunState, ending: Ending) -> None:
         if run.place >= 0 and self._beacon is not None:
@@ -194,7 +199,7 @@ class Engine:
         self._ended.append((run, ending))
         # Waking the store thread costs more than a tiny job, so only when it has something to do.
         if self._sleeping and (
-            self._lanes.waiting <= self._low
+            len(self._ready[0]) + len(self._ready[1]) <= self._low
             or len(self._ended) >= FLUSH
             or (not self._held and len(self._ended) == 1)
         ):
@@ -326,20 +331,23 @@ class Engine:
         held = self._reports.standing(batch, held)
         self.fenced_writes += len(batch) - len(held)
         self._lanes.durations.learn(batch)
-        inflight, beacon = self._inflight, self._beacon
-        ended: dict[int, int] = {}
+        inflight = self._inflight
+        claims: list[int] = []
         for run, _ in batch:
             # A run of a lease that was lost is not there, but a later run of the same job may be.
-            if inflight.get(run.claimed.id) is run:
-                del inflight[run.claimed.id]
-                ended[run.claim_id] = ended.get(run.claim_id, 0) + 1
-            if run.started_at:
-                self._crowded = False
-            if run.place >= 0 and beacon is not None:
-                beacon.settled(run.place)
-                run.place = -1
-        for claim_id, count in ended.items():
+            job_id = run.claimed.id
+            if inflight.get(job_id) is run:
+                del inflight[job_id]
+                claims.append(run.claim_id)
+        for claim_id, count in Counter(claims).items():
             self._claims.finished(claim_id, count)
+        if self._crowded:
+            self._crowded = not any(run.started_at for run, _ in batch)
+        if self._beacon is not None:
+            for run, _ in batch:
+                if run.place >= 0:
+                    self._beacon.settled(run.place)
+                    run.place = -1
         self.jobs_ended += len(batch)
         self._last_job = time.monotonic()
         # What has ended may have enqueued more, or has become available again itself.
@@ -366,8 +374,8 @@ class Engine:
         self._last_job = now
         self._claimed_jobs += len(jobs)
         runs = begun(claim, self.process_id, request.claim_id, self._reports)
-        self._inflight.update((run.claimed.id, run) for run in runs)
-        self._lanes.hand_out(runs)
+        self._inflight.update(runs)
+        self._lanes.hand_out(list(runs.values()))
 
     def _plan_look(self, now: float, request: ClaimRequest, claim: Claim) -> None:
         """When to claim again."""

@@ -75,7 +75,8 @@ class Fence:
     ) -> None:
         self._lease = lease
         self.page = page
-        self._exclusive = kinds.exclusive_kinds()
+        #: The kinds whose bodies :meth:`enter` has to know of; few have any.
+        self.exclusive = kinds.exclusive_kinds()
         self._once = kinds.once_kinds()
         self._changed = changed
         #: Whether nothing may be claimed or written now.
@@ -115,8 +116,6 @@ class Fence:
 
     def enter(self, run: RunState) -> None:
         """A body is about to start; one that must not overlap with the next run does not now."""
-        if run.claimed.kind not in self._exclusive:
-            return
         with self._lock:
             self._held.add(run.claimed.id)
             self.page.hold(len(self._held))
@@ -163,7 +162,7 @@ class Fence:
                 len(runs),
             )
             for run in runs:
-                if run.claimed.kind in self._exclusive and not run.ended_at:
+                if run.claimed.kind in self.exclusive and not run.ended_at:
                     run.once = run.once or run.claimed.kind in self._once
                     self.interrupt(run, _interrupted(run))
         else:

@@ -56,9 +56,9 @@ class Journal:
                         run.claimed.kind,
                     )
         talk = log.isEnabledFor(logging.INFO)
+        if not talk and not self._loud:
+            batch = [told for told in batch if told[1].entry is not None]
         for run, ending in batch:
-            if ending.entry is None and not self._loud and not talk:
-                continue
             if ending.lease in held:
                 try:
                     self._tell(run, ending, talk=talk)

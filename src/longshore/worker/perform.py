@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from time import time_ns
 from typing import Any
 
 import msgspec
@@ -26,6 +26,7 @@ from longshore.worker.report import describe
 
 # A member of an enumeration is found slowly through its class.
 _PROCESS = Isolation.PROCESS
+_SUCCEEDED = JobState.SUCCEEDED
 _NO_POLICIES = Policies(polynomial())
 
 
@@ -57,7 +58,7 @@ class Performer:
         args: Sequence[Any]
         kwargs: Mapping[str, Any]
         token = set_current(run)
-        run.started_at = started_at or time.time_ns() // 1000
+        run.started_at = started_at or time_ns() // 1000
         try:
             if run.cancelled:
                 JobContext(run).checkpoint()
@@ -70,7 +71,7 @@ class Performer:
             if self.isolated is not None and (declaration.isolation is _PROCESS or is_suspect(job)):
                 return self.isolated(run)
             if declaration.context is None:
-                args, kwargs = declaration.signature.decode(job.payload)
+                args, kwargs = declaration.signature.decode_call(job.payload)
             else:
                 args, kwargs = _with_context(run, declaration)
             if self._layers:
@@ -78,6 +79,10 @@ class Performer:
                     value = declaration.call(*args, **kwargs)
             else:
                 value = declaration.call(*args, **kwargs)
+            null = declaration.signature.null
+            if value is None and null is not None and run.ending is None:  # the way of most jobs
+                run.ended_at = time_ns() // 1000
+                return Ending(run.lease, _SUCCEEDED, None, False, False, None, null)  # noqa: FBT003
             return self.returned(run, declaration, value)
         except BaseException as error:  # noqa: BLE001 - whatever it raised is the job's outcome
             return self.raised(run, run.verdict or error)
@@ -91,7 +96,7 @@ class Performer:
         kwargs: Mapping[str, Any]
         # Each job is a task with a context of its own, so there is nothing to reset.
         set_current(run)
-        run.started_at = time.time_ns() // 1000
+        run.started_at = time_ns() // 1000
         try:
             if run.cancelled:
                 JobContext(run).checkpoint()
@@ -100,7 +105,7 @@ class Performer:
             if self._tells:
                 self._started(run)
             if declaration.context is None:
-                args, kwargs = declaration.signature.decode(job.payload)
+                args, kwargs = declaration.signature.decode_call(job.payload)
             else:
                 args, kwargs = _with_context(run, declaration)
             if self._layers:
@@ -147,7 +152,7 @@ class Performer:
 
     def returned(self, run: RunState, declaration: Declaration, value: Any) -> Ending:
         """The ending of a body that returned."""
-        run.ended_at = time.time_ns() // 1000
+        run.ended_at = time_ns() // 1000
         # What its transaction has committed stands, whatever it returned afterwards.
         return run.ending or _success(run, declaration, value)
 
@@ -157,7 +162,7 @@ class Performer:
 
     def raised(self, run: RunState, error: BaseException) -> Ending:
         """The ending of a run that raised; an error in here must not lose the job."""
-        run.ended_at = time.time_ns() // 1000
+        run.ended_at = time_ns() // 1000
         run.error = error
         if run.ending is not None:
             return run.ending

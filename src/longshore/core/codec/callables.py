@@ -35,6 +35,11 @@ class Parameter(NamedTuple):
         return self.default is MISSING and not self.filled and self.how not in ("rest", "extra")
 
 
+def is_bare(func: Callable[..., Any]) -> bool:
+    """Whether it is a function as it was written, with nothing around it."""
+    return isinstance(func, FunctionType) and not vars(func)
+
+
 def check_callable(func: Callable[..., Any], *, kind_given: bool) -> None:
     """Refuse what cannot be a job, when it is declared.
 

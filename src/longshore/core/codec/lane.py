@@ -21,7 +21,7 @@ from msgspec.structs import asdict, astuple
 from longshore.core.codec.callables import MISSING, Parameter
 from longshore.core.codec.containers import Union
 from longshore.core.codec.nodes import Exact, Float, Node, Text
-from longshore.core.codec.refusals import Mismatch, Refusal, TooLarge, Walk
+from longshore.core.codec.refusals import DECLINED, Mismatch, Refusal, TooLarge, Walk
 from longshore.core.codec.text import HEAD, NUL, check_bounds, to_json
 
 _MANY: Final = 256
@@ -30,7 +30,9 @@ _MANY: Final = 256
 _NATIVE_TEXTS: Final = frozenset({UUID, date})
 
 
-class _Envelope(Protocol):
+class Envelope(Protocol):
+    """A payload that was read."""
+
     kwargs: msgspec.Struct
 
 
@@ -47,6 +49,7 @@ class Lane:
         "_optional",
         "_read",
         "_types",
+        "plain",
     )
 
     def __init__(self, parameters: Sequence[Parameter], nodes: Mapping[str, Node]) -> None:
@@ -62,6 +65,9 @@ class Lane:
         self._known: set[tuple[type[Any], ...]] = set()
         self._loads = tuple((name, node.load) for name, node in self._checked)
         self._optional = tuple(p.name for p in parameters if not p.needed)
+        #: Reads a payload whose arguments are all there as the body takes them; ``None`` if some
+        #: may be missing or have to be loaded. Raises one of :data:`DECLINED`.
+        self.plain = None if self._optional or self._loads else self._read
 
     def encode(self, args: tuple[Any, ...], kwargs: dict[str, Any], limit: int) -> bytes | None:
         """The payload of a call, or ``None``; raises ``TooLarge`` where that is plain at once."""
@@ -103,7 +109,7 @@ class Lane:
                 for name, load in self._loads:
                     if name in kwargs:
                         kwargs[name] = load(kwargs[name])
-        except (msgspec.MsgspecError, ValueError, RecursionError, Mismatch):
+        except (*DECLINED, Mismatch):
             return None
         return kwargs
 
@@ -152,7 +158,7 @@ def reader_of(
         [("v", Literal[1]), ("args", tuple[()]), ("kwargs", chosen)],
         forbid_unknown_fields=True,
     )
-    read = cast("Callable[[bytes], _Envelope]", msgspec.json.Decoder(envelope).decode)
+    read = cast("Callable[[bytes], Envelope]", msgspec.json.Decoder(envelope).decode)
     return lambda payload: read(payload).kwargs
 
 
@@ -198,7 +204,7 @@ def _writer(parameters: Sequence[Parameter]) -> Callable[..., msgspec.Struct]:
 
 def _reader(
     parameters: Sequence[Parameter], natives: Mapping[str, frozenset[type[Any]]]
-) -> Callable[[bytes], _Envelope]:
+) -> Callable[[bytes], Envelope]:
     def hint(parameter: Parameter) -> Any:
         native = natives[parameter.name]
         # Members are joined by subscription: a union of classes that are not known beforehand.
@@ -210,7 +216,7 @@ def _reader(
         [("v", Literal[1]), ("args", tuple[()]), ("kwargs", _struct(parameters, hint))],
         forbid_unknown_fields=True,
     )
-    return cast("Callable[[bytes], _Envelope]", msgspec.json.Decoder(envelope).decode)
+    return cast("Callable[[bytes], Envelope]", msgspec.json.Decoder(envelope).decode)
 
 
 def _struct(

@@ -15,6 +15,7 @@ from longshore.core.codec.callables import (
     MISSING,
     Parameter,
     hints_of,
+    is_bare,
     parameters_of,
     unresolved,
 )
@@ -79,6 +80,13 @@ class Plan:
         self.returns_null = self._result.takes(None)
         self.takes_nothing = not any(parameter.needed for parameter in parameters)
         self.lane = lane_for(parameters, nodes)
+        #: Whether the function cannot tell its arguments by name from those by position.
+        self.by_place = (
+            is_bare(func)
+            and not drop_first
+            and not skip
+            and all(parameter.how == "either" for parameter in parameters)
+        )
 
     def encode(self, args: tuple[Any, ...], kwargs: dict[str, Any], limit: int) -> bytes:
         """As ``Signature.encode``."""

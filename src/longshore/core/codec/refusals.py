@@ -7,6 +7,13 @@ error of the side it is on: the caller's at enqueue, the worker's when it reads.
 
 from __future__ import annotations
 
+from typing import Final
+
+import msgspec
+
+#: What reading a payload the short way raises where it has to be read the careful way.
+DECLINED: Final = (msgspec.MsgspecError, ValueError, RecursionError)
+
 MAX_DEPTH = 64
 MAX_KEYS = 10_000
 

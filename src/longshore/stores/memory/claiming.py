@@ -59,22 +59,22 @@ class Claiming(Inspecting):
         process_id, claim_id = request.process_id, request.claim_id
         choice = self._choose(request, now)
         rows = choice.taken
-        jobs: list[Claimed] = []
         for row in rows:
-            row.parked = row.parked_by = None
+            if row.parked is not None:
+                row.parked = row.parked_by = None
             row.run += 1
             row.claimed_by = process_id
             row.claim_id = claim_id
             row.claimed_at = now
             if row.attempted_at is None:
                 row.attempted_at = now
-            mine[row.new.id] = row
-            jobs.append(claimed(row))
+        jobs = tuple(map(claimed, rows))
+        mine.update(zip([job.id for job in jobs], rows, strict=True))
         self.step_all(rows, AVAILABLE, RUNNING)
         due_in = None
         if len(jobs) < request.wanted:
             due_in = self._due_in(now) if choice.blocked < BLOCKED else 0
-        return Claim(live=True, jobs=tuple(jobs), due_in=due_in)
+        return Claim(live=True, jobs=jobs, due_in=due_in)
 
     def bring_up(self, limit: int, now: int) -> int:
         """Cancel what has expired and put into its line whose time has come."""

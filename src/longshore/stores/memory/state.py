@@ -68,7 +68,7 @@ class State(Claiming):
                 mine = self.running.get(process_id, {})
             # Its running rows are few and at hand; among all rows each is far away.
             row = mine.get(lease.job_id) or self.rows.get(lease.job_id)
-            if row is None or row.run != lease.run or row.claimed_by != lease.process_id:
+            if row is None or row.run != lease.run or row.claimed_by != process_id:
                 continue
             held.append(lease)
             if row.state is not RUNNING or row.finalized_at is not None:
@@ -211,16 +211,19 @@ class State(Claiming):
         asked: int | None = _NEVER_ASKED
         duration: int | None = None
         process_id, mine = None, dict[str, Row]()
+        processes: set[str] = set()
         for row in rows:
             if row.claimed_by != process_id and row.claimed_by is not None:
                 process_id = row.claimed_by
+                processes.add(process_id)
                 mine = self.running[process_id]
             new = row.new
             del mine[new.id]
             if new.rules is not None:
                 self.vacate(row)
                 self.unhold(row)
-            row.budgets = None
+            if row.budgets is not None:
+                row.budgets = None
             if new.keep_result != asked:
                 asked = new.keep_result
                 duration = self.kept_for(SUCCEEDED, asked)
@@ -232,8 +235,8 @@ class State(Claiming):
             else:
                 row.kept_until = now + duration
                 add(row)
-        for process_id in {row.claimed_by for row in rows} - self.known.keys():
-            if process_id is not None and not self.running[process_id]:
+        for process_id in processes - self.known.keys():
+            if not self.running[process_id]:
                 del self.running[process_id]
 
     def _finish(self, row: Row, ending: Ending, now: int) -> None:

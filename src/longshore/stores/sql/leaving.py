@@ -71,7 +71,11 @@ class Leaving(Bundling, Gating):
         if kept:
             yield self.sql["end"].many(kept)
         if ids:
-            yield self.sql["remove"](ids=self.ids(ids))
+            yield from self.taken_out(ids)
+
+    def taken_out(self, ids: Sequence[str]) -> Steps[None]:
+        """Take these jobs out of those that wait or run."""
+        yield self.sql["remove"](ids=self.ids(ids))
 
     def removed(self, jobs: Sequence[Row]) -> Steps[None]:
         """What follows from taking out jobs that waited; ``jobs`` as for :meth:`cancelled`."""

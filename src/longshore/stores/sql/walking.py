@@ -58,17 +58,18 @@ class Walking(Leaving):
         """Write that runs of these jobs begin; rows as the queries ``ready_...`` give them."""
         if not rows:
             return
-        yield self.sql["take"](
-            process_id=request.process_id,
-            claim_id=request.claim_id,
-            now=now,
-            ids=self.ids([row[0] for row in rows]),
-        )
+        yield from self.taken([row[0] for row in rows], request, now)
         if unruled(rows):
             return
         started = {column for column in {row[-1] for row in rows} if _given_up(column)}
         if started:
             yield from self.unheld([row[0] for row in rows if row[-1] in started], gone=False)
+
+    def taken(self, ids: Sequence[str], request: ClaimRequest, now: int) -> Steps[None]:
+        """Put these jobs under the lease of the process that claims."""
+        yield self.sql["take"](
+            process_id=request.process_id, claim_id=request.claim_id, now=now, ids=self.ids(ids)
+        )
 
     def walked(
         self, claim: Walk, lines: Sequence[Line], now: int, read: Read | None = None

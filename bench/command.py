@@ -113,7 +113,7 @@ def ready(wanted: Sequence[Cell], servers: Servers) -> tuple[list[Cell], list[Sk
             missing[store] = f"{error}"
     for name in dict.fromkeys(name for cell in wanted for name in cell.peers):
         try:
-            install(KNOWN[name].driver, tell)
+            install(KNOWN[name], tell)
         except NotInstalled as error:
             missing[name] = f"{KNOWN[name].driver} could not be installed: {error}"
     there, left_out = list[Cell](), list[Skipped]()
@@ -131,7 +131,7 @@ def ready(wanted: Sequence[Cell], servers: Servers) -> tuple[list[Cell], list[Sk
 def peer_facts(name: str) -> PeerFacts:
     """That peer as it was measured."""
     peer = KNOWN[name]
-    return PeerFacts(peer.title, versions(peer.driver, peer.packages), peer.settings)
+    return PeerFacts(peer.title, versions(peer), peer.settings)
 
 
 def tell(text: str) -> None:

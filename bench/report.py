@@ -26,10 +26,11 @@ they are durable before anything is measured; each sample finds an empty databas
 the least that a queue can do with the same driver, server and settings, in one thread and without
 running anything: they are the limit, not a rival.
 
-The other job systems are installed from the package index, each in an environment of its own with
-the versions that `bench/peers` pins, and use the same servers on the same cores. Of the settings
-that we tried, theirs are the fastest that still run several jobs at once and keep what the defaults
-promise. W2 counts from the first body until the server says that the last job is finished, ours
+The other job systems are installed from the package indexes of Python and JavaScript, each in an
+environment of its own with the versions that `bench/peers` pins; Sidekiq is measured where the
+system has it (Debian: `ruby-sidekiq`, `ruby-hiredis`). All use the same servers on the same cores.
+Of the settings that we tried, theirs are the fastest that still run several jobs at once and keep
+what the defaults promise. W2 counts from the first body until the server says that the last job is finished, ours
 too in the rows `W2-worker`."""
 STYLES = {
     Verdict.MET: "green",

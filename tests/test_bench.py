@@ -3,41 +3,30 @@
 Nothing here is a claim about speed: the sizes are those of ``--quick``.
 """
 
-import io
-import json
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import msgspec
 import psutil
 import pytest
 
-from bench import command, running
+from bench import running
 from bench.cells import STORES, Call, Cell, Row, Skipped, cells, chosen
 from bench.child import function, measured
-from bench.command import PAGE, alone, keep, main, ready, with_peers
+from bench.command import PAGE, alone, keep, main, ready
 from bench.ledger import Ledger, read
 from bench.machine import ROOT, facts
-from bench.peers.__main__ import main as produce
-from bench.peers.catalogue import PEERS
-from bench.peers.environments import REQUIREMENTS as DRIVERS
-from bench.peers.environments import NotInstalled
 from bench.report import page
 from bench.results import (
     Measured,
-    PeerFacts,
-    Range,
     Results,
     Verdict,
-    compare,
     failed,
     judge,
 )
@@ -288,42 +277,6 @@ def test_cells_are_chosen_by_workload_by_key_and_by_store() -> None:
     assert len(keys([], [])) == len(every)
 
 
-def test_peers_take_part_in_a_whole_run_and_where_they_are_asked_for() -> None:
-    every = cells(quick=True)
-    redis = chosen(every, [], ["redis"])
-    assert with_peers(every, peers=None, whole=True) == every
-    assert not any(cell.peers for cell in with_peers(every, peers=False, whole=True))
-    assert not any(cell.peers for cell in with_peers(redis, peers=None, whole=False))
-    asked = with_peers(redis, peers=True, whole=False)
-    assert [cell.key for cell in asked] == ["W1-redis", "W2-worker-redis", "W3-redis"]
-    assert all({"celery", "dramatiq", "huey", "taskiq"} == set(cell.peers) for cell in asked)
-
-
-def test_a_peer_has_a_driver_and_every_version_that_it_is_measured_with_is_pinned() -> None:
-    for peer in PEERS:
-        assert (DRIVERS / f"{peer.driver}.py").is_file()
-        lines = (DRIVERS / f"{peer.driver}.txt").read_text().splitlines()
-        pins = [line for line in lines if line and not line.startswith("#")]
-        assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)
-        assert set(peer.packages) <= {pin.partition("==")[0] for pin in pins}
-
-
-def test_a_peer_that_cannot_be_installed_is_named_and_the_rest_is_measured(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def install(driver: str, tell: object) -> None:
-        if driver == "huey":
-            raise NotInstalled("no such version")
-
-    monkeypatch.setattr(command, "install", install)
-    wanted = [_cell("W2", {"huey": Call("peer.drain", {}), "celery": Call("peer.drain", {})})]
-    there, left_out = ready(wanted, Servers(ROOT))
-    assert [list(cell.peers) for cell in there] == [["celery"]]
-    assert left_out == [
-        Skipped("W2-memory of huey", "huey could not be installed: no such version")
-    ]
-
-
 def test_a_server_that_is_missing_is_named_and_fails_the_check(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -341,25 +294,6 @@ def test_a_server_that_is_missing_is_named_and_fails_the_check(
     assert "W2-redis was not measured: no redis here" in page(
         results, "raw.json", "benchmarks/raw.json"
     )
-
-
-def test_a_peer_is_compared_in_each_round_and_its_faults_are_its_own() -> None:
-    rate = Measured(
-        _cell("W2", {"huey": Call("peer.drain", {})}),
-        [Sample({"jobs/s": figure}) for figure in (10.0, 40.0, 20.0)],
-        [],
-        {"huey": [Sample({"jobs/s": 5.0}), Sample(invalid="lost"), Sample({"jobs/s": 2.0})]},
-    )
-    assert not rate.faults
-    (compared,) = _results(rate).compared
-    assert compared.faults == ["lost"]
-    assert compared.times == Range(6.0, 2.0, 10.0)
-    waits = Row("W3-memory-p50", "jobs/s", "ms")
-    assert compare(rate, waits, "huey").times == Range(0.3, 0.1, 0.5), "a shorter wait is better"
-    facts = {"huey": PeerFacts("Huey", {"huey": "1.0"}, "4 threads")}
-    text = page(msgspec.structs.replace(_results(rate), peers=facts), "raw.json", "raw.json")
-    assert "| Huey | huey 1.0 | 4 threads | W2 100 |" in text
-    assert "W2-memory of Huey is invalid: lost" in text
 
 
 def test_each_round_is_begun_by_another_contender(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -402,43 +336,6 @@ def test_a_server_that_would_lose_what_it_acknowledged_is_refused(
     monkeypatch.setitem(GIVEN, "redis", ("--appendonly", "no"))
     with Servers(tmp_path) as servers, pytest.raises(ServerError, match="appendonly = no"):
         servers.start("redis")
-
-
-def test_the_driver_of_a_peer_stores_what_it_is_told_and_says_how_long_it_took(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    class Calls:
-        @staticmethod
-        def one(number: int) -> None:
-            stored.append(number)
-
-        @staticmethod
-        def many(numbers: range) -> None:
-            stored.append(len(numbers))
-
-    @contextmanager
-    def opened() -> Iterator[type[Calls]]:
-        yield Calls
-
-    driver = ModuleType("bench.peers.fake")
-    driver.__dict__["opened"] = opened
-    monkeypatch.setitem(sys.modules, "bench.peers.fake", driver)
-    monkeypatch.setattr(sys, "stdin", io.StringIO("go\n"))
-    stored: list[int] = []
-    for words, expected in {
-        ("prepare",): [],
-        ("fill", "2500"): [1000, 1000, 500],
-        ("one", "3"): [3, 0, 1, 2],
-        ("bulk", "1500"): [1500, 1000, 500],
-        ("pace", "2", "10"): [2, 0, 1],
-    }.items():
-        stored.clear()
-        produce("fake", *words)
-        assert stored == expected, words
-    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [list(each) for each in said] == [["seconds"], ["seconds"], ["seconds"], ["called"]]
-    first, second = said[-1]["called"]
-    assert second - first >= 50_000_000
 
 
 def test_an_unknown_cell_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,7 @@ from bench.peers.catalogue import PEERS, Peer, Runtime
 from bench.peers.environments import REQUIREMENTS as DRIVERS
 from bench.peers.environments import NotInstalled, producer, requirements
 from bench.report import page
-from bench.results import Measured, PeerFacts, Range, Results, compare
+from bench.results import Measured, PeerFacts, Range, Results, Verdict, compare, failed
 from bench.sample import Sample
 from bench.servers import Servers
 
@@ -34,12 +34,40 @@ def test_peers_take_part_in_a_whole_run_and_where_they_are_asked_for() -> None:
     assert not any(cell.peers for cell in with_peers(every, peers=False, whole=True))
     assert not any(cell.peers for cell in with_peers(redis, peers=None, whole=False))
     asked = with_peers(redis, peers=True, whole=False)
-    assert [cell.key for cell in asked] == ["W1-redis", "W1b-redis", "W2-worker-redis", "W3-redis"]
-    measured = {"celery", "dramatiq", "huey", "taskiq", "rq", "saq", "arq", "bullmq", "sidekiq"}
-    others = {"rq-simple", "arq-default"}
-    assert all(measured == set(cell.peers) - others for cell in asked if cell.workload != "W1b")
-    (bulk,) = (cell for cell in asked if cell.workload == "W1b")
-    assert set(bulk.peers) == {"rq", "bullmq", "sidekiq"}, "the others have no way to"
+    peers = {cell.key: set(cell.peers) for cell in asked}
+    everybody = {"celery", "dramatiq", "huey", "taskiq", "rq", "saq", "arq", "bullmq", "sidekiq"}
+    settings = {"rq-simple", "arq-default"}
+    assert peers == {
+        "W1-redis": everybody,
+        "W1b-redis": {"rq", "bullmq", "sidekiq"},
+        "W2-worker-redis": everybody | settings,
+        "W2-worker-not-kept-redis": {"bullmq", "sidekiq"},
+        "W2-2-processes-redis": {"bullmq", "sidekiq"},
+        "W3-redis": everybody | settings,
+    }
+
+
+def test_what_is_wanted_beside_a_peer_is_judged_and_a_peer_that_is_not_there_fails() -> None:
+    cell = _cell("W2", {"huey": Call("peer.drain", {})})
+    ours, theirs = [Sample({"jobs/s": 10.0})], [Sample({"jobs/s": 4.0})]
+    results = _results(Measured(cell, ours, [], {"huey": theirs}))
+
+    def wanting(times: float, found: Results = results) -> Results:
+        return msgspec.structs.replace(found, times={"W2-memory of huey": times})
+
+    assert not failed(wanting(2.5))
+    assert wanting(2.5).compared[0].verdict is Verdict.MET
+    assert failed(wanting(2.6))
+    assert wanting(2.6).compared[0].verdict is Verdict.MISSED
+    lost = _results(Measured(cell, ours, [], {"huey": [Sample(invalid="lost")]}))
+    assert not failed(lost), "a peer's faults are its own"
+    assert failed(wanting(1, lost)), "where nothing is wanted beside it"
+    gone = msgspec.structs.replace(_results(), skipped=[Skipped("W2-memory of huey", "no index")])
+    assert not failed(gone)
+    assert failed(wanting(1, gone))
+    facts = {"huey": PeerFacts("Huey", {"huey": "1.0"}, "4 threads")}
+    text = page(msgspec.structs.replace(wanting(2.6), peers=facts), "raw.json", "raw.json", {})
+    assert "| ≥ 2.6 x | missed |" in text
 
 
 def test_a_peer_has_a_driver_and_every_version_that_it_is_measured_with_is_pinned() -> None:
@@ -104,7 +132,7 @@ def test_a_peer_is_compared_in_each_round_and_its_faults_are_its_own() -> None:
     waits = Row("W3-memory-p50", "jobs/s", "ms")
     assert compare(rate, waits, "huey").times == Range(0.3, 0.1, 0.5), "a shorter wait is better"
     facts = {"huey": PeerFacts("Huey", {"huey": "1.0"}, "4 threads")}
-    text = page(msgspec.structs.replace(_results(rate), peers=facts), "raw.json", "raw.json")
+    text = page(msgspec.structs.replace(_results(rate), peers=facts), "raw.json", "raw.json", {})
     assert "| Huey | huey 1.0 | 4 threads | W2 100 |" in text
     assert "W2-memory of Huey is invalid: lost" in text
 

@@ -37,6 +37,7 @@ require "json"
 require ARGV.first
 ARGV.drop(1).each { |name| begin require name; rescue LoadError; end }
 specs = Gem.loaded_specs.slice(*ARGV).transform_values { |spec| spec.version.to_s }
+specs["hiredis"] ||= Hiredis::VERSION if defined?(Hiredis)
 puts JSON.generate(specs.merge("ruby" => RUBY_VERSION))
 """
 

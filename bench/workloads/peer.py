@@ -10,7 +10,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,8 @@ def in_bulk(home: Path, *, peer: str, jobs: int) -> Sample:
     return _stored(home, KNOWN[peer], "bulk", jobs)
 
 
-def drain(home: Path, *, peer: str, jobs: int) -> Sample:
-    """The peer's worker on stored no-op jobs.
+def drain(home: Path, *, peer: str, jobs: int, processes: int = 1) -> Sample:
+    """The peer's worker, or two of them side by side, on stored no-op jobs.
 
     The clock starts with the first body and stops when the server says that nothing is left and
     every body has begun; it looks every 20 ms.
@@ -49,7 +49,10 @@ def drain(home: Path, *, peer: str, jobs: int) -> Sample:
     _driver(home, asked, "fill", jobs)
     with _left(asked) as left:
         same("stored jobs", left(), jobs)
-        with _working(home, asked, jobs) as worker:
+        with ExitStack() as more:
+            for _ in range(processes - 1):
+                more.enter_context(_working(home, asked, jobs))
+            worker = more.enter_context(_working(home, asked, jobs))
             _until(lambda: left() == 0, worker, home, "the last job")
             # Some take jobs off the server before they run them.
             _until(lambda: len(read(home)) >= jobs, worker, home, "the last body")

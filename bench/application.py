@@ -23,7 +23,7 @@ from longshore.declare import JobOptions
 jobs = Longshore()
 
 _kept = os.environ.get("BENCH_KEEP_RESULT")
-_RESULTS: JobOptions = {} if _kept is None else {"keep_result": _kept}
+_RESULTS: JobOptions = {} if _kept is None else {"keep_result": int(_kept)}
 
 
 def _named(variable: str) -> Ledger | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.ledger import Entry, read
 from bench.sample import Invalid, Sample, exactly_once, percentiles, same
-from bench.workloads.fleet import LOG, SETTLE, connected, ended, running, succeeded, until
+from bench.workloads.fleet import LOG, SETTLE, connected, running, succeeded, until
 from bench.workloads.stores import fill
 
 CLAIMS = "claims"
@@ -35,14 +35,13 @@ def processes(home: Path, *, store: str, jobs: int, processes: int) -> Sample:
 
     fill(app, note.bind, range(jobs))
     app.queues["default"].pause()
-    with running(home, jobs, "--until-empty", "--processes", str(processes)) as worker:
+    with running(home, jobs, "--processes", str(processes)) as worker:
         until(lambda: _there(home, worker.poll()) >= processes, "the start of the workers")
         time.sleep(SETTLE)
         start = time.monotonic_ns()
         app.queues["default"].resume()
         until(lambda: succeeded(app) == jobs or worker.poll() is not None, "the last job")
         stop = time.monotonic_ns()
-        ended(worker, home)
     same("succeeded jobs", succeeded(app), jobs)
     exactly_once((entry.number for entry in read(home)), jobs)
     _untroubled(home)

@@ -112,7 +112,7 @@ def _copied_in_postgres(ended: int) -> None:
         copy = sql.SQL(
             "insert into longshore_ended (id, {names})"
             " select ({prefix} || lpad(to_hex({there} + row_number() over ()), 12, '0'))::uuid,"
-            " {names} from (select * from longshore_ended limit {rows}) as some"
+            " {names} from (select * from longshore_ended limit {rows}) as copied"
         )
         names = sql.SQL(", ").join(sql.Identifier(name) for (name,) in found)
         for there, rows in _turns(ended):
@@ -141,7 +141,7 @@ def _copied_in_mariadb(ended: int) -> None:
             cursor.execute(
                 f"insert into longshore_ended (id, {names}) select"
                 f" concat(%s, lpad(lower(hex(%s + row_number() over ())), 12, '0')), {names}"
-                " from (select * from longshore_ended limit %s) as some",
+                " from (select * from longshore_ended limit %s) as copied",
                 (first[:PREFIX], there, rows),
             )
         cursor.execute("delete from longshore_count")

@@ -15,7 +15,7 @@ import msgspec
 
 from bench.results import Range, Results
 
-WIDTH, LINE, LABELS, FIGURES, EDGE = 760, 18, 300, 90, 8
+WIDTH, LINE, LABELS, FIGURES, EDGE = 840, 18, 370, 90, 8
 MUCH = 30  # times the shortest from which bars are drawn by powers of ten
 
 # Names for the two grounds, chosen by who looks; ours stands out, all else is alike.

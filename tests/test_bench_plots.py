@@ -8,10 +8,11 @@ from xml.etree import ElementTree as ET
 import msgspec
 import pytest
 
-from bench.cells import Call, Cell
+from bench.cells import Call, Cell, cells
 from bench.command import keep
 from bench.machine import ROOT, facts
-from bench.plots import Bar, Plot, drawn, plots
+from bench.peers.catalogue import KNOWN
+from bench.plots import EDGE, LABELS, Bar, Plot, drawn, plots
 from bench.report import page
 from bench.results import Measured, PeerFacts, Range, Results
 from bench.sample import Sample
@@ -52,6 +53,17 @@ def test_everything_lies_within_the_drawing_and_labels_are_escaped() -> None:
     assert "less is better" in (texts[0] or "")
     (line,) = root.iter(f"{SVG}line")
     assert 0 < float(line.attrib["x1"]) < float(line.attrib["x2"]) < float(root.attrib["width"])
+
+
+def test_there_is_room_for_the_longest_label() -> None:
+    every = cells(quick=True)
+    titles = {name: KNOWN[name].title for cell in every for name in cell.peers}
+    labels = [f"{row.key}, raw loop" for cell in every for row in cell.rows]
+    labels += [
+        f"{row.key}, {titles[name]}" for cell in every for row in cell.rows for name in cell.peers
+    ]
+    wide = 6.6  # of a letter on average, where they are 12 high
+    assert max(map(len, labels)) * wide <= LABELS - EDGE
 
 
 def test_there_are_colours_for_a_light_and_a_dark_ground() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bench.ledger import Entry, read
 from bench.sample import Invalid, Sample, exactly_once, percentiles, same
-from bench.workloads.fleet import LOG, SETTLE, connected, running, succeeded, until
+from bench.workloads.fleet import LOG, SETTLE, connected, ended, running, succeeded, until
 from bench.workloads.stores import fill
 
 CLAIMS = "claims"
@@ -36,7 +37,7 @@ def processes(home: Path, *, store: str, jobs: int, processes: int) -> Sample:
     fill(app, note.bind, range(jobs))
     app.queues["default"].pause()
     with running(home, jobs, "--processes", str(processes)) as worker:
-        until(lambda: _there(home, worker.poll()) >= processes, "the start of the workers")
+        until(lambda: _there(home, worker) >= processes, "the start of the workers")
         time.sleep(SETTLE)
         start = time.monotonic_ns()
         app.queues["default"].resume()
@@ -86,10 +87,11 @@ def _late(entry: Entry, start: int) -> int:
     return late
 
 
-def _there(home: Path, code: int | None) -> int:
+def _there(home: Path, worker: subprocess.Popen[bytes]) -> int:
     """How many processes have loaded the application; each has a ledger."""
-    if code is not None:
-        raise Invalid(f"longshore worker ended with exit code {code} before there was work")
+    if worker.poll() is not None:
+        ended(worker, home)
+        raise Invalid("longshore worker ended before there was work")
     return len(list(home.glob("*.ledger")))
 
 

@@ -27,7 +27,8 @@ invalid and has no figure: every body notes its number, and afterwards each must
 PostgreSQL, MariaDB, Redis and Valkey are private servers, started for the run and asked whether
 they are durable before anything is measured; each sample finds an empty database. The raw loops do
 the least that a queue can do with the same driver, server and settings, in one thread and without
-running anything: they are the limit, not a rival.
+running anything: they are the limit, not a rival. In W8, W9, W12 and `W2-2-processes` the same
+drain without what the row is about stands in their place.
 
 The other job systems are installed from the package indexes of Python and JavaScript, each in an
 environment of its own with the versions that `bench/peers` pins; Sidekiq is measured where the

@@ -18,6 +18,8 @@ SECONDS = {"s": "s"}
 MILLISECONDS = {"ms": "ms"}
 PERCENTILES = {"p50": "ms", "p99": "ms"}
 TAILS = {"p50": "ms", "p95": "ms", "p99": "ms"}
+CLAIMS = {"rate": "jobs/s", "claim-p99": "ms"}
+LATENESS = {"rate": "jobs/s", "late-p50": "ms", "late-p99": "ms"}
 MEMORY = {"idle": "MiB", "after": "MiB"}
 
 #: The stores, in the order in which they are shown, and the modules of their raw loops.
@@ -35,6 +37,23 @@ TELLING = ("raw_postgres", "raw_redis")
 
 #: Of jobs that W2 drains: a run of seconds.
 DRAINED: Mapping[str, int] = {"memory": 200_000, "mariadb": 50_000}
+
+#: Those that other processes can reach.
+SHARED = tuple(store for store in STORES if store != "memory")
+
+#: Of jobs that W8 drains, of those that wait behind them and those that ended before them.
+CROWDED = 50_000
+BEHIND = 1_000_000
+ENDED: Mapping[str, int] = {
+    "sqlite": 2_000_000,
+    "postgres": 10_000_000,
+    "mariadb": 10_000_000,
+    "redis": 1_000_000,
+    "valkey": 1_000_000,
+}
+
+#: Peers whose two processes are measured too, and against which none of our jobs are kept.
+PAIRED = ("sidekiq", "bullmq", "graphile", "pgqueuer")
 
 #: Of jobs that W9 drains, on every store, and its rules as they are shown.
 RESTRAINED = 50_000
@@ -67,7 +86,10 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
-    """``figures``: those of its samples, with their units; ``raw`` and ``peers`` give the same."""
+    """``figures``: those of its samples, with their units; ``raw`` and ``peers`` give the same.
+
+    ``pinned``: where its store has a server, that has one core and all else shares the other.
+    """
 
     workload: str
     variant: str
@@ -77,6 +99,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     ours: Call
     raw: Call | None = None
     peers: Mapping[str, Call] = {}
+    pinned: bool = True
 
     @property
     def key(self) -> str:
@@ -112,10 +135,13 @@ def cells(*, quick: bool) -> list[Cell]:
         *_sleeping(size(2_000)),
         *_memory(size(50_000)),
         *_starting(2 if quick else 20),
-        _spinning(size(6_000)),
+        *_spinning(size(6_000)),
+        *_crowded(size),
         *_restrained(size),
         *_sidekiqload(size(500_000)),
         *_awaited(200),
+        *_crowd(size(100_000), 4 if quick else 64),
+        *_due(size(100_000)),
     ]
 
 
@@ -143,6 +169,8 @@ def _cell(  # noqa: PLR0917 - each has a title, figures and loops, in this order
     ours: Call,
     raw: Call | None,
     peers: Mapping[str, Call] | None = None,
+    *,
+    pinned: bool = True,
 ) -> Cell:
     """``key`` is ``workload/variant/store``."""
     workload, variant, store = key.split("/")
@@ -155,6 +183,7 @@ def _cell(  # noqa: PLR0917 - each has a title, figures and loops, in this order
         ours=ours,
         raw=raw,
         peers=peers or {},
+        pinned=pinned,
     )
 
 
@@ -192,14 +221,27 @@ def _draining(size: Size) -> Iterator[Cell]:
             continue
         gone = Call("drain.drain", {**params, "kept": False})
         yield _cell(f"W2/not-kept/{store}", f"{title}, none kept", RATE, gone, bare)
-        if store == "sqlite":
-            two = Call("fleet.drain", {**params, "processes": 2})
-            yield _cell(f"W2/2-processes/{store}", f"{title}, two processes", RATE, two, bare)
-        key = f"W2/worker/{store}"
-        if peers := _peers(key, "drain", size):
-            # A peer's worker is a program, so ours is one here: both start before the clock.
-            program = Call("fleet.drain", {**params, "processes": 1})
-            yield _cell(key, f"{title}, `longshore worker`", RATE, program, None, peers)
+        yield from _programs(store, size, params)
+
+
+def _programs(store: str, size: Size, params: Mapping[str, object]) -> Iterator[Cell]:
+    """W2 by `longshore worker`: a peer's worker is a program, so ours is one beside it.
+
+    Two processes have the cores to themselves and stand beside one of the same.
+    """
+    title = f"drain {params['jobs']:,} jobs, `longshore worker`"
+    one = Call("fleet.drain", {**params, "processes": 1})
+    two = Call("fleet.drain", {**params, "processes": 2})
+    gone = Call("fleet.drain", {**params, "processes": 1, "kept": False})
+    others = _peers(f"W2//{store}", "drain", size)
+    twice = _peers(f"W2//{store}", "drain", size, processes=2)
+    pairs = {name: call for name, call in twice.items() if name in PAIRED}
+    if others:
+        yield _cell(f"W2/worker/{store}", title, RATE, one, None, others)
+        best = {name: call for name, call in others.items() if name in PAIRED}
+        yield _cell(f"W2/worker-not-kept/{store}", f"{title}, none kept", RATE, gone, None, best)
+    key = f"W2/2-processes/{store}"
+    yield _cell(key, f"{title}, two processes beside one", RATE, two, one, pairs, pinned=False)
 
 
 def _latency(size: Size) -> Iterator[Cell]:
@@ -231,41 +273,65 @@ def _sleeping(jobs: int) -> list[Cell]:
             Call(ours, {"store": store, **params}),
             Call(raw, params),
         )
-        for store in ("memory", "sqlite")
+        for store in STORES
         for how, (ours, raw) in loops.items()
     ]
 
 
-def _memory(jobs: int) -> list[Cell]:
-    params = {"store": "sqlite", "jobs": jobs}
+def _memory(jobs: int) -> Iterator[Cell]:
     title = f"memory, idle and after {jobs:,} jobs"
-    inside, program = Call("embedded.memory", params), Call("fleet.memory", params)
-    return [
-        _cell("W5/embedded/sqlite", f"{title}, embedded", MEMORY, inside, None),
-        _cell("W5/worker/sqlite", f"{title}, `longshore worker`", MEMORY, program, None),
-    ]
+    for store in SHARED:
+        params = {"store": store, "jobs": jobs}
+        inside, program = Call("embedded.memory", params), Call("fleet.memory", params)
+        yield _cell(f"W5/embedded/{store}", f"{title}, embedded", MEMORY, inside, None)
+        yield _cell(f"W5/worker/{store}", f"{title}, `longshore worker`", MEMORY, program, None)
 
 
-def _starting(tries: int) -> list[Cell]:
+def _starting(tries: int) -> Iterator[Cell]:
     importing = Call("starting.importing", {"tries": tries})
-    first = Call("fleet.first_job", {"store": "sqlite"})
-    return [
-        _cell(
-            "W6/import/",
-            f"from longshore import Longshore, best of {tries}",
-            MILLISECONDS,
-            importing,
-            None,
-        ),
-        _cell("W6/start/sqlite", "`longshore worker` to first job", MILLISECONDS, first, None),
-    ]
+    title = f"from longshore import Longshore, best of {tries}"
+    yield _cell("W6/import/", title, MILLISECONDS, importing, None)
+    for store in SHARED:
+        first = Call("fleet.first_job", {"store": store})
+        yield _cell(
+            f"W6/start/{store}", "`longshore worker` to first job", MILLISECONDS, first, None
+        )
 
 
-def _spinning(jobs: int) -> Cell:
+def _spinning(jobs: int) -> Iterator[Cell]:
+    """Not pinned: the workload is about every core being busy."""
     params = {"jobs": jobs, "processes": 2, "turns": turns_per_millisecond()}
     title = f"drain {jobs:,} jobs of 1 ms CPU, two processes"
-    ours = Call("fleet.spin", {"store": "sqlite", **params})
-    return _cell("W7//sqlite", title, RATE, ours, Call("spinning.bare", params))
+    for store in SHARED:
+        ours = Call("fleet.spin", {"store": store, **params})
+        bare = Call("spinning.bare", params)
+        yield _cell(f"W7//{store}", title, RATE, ours, bare, pinned=False)
+
+
+def _crowded(size: Size) -> Iterator[Cell]:
+    """What stands in the place of the raw loop is the same drain where there is nothing else."""
+    for store in SHARED:
+        jobs, behind, ended, lines = map(size, (CROWDED, BEHIND, ENDED[store], 10_000))
+        params = {"store": store, "jobs": jobs}
+        alone, program = (
+            Call("drain.drain", params),
+            Call("fleet.drain", {**params, "processes": 1}),
+        )
+        title = f"drain {jobs:,} jobs"
+        first = Call("fleet.drain_before", {**params, "behind": behind})
+        text = f"{title}, {behind:,} waiting behind, beside none"
+        yield _cell(f"W8/waiting/{store}", text, RATE, first, program)
+        kept = Call("crowded.kept", {**params, "ended": ended})
+        text = f"{title}, {ended:,} ended before, beside none"
+        yield _cell(f"W8/kept/{store}", text, RATE, kept, alone)
+        spread = Call("crowded.queues", {**params, "queues": lines})
+        text = f"{title} of {lines:,} queues, beside one"
+        yield _cell(f"W8/queues/{store}", text, RATE, spread, alone)
+        if store == "postgres":
+            before = size(500_000)
+            churned = Call("crowded.churned", {**params, "before": before})
+            text = f"{title} after {before:,} under a held transaction, beside none"
+            yield _cell(f"W8/churn/{store}", text, RATE, churned, alone)
 
 
 def _restrained(size: Size) -> Iterator[Cell]:
@@ -288,7 +354,7 @@ def _sidekiqload(jobs: int) -> list[Cell]:
             Call("sidekiqload.load", {"store": store, "jobs": jobs}),
             None,
         )
-        for store in ("memory", "sqlite")
+        for store in STORES
     ]
 
 
@@ -300,3 +366,18 @@ def _awaited(jobs: int) -> Iterator[Cell]:
             ours = Call("fleet.results", {"store": store, "jobs": jobs})
             bare = Call(f"{raw}.awaited", {"jobs": jobs}) if raw in TELLING else None
             yield _cell(f"W11//{store}", title, TAILS, ours, bare)
+
+
+def _crowd(jobs: int, many: int) -> Iterator[Cell]:
+    title = f"drain {jobs:,} jobs, {many} processes beside one"
+    for store in SHARED:
+        params = {"store": store, "jobs": jobs}
+        ours = Call("crowd.processes", {**params, "processes": many})
+        one = Call("crowd.processes", {**params, "processes": 1})
+        yield _cell(f"W12//{store}", title, CLAIMS, ours, one, pinned=False)
+
+
+def _due(jobs: int) -> Iterator[Cell]:
+    for store in SHARED:
+        ours = Call("crowd.due", {"store": store, "jobs": jobs})
+        yield _cell(f"W13//{store}", f"{jobs:,} jobs due in one second", LATENESS, ours, None)

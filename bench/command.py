@@ -6,7 +6,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -20,11 +20,12 @@ from bench.machine import ROOT, commit, facts
 from bench.peers.catalogue import KNOWN
 from bench.peers.environments import NotInstalled, install, versions
 from bench.pinning import described
+from bench.plots import drawn, plots
 from bench.report import page, show
-from bench.results import PeerFacts, Results, failed
+from bench.results import PeerFacts, Results, beside, failed
 from bench.running import measure
 from bench.servers import SERVERS, ServerError, Servers
-from bench.targets import TARGETS, Target
+from bench.targets import TARGETS, TIMES, Target
 
 ROUNDS = 3
 PAGE = ROOT / "docs/benchmarks.md"
@@ -100,6 +101,7 @@ def run(
         cells=measured,
         skipped=left_out,
         peers={name: peer_facts(name) for name in names},
+        times=TIMES,
     )
 
 
@@ -113,7 +115,7 @@ def ready(wanted: Sequence[Cell], servers: Servers) -> tuple[list[Cell], list[Sk
             missing[store] = f"{error}"
     for name in dict.fromkeys(name for cell in wanted for name in cell.peers):
         try:
-            install(KNOWN[name].driver, tell)
+            install(KNOWN[name], tell)
         except NotInstalled as error:
             missing[name] = f"{KNOWN[name].driver} could not be installed: {error}"
     there, left_out = list[Cell](), list[Skipped]()
@@ -122,7 +124,7 @@ def ready(wanted: Sequence[Cell], servers: Servers) -> tuple[list[Cell], list[Sk
             left_out.append(Skipped(cell.key, reason))
             continue
         gone = [name for name in cell.peers if name in missing]
-        left_out += [Skipped(f"{cell.key} of {name}", missing[name]) for name in gone]
+        left_out += [Skipped(beside(cell.key, name), missing[name]) for name in gone]
         kept = {name: call for name, call in cell.peers.items() if name not in gone}
         there.append(msgspec.structs.replace(cell, peers=kept))
     return there, left_out
@@ -131,7 +133,7 @@ def ready(wanted: Sequence[Cell], servers: Servers) -> tuple[list[Cell], list[Sk
 def peer_facts(name: str) -> PeerFacts:
     """That peer as it was measured."""
     peer = KNOWN[name]
-    return PeerFacts(peer.title, versions(peer.driver, peer.packages), peer.settings)
+    return PeerFacts(peer.title, versions(peer), peer.settings)
 
 
 def tell(text: str) -> None:
@@ -152,8 +154,17 @@ def keep(results: Results, path: str | None, written: Path | None) -> None:
         raw.parent.mkdir(exist_ok=True)
         raw.write_bytes(data)
         link = raw.relative_to(written.parent).as_posix()
-        written.write_text(page(results, raw.name, link), encoding="utf-8")
+        drawings = dict(_drawings(results, folder, written))
+        written.write_text(page(results, raw.name, link, drawings), encoding="utf-8")
         print(f"written: {written}, {raw}", file=sys.stderr)
+
+
+def _drawings(results: Results, folder: Path, written: Path) -> Iterator[tuple[str, str]]:
+    """Draw each workload beside the raw results; its name, and how the page links it."""
+    for plot in plots(results):
+        file = folder / f"{written.stem}-{plot.name}.svg"
+        file.write_text(drawn(plot), encoding="utf-8")
+        yield plot.name, file.relative_to(written.parent).as_posix()
 
 
 class _Shown:

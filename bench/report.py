@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rich.console import Console
 from rich.table import Table
@@ -13,7 +13,10 @@ from bench.child import function
 from bench.results import Compared, Judged, Range, Results, Verdict
 
 COLUMNS = ("cell", "what", "Longshore", "raw loop", "ratio", "target", "verdict")
-PEER_COLUMNS = ("cell", "peer", "Longshore", "the peer", "Longshore is better by")
+PEER_COLUMNS = (
+    *("cell", "peer", "Longshore", "the peer", "Longshore is better by"),
+    *("target", "verdict"),
+)
 HOW = """\
 Written by `./dev bench`, which measures again on your machine. Only figures of one run compare:
 each is the median of its rounds with minimum and maximum, every sample is a fresh process, and
@@ -24,13 +27,15 @@ invalid and has no figure: every body notes its number, and afterwards each must
 PostgreSQL, MariaDB, Redis and Valkey are private servers, started for the run and asked whether
 they are durable before anything is measured; each sample finds an empty database. The raw loops do
 the least that a queue can do with the same driver, server and settings, in one thread and without
-running anything: they are the limit, not a rival.
+running anything: they are the limit, not a rival. In W8, W9, W12 and `W2-2-processes` the same
+drain without what the row is about stands in their place.
 
-The other job systems are installed from the package index, each in an environment of its own with
-the versions that `bench/peers` pins, and use the same servers on the same cores. Of the settings
-that we tried, theirs are the fastest that still run several jobs at once and keep what the defaults
-promise. W2 counts from the first body until the server says that the last job is finished, ours
-too in the rows `W2-worker`."""
+The other job systems are installed from the package indexes of Python and JavaScript, each in an
+environment of its own with the versions that `bench/peers` pins; Sidekiq is measured where the
+system has it (Debian: `ruby-sidekiq`, `ruby-hiredis`). All use the same servers on the same cores.
+Of the settings that we tried, theirs are the fastest that still run several jobs at once and keep
+what the defaults promise. W2 counts from the first body until the server says that the last job is
+finished, ours too in the rows `W2-worker`."""
 STYLES = {
     Verdict.MET: "green",
     Verdict.MISSED: "bold red",
@@ -54,9 +59,18 @@ def show(results: Results, console: Console) -> None:
         console.print(line, markup=False, highlight=False)
 
 
-def page(results: Results, raw: str, link: str) -> str:
-    """A page of the documentation; ``raw`` is the name of the file with the raw results."""
-    parts = (_head(results, raw, link), _table(results), _peers(results), _loops(results))
+def page(results: Results, raw: str, link: str, drawings: Mapping[str, str]) -> str:
+    """A page of the documentation.
+
+    ``raw`` is the name of the file with the raw results; ``drawings``: links by their plots' names.
+    """
+    parts = (
+        _head(results, raw, link),
+        _drawings(drawings),
+        _table(results),
+        _peers(results),
+        _loops(results),
+    )
     return "\n".join(line for part in parts for line in part) + "\n"
 
 
@@ -83,6 +97,18 @@ def _head(results: Results, raw: str, link: str) -> Iterator[str]:
     yield ""
 
 
+def _drawings(drawings: Mapping[str, str]) -> Iterator[str]:
+    if not drawings:
+        return
+    yield "## Drawings"
+    yield ""
+    yield "Bars show medians, the line over each its minimum and maximum."
+    yield ""
+    for name, link in drawings.items():
+        yield f"![{name}]({link})"
+        yield ""
+
+
 def _table(results: Results) -> Iterator[str]:
     yield "## Figures"
     yield ""
@@ -101,7 +127,7 @@ def _peer_table(results: Results) -> Table:
     for column in PEER_COLUMNS:
         table.add_column(column, overflow="fold")
     for row in results.compared:
-        table.add_row(*_compared(results, row))
+        table.add_row(*_compared(results, row), style=STYLES[row.verdict])
     return table
 
 
@@ -111,7 +137,7 @@ def _peers(results: Results) -> Iterator[str]:
     yield "## Beside other systems"
     yield ""
     yield "The last column says how many times the rate, or how many times shorter the wait."
-    yield "Longshore keeps ended jobs here, as it does by default."
+    yield "Longshore keeps ended jobs here, as it does by default, where a row says nothing else."
     yield ""
     yield f"| {' | '.join(PEER_COLUMNS)} |"
     yield f"|{'---|' * len(PEER_COLUMNS)}"
@@ -138,6 +164,8 @@ def _compared(results: Results, row: Compared) -> tuple[str, ...]:
         _range(row.ours, row.row.unit),
         _range(row.theirs, row.row.unit),
         _range(row.times, "x"),
+        NO_FIGURE if row.wanted is None else f"≥ {row.wanted:g} x",
+        str(row.verdict),
     )
 
 

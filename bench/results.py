@@ -75,7 +75,8 @@ class Judged(msgspec.Struct, frozen=True):
 class Compared(msgspec.Struct, frozen=True):
     """One figure of ours beside a peer's.
 
-    ``times``: how many times as good ours is, so many times the rate or a so much shorter wait.
+    ``times``: how many times as good ours is, so many times the rate or a so much shorter wait;
+    ``wanted``: how many it has to be. A peer's faults count where something is wanted beside it.
     """
 
     row: Row
@@ -85,6 +86,26 @@ class Compared(msgspec.Struct, frozen=True):
     theirs: Range | None
     times: Range | None
     faults: list[str]
+    wanted: float | None = None
+
+    @property
+    def key(self) -> str:
+        """The row and the peer, as what is wanted is named by."""
+        return beside(self.row.key, self.peer)
+
+    @property
+    def verdict(self) -> Verdict:
+        """What became of what is wanted."""
+        if self.wanted is None:
+            return Verdict.NONE
+        if self.faults or self.times is None:
+            return Verdict.INVALID
+        return Verdict.MET if self.times.median >= self.wanted else Verdict.MISSED
+
+
+def beside(key: str, peer: str) -> str:
+    """The name of a row, or of a cell, beside that peer."""
+    return f"{key} of {peer}"
 
 
 class PeerFacts(msgspec.Struct, frozen=True):
@@ -98,7 +119,7 @@ class PeerFacts(msgspec.Struct, frozen=True):
 class Results(msgspec.Struct, frozen=True, kw_only=True):
     """Everything, raw."""
 
-    version: int = 2
+    version: int = 3
     commit: str
     changed: bool  # there were changes that are in no commit
     started: str
@@ -111,12 +132,13 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     cells: list[Measured]
     skipped: list[Skipped]
     peers: Mapping[str, PeerFacts] = {}
+    times: Mapping[str, float] = {}
 
     @property
     def compared(self) -> list[Compared]:
         """Every row of every cell beside every peer that takes part in it."""
         return [
-            compare(measured, row, name)
+            compare(measured, row, name, self.times.get(beside(row.key, name)))
             for measured in self.cells
             for row in measured.cell.rows
             for name in measured.cell.peers
@@ -154,7 +176,7 @@ def judge(measured: Measured, row: Row, target: Target | None) -> Judged:
     )
 
 
-def compare(measured: Measured, row: Row, peer: str) -> Compared:
+def compare(measured: Measured, row: Row, peer: str, wanted: float | None = None) -> Compared:
     """One figure of ours beside that peer's, round by round."""
     theirs = measured.peers[peer]
     pairs = [
@@ -170,15 +192,16 @@ def compare(measured: Measured, row: Row, peer: str) -> Compared:
         theirs=Range.of(_values(theirs, row)),
         times=Range.of([a / b if row.unit == "jobs/s" else b / a for a, b in pairs]),
         faults=_faults(theirs),
+        wanted=wanted,
     )
 
 
 def failed(results: Results) -> bool:
     """Whether a target was missed or not measured, or a run of ours was worth nothing."""
     left_out = {entry.key for entry in results.skipped}
-    return bool(left_out & set(results.targets)) or any(
-        row.verdict in (Verdict.MISSED, Verdict.INVALID) for row in results.judged
-    )
+    verdicts = [row.verdict for row in (*results.judged, *results.compared)]
+    missing = left_out & {*results.targets, *results.times}
+    return bool(missing) or Verdict.MISSED in verdicts or Verdict.INVALID in verdicts
 
 
 def _faults(samples: Sequence[Sample]) -> list[str]:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from bench.results import Measured
 from bench.sample import Sample
 from bench.servers import SERVERS, Servers
 
-LIMIT = 900.0  # seconds for one sample: one that hangs is a fault, not a wait
+LIMIT = 1800.0  # seconds for one sample, most for W8's: one that hangs is a fault, not a wait
 LAST_WORDS = 400
 
 Progress = Callable[[int, Cell, str], None]
@@ -43,30 +43,30 @@ def measure(
             for name, call, samples in (*line[first:], *line[:first]):
                 progress(turn, cell, name)
                 url = servers.fresh(cell.store) if cell.store in SERVERS else None
-                samples.append(sampled(call, folder, url))
+                samples.append(sampled(call, folder, url, pinned=cell.pinned))
     return measured
 
 
-def sampled(call: Call, folder: Path, url: str | None = None) -> Sample:
+def sampled(call: Call, folder: Path, url: str | None = None, *, pinned: bool = True) -> Sample:
     """Run one workload in a process and a folder of its own; ``url``: of its server's database."""
     params = msgspec.json.encode(call.params).decode()
     with _home(folder) as home:
         command = [sys.executable, "-m", "bench.child", call.name, params, str(home)]
-        code, said = _run(command, home, url)
+        code, said = _run(command, home, _environment(url, pinned=pinned))
         try:
             return msgspec.json.decode((home / RESULT).read_bytes(), type=Sample)
         except (OSError, msgspec.DecodeError):
             return Sample(invalid=f"{call.name} ended with {code}: {said[-LAST_WORDS:]}")
 
 
-def _run(command: Sequence[str], home: Path, url: str | None) -> tuple[str, str]:
+def _run(command: Sequence[str], home: Path, environment: Mapping[str, str]) -> tuple[str, str]:
     """How a process ended, and what it said."""
     log = home / "child.log"
     with log.open("wb") as output:
         child = subprocess.Popen(
             command,
             cwd=ROOT,
-            env=_environment(url),
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -89,14 +89,14 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     child.wait()
 
 
-def _environment(url: str | None) -> dict[str, str]:
+def _environment(url: str | None, *, pinned: bool) -> dict[str, str]:
     """Ours without the settings of somebody's own application."""
     foreign = ("LONGSHORE_", "BENCH_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     kept["PYTHONPATH"] = str(ROOT)
     if url is not None:
         kept["BENCH_URL"] = url
-        if (chosen := cores()) is not None:
+        if pinned and (chosen := cores()) is not None:
             kept["BENCH_CORE"] = str(chosen[1])
     return kept
 

@@ -269,6 +269,8 @@ class MariaDB(Program):
         return [
             *(self.program, "--no-defaults", f"--datadir={self.folder}/data"),
             *(f"--socket={self.folder}/s", f"--pid-file={self.folder}/pid"),
+            # A server clears its temporary folder at its start: of others in the same folder too.
+            f"--tmpdir={self.folder}",
             *(f"--port={self.port}", "--bind-address=127.0.0.1", "--skip-log-bin"),
             f"--innodb-flush-log-at-trx-commit={1 if self.durable else 0}",
             *("--innodb-buffer-pool-size=64M", "--innodb-log-file-size=48M"),

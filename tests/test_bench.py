@@ -3,49 +3,41 @@
 Nothing here is a claim about speed: the sizes are those of ``--quick``.
 """
 
-import io
-import json
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import msgspec
 import psutil
 import pytest
 
-from bench import command, running
+from bench import running
 from bench.cells import STORES, Call, Cell, Row, Skipped, cells, chosen
 from bench.child import function, measured
-from bench.command import PAGE, alone, keep, main, ready, with_peers
-from bench.ledger import Ledger, read
+from bench.command import PAGE, alone, keep, main, ready
+from bench.ledger import Entry, Ledger, read
 from bench.machine import ROOT, facts
-from bench.peers.__main__ import main as produce
-from bench.peers.catalogue import PEERS
-from bench.peers.environments import REQUIREMENTS as DRIVERS
-from bench.peers.environments import NotInstalled
 from bench.report import page
 from bench.results import (
     Measured,
-    PeerFacts,
-    Range,
     Results,
     Verdict,
-    compare,
+    beside,
     failed,
     judge,
 )
 from bench.running import sampled
 from bench.sample import Invalid, Sample, exactly_once
 from bench.servers import GIVEN, SERVERS, ServerError, Servers
-from bench.targets import TARGETS, Target
-from bench.workloads import drain
+from bench.targets import TARGETS, TIMES, Target
+from bench.workloads import crowd, drain
+from bench.workloads.fleet import LOG
 from longshore import BoundJob, Longshore
 
 TWO = "W1-sqlite,W2-memory"
@@ -103,7 +95,7 @@ def test_the_page_shows_every_row_and_says_what_each_loop_does(
     raw_results: tuple[str, Results],
 ) -> None:
     _, results = raw_results
-    text = page(results, "raw.json", "benchmarks/raw.json")
+    text = page(results, "raw.json", "benchmarks/raw.json", {})
     for row in results.judged:
         assert f"| {row.row.key} | {row.title} |" in text
     assert "(benchmarks/raw.json)" in text
@@ -128,7 +120,7 @@ def test_a_part_has_a_page_of_its_own(
     ("target", "check", "code"),
     [
         pytest.param(Target(least=1e15), True, 1, id="missed figure"),
-        pytest.param(Target(least=1e15, ratio=True), True, 1, id="missed ratio"),
+        pytest.param(Target(share=1e15), True, 1, id="missed ratio"),
         pytest.param(Target(least=1), True, 0, id="met"),
         pytest.param(Target(least=1e15), False, 0, id="not asked"),
     ],
@@ -233,9 +225,12 @@ def test_an_invalid_run_fails_even_without_a_target() -> None:
         (Target(least=10), 9.9, None, False),
         (Target(most=10), 10.0, None, True),
         (Target(most=10), 10.1, None, False),
-        (Target(least=0.5, ratio=True), 0.0, 0.5, True),
-        (Target(least=0.5, ratio=True), 99.0, 0.4, False),
-        (Target(least=0.5, ratio=True), 99.0, None, False),
+        (Target(share=0.5), 0.0, 0.5, True),
+        (Target(share=0.5), 99.0, 0.4, False),
+        (Target(share=0.5), 99.0, None, False),
+        (Target(least=10, share=0.5), 10.0, 0.5, True),
+        (Target(least=10, share=0.5), 9.9, 0.5, False),
+        (Target(least=10, share=0.5), 10.0, 0.4, False),
     ],
 )
 def test_a_target(target: Target, figure: float, ratio: float | None, met: bool) -> None:
@@ -246,7 +241,7 @@ def test_the_ratio_is_taken_of_each_pair() -> None:
     ours = [Sample({"jobs/s": figure}) for figure in (10.0, 40.0, 20.0)]
     raw = [Sample({"jobs/s": figure}) for figure in (20.0, 50.0, 100.0)]
     (cell,) = chosen(cells(quick=True), ["W2-memory"], [])
-    judged = judge(Measured(cell, ours, raw), cell.rows[0], Target(least=0.5, ratio=True))
+    judged = judge(Measured(cell, ours, raw), cell.rows[0], Target(share=0.5))
     assert judged.ratio is not None
     assert (judged.ratio.median, judged.ratio.least, judged.ratio.most) == (0.5, 0.2, 0.8)
     assert judged.verdict is Verdict.MET
@@ -255,25 +250,31 @@ def test_the_ratio_is_taken_of_each_pair() -> None:
 @pytest.mark.parametrize("store", STORES)
 def test_every_store_has_the_same_workloads(store: str) -> None:
     keys = {cell.key for cell in cells(quick=False)}
-    assert {f"{workload}-{store}" for workload in ("W1", "W1b", "W2", "W3")} <= keys
+    always = ("W1", "W1b", "W2", "W3", "W4-threads", "W4-async", "W10")
+    shared = ("W2-2-processes", "W5-embedded", "W5-worker", "W6-start", "W7", "W12", "W13")
+    crowded = ("W8-waiting", "W8-kept", "W8-queues")
+    due = always if store == "memory" else (*always, *shared, *crowded)
+    assert {f"{workload}-{store}" for workload in due} <= keys
 
 
 def test_every_store_of_a_server_has_a_share_of_its_raw_loop_to_reach() -> None:
-    least = {key: target.least for key, target in TARGETS.items() if target.ratio}
-    assert least["W2-redis"] == 0.15
-    assert least["W2-postgres"] == least["W2-mariadb"] == 0.25
+    share = {key: target.share for key, target in TARGETS.items() if target.share}
+    assert share["W2-redis"] == 0.15
+    assert share["W2-postgres"] == share["W2-mariadb"] == 0.25
 
 
 def test_every_target_belongs_to_a_row_and_every_loop_says_what_it_does() -> None:
     every = cells(quick=False)
     rows = {row.key for cell in every for row in cell.rows}
     assert set(TARGETS) <= rows
+    besides = {beside(row.key, peer) for cell in every for row in cell.rows for peer in cell.peers}
+    assert set(TIMES) <= besides
     assert len(rows) == sum(len(cell.rows) for cell in every)
     for cell in every:
         calls = [cell.ours, cell.raw, *cell.peers.values()]
         assert all(function(call.name).__doc__ for call in calls if call)
-        target = TARGETS.get(cell.key)
-        assert not (target and target.ratio and cell.raw is None)
+        shares = [target.share for row in cell.rows if (target := TARGETS.get(row.key))]
+        assert cell.raw is not None or not any(shares), cell.key
 
 
 def test_cells_are_chosen_by_workload_by_key_and_by_store() -> None:
@@ -286,42 +287,6 @@ def test_cells_are_chosen_by_workload_by_key_and_by_store() -> None:
     assert keys(["W2"], ["memory"]) == ["W2-memory"]
     assert keys(["W6"], ["memory"]) == ["W6-import"], "it has no store, so it is in all of them"
     assert len(keys([], [])) == len(every)
-
-
-def test_peers_take_part_in_a_whole_run_and_where_they_are_asked_for() -> None:
-    every = cells(quick=True)
-    redis = chosen(every, [], ["redis"])
-    assert with_peers(every, peers=None, whole=True) == every
-    assert not any(cell.peers for cell in with_peers(every, peers=False, whole=True))
-    assert not any(cell.peers for cell in with_peers(redis, peers=None, whole=False))
-    asked = with_peers(redis, peers=True, whole=False)
-    assert [cell.key for cell in asked] == ["W1-redis", "W2-worker-redis", "W3-redis"]
-    assert all({"celery", "dramatiq", "huey", "taskiq"} == set(cell.peers) for cell in asked)
-
-
-def test_a_peer_has_a_driver_and_every_version_that_it_is_measured_with_is_pinned() -> None:
-    for peer in PEERS:
-        assert (DRIVERS / f"{peer.driver}.py").is_file()
-        lines = (DRIVERS / f"{peer.driver}.txt").read_text().splitlines()
-        pins = [line for line in lines if line and not line.startswith("#")]
-        assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)
-        assert set(peer.packages) <= {pin.partition("==")[0] for pin in pins}
-
-
-def test_a_peer_that_cannot_be_installed_is_named_and_the_rest_is_measured(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def install(driver: str, tell: object) -> None:
-        if driver == "huey":
-            raise NotInstalled("no such version")
-
-    monkeypatch.setattr(command, "install", install)
-    wanted = [_cell("W2", {"huey": Call("peer.drain", {}), "celery": Call("peer.drain", {})})]
-    there, left_out = ready(wanted, Servers(ROOT))
-    assert [list(cell.peers) for cell in there] == [["celery"]]
-    assert left_out == [
-        Skipped("W2-memory of huey", "huey could not be installed: no such version")
-    ]
 
 
 def test_a_server_that_is_missing_is_named_and_fails_the_check(
@@ -339,35 +304,101 @@ def test_a_server_that_is_missing_is_named_and_fails_the_check(
     assert not failed(results)
     assert failed(msgspec.structs.replace(results, targets=TARGETS))
     assert "W2-redis was not measured: no redis here" in page(
-        results, "raw.json", "benchmarks/raw.json"
+        results, "raw.json", "benchmarks/raw.json", {}
     )
-
-
-def test_a_peer_is_compared_in_each_round_and_its_faults_are_its_own() -> None:
-    rate = Measured(
-        _cell("W2", {"huey": Call("peer.drain", {})}),
-        [Sample({"jobs/s": figure}) for figure in (10.0, 40.0, 20.0)],
-        [],
-        {"huey": [Sample({"jobs/s": 5.0}), Sample(invalid="lost"), Sample({"jobs/s": 2.0})]},
-    )
-    assert not rate.faults
-    (compared,) = _results(rate).compared
-    assert compared.faults == ["lost"]
-    assert compared.times == Range(6.0, 2.0, 10.0)
-    waits = Row("W3-memory-p50", "jobs/s", "ms")
-    assert compare(rate, waits, "huey").times == Range(0.3, 0.1, 0.5), "a shorter wait is better"
-    facts = {"huey": PeerFacts("Huey", {"huey": "1.0"}, "4 threads")}
-    text = page(msgspec.structs.replace(_results(rate), peers=facts), "raw.json", "raw.json")
-    assert "| Huey | huey 1.0 | 4 threads | W2 100 |" in text
-    assert "W2-memory of Huey is invalid: lost" in text
 
 
 def test_each_round_is_begun_by_another_contender(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "sampled", lambda *_: Sample({"jobs/s": 1.0}))
+    monkeypatch.setattr(running, "sampled", lambda *_, pinned: Sample({"jobs/s": 1.0}))
     cell = _cell("W2", {"huey": Call("peer.drain", {}), "celery": Call("peer.drain", {})})
     told: list[str] = []
     running.measure([cell], 3, ROOT, Servers(ROOT), lambda turn, cell, name: told.append(name))
     assert told == ["ours", "huey", "celery", "huey", "celery", "ours", "celery", "ours", "huey"]
+
+
+def test_only_what_is_about_all_cores_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "cores", lambda: (0, 1))
+    monkeypatch.setattr(running, "_run", lambda _, home, environment: seen.append(environment))
+    seen: list[Mapping[str, str]] = []
+    for pinned in (True, False):
+        with suppress(TypeError):
+            sampled(Call("drain.drain", {}), ROOT / ".venv", "redis://there", pinned=pinned)
+    assert [each.get("BENCH_CORE") for each in seen] == ["1", None]
+    every = cells(quick=True)
+    free = {cell.workload for cell in every if not cell.pinned}
+    assert free == {"W2", "W7", "W12"}
+    assert all(
+        "2-processes" in cell.key for cell in every if not cell.pinned and cell.workload == "W2"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("loop", "more"),
+    [
+        pytest.param("crowded.kept", {"ended": 300}, id="ended jobs kept"),
+        pytest.param("crowded.queues", {"queues": 50}, id="many queues"),
+        pytest.param("fleet.drain_before", {"behind": 400}, id="jobs behind"),
+        pytest.param("fleet.drain", {"processes": 1, "kept": False}, id="none kept"),
+    ],
+)
+def test_a_workload_in_a_store_that_holds_more(
+    tmp_path: Path, loop: str, more: dict[str, int]
+) -> None:
+    sample = sampled(Call(loop, {"store": "sqlite", "jobs": 200, **more}), tmp_path)
+    assert sample.invalid is None
+    assert sample.figures["jobs/s"] > 0
+
+
+@pytest.mark.slow
+def test_many_processes_are_timed_by_their_claims_and_jobs_due_by_their_lateness(
+    tmp_path: Path,
+) -> None:
+    params = {"store": "sqlite", "jobs": 200}
+    sample = sampled(Call("crowd.processes", {**params, "processes": 3}), tmp_path)
+    assert sample.invalid is None
+    assert sample.figures["rate"] > 0
+    assert sample.figures["claim-p99"] > 0
+    sample = sampled(Call("crowd.due", params), tmp_path)
+    assert sample.invalid is None
+    assert sample.figures["late-p99"] >= sample.figures["late-p50"]
+    assert sample.seconds >= 0.9, "the jobs of one second take one"
+
+
+def test_a_job_that_begins_before_it_is_due_makes_the_run_invalid() -> None:
+    second = 1_000_000_000
+    assert crowd._late(Entry(0, 7), 0) == 7
+    assert crowd._late(Entry(150, second), 0) == second // 2, "the 150th is due after half a second"
+    with pytest.raises(Invalid, match=r"job 99 began 990\.0 ms before it was due"):
+        crowd._late(Entry(99, 0), 0)
+
+
+def test_a_worker_that_said_that_its_store_failed_makes_the_run_invalid(tmp_path: Path) -> None:
+    log = tmp_path / LOG
+    log.write_text("started\n")
+    crowd._untroubled(tmp_path)
+    log.write_text("started\nthe store failed (locked); trying again in 0.1 s\n")
+    with pytest.raises(Invalid, match="workers said 1 times: the store failed"):
+        crowd._untroubled(tmp_path)
+
+
+@pytest.mark.servers
+@pytest.mark.slow
+@pytest.mark.parametrize("store", ["postgres", "mariadb"])
+def test_copies_of_ended_jobs_are_jobs_that_are_there_and_counted(
+    tmp_path: Path, store: str
+) -> None:
+    tmp_path.chmod(0o711)
+    with Servers(tmp_path) as servers:
+        servers.start(store)
+        params = {"store": store, "jobs": 200}
+        call = Call("crowded.kept", {**params, "ended": 5_500})
+        sample = sampled(call, tmp_path, servers.fresh(store))
+        assert sample.invalid is None
+        if store == "postgres":
+            call = Call("crowded.churned", {**params, "before": 500})
+            sample = sampled(call, tmp_path, servers.fresh(store))
+            assert sample.invalid is None
 
 
 @pytest.mark.servers
@@ -402,43 +433,6 @@ def test_a_server_that_would_lose_what_it_acknowledged_is_refused(
     monkeypatch.setitem(GIVEN, "redis", ("--appendonly", "no"))
     with Servers(tmp_path) as servers, pytest.raises(ServerError, match="appendonly = no"):
         servers.start("redis")
-
-
-def test_the_driver_of_a_peer_stores_what_it_is_told_and_says_how_long_it_took(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    class Calls:
-        @staticmethod
-        def one(number: int) -> None:
-            stored.append(number)
-
-        @staticmethod
-        def many(numbers: range) -> None:
-            stored.append(len(numbers))
-
-    @contextmanager
-    def opened() -> Iterator[type[Calls]]:
-        yield Calls
-
-    driver = ModuleType("bench.peers.fake")
-    driver.__dict__["opened"] = opened
-    monkeypatch.setitem(sys.modules, "bench.peers.fake", driver)
-    monkeypatch.setattr(sys, "stdin", io.StringIO("go\n"))
-    stored: list[int] = []
-    for words, expected in {
-        ("prepare",): [],
-        ("fill", "2500"): [1000, 1000, 500],
-        ("one", "3"): [3, 0, 1, 2],
-        ("bulk", "1500"): [1500, 1000, 500],
-        ("pace", "2", "10"): [2, 0, 1],
-    }.items():
-        stored.clear()
-        produce("fake", *words)
-        assert stored == expected, words
-    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [list(each) for each in said] == [["seconds"], ["seconds"], ["seconds"], ["called"]]
-    first, second = said[-1]["called"]
-    assert second - first >= 50_000_000
 
 
 def test_an_unknown_cell_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

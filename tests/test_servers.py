@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -103,6 +104,22 @@ def test_a_durable_server_keeps_what_it_acknowledged_over_a_crash(
         assert server.pid != before
         assert read() in ((1,), b"1")
     assert not psutil.pid_exists(server.pid)
+
+
+@pytest.mark.servers
+@pytest.mark.private
+def test_servers_of_mariadb_have_no_temporary_folder_in_common() -> None:
+    """Each clears its own when it starts, and with it what another keeps there just then."""
+    folders: list[str] = []
+    for _ in range(2):
+        with private("mariadb") as server:
+            port = parse_url(server.url).port
+            connection = pymysql.connect(host="127.0.0.1", port=port, user="root")
+            with connection, connection.cursor() as cursor:
+                cursor.execute("select @@tmpdir")
+                folders += (folder for (folder,) in cursor.fetchall())
+    assert len(set(folders)) == 2
+    assert tempfile.gettempdir() not in folders
 
 
 def test_an_address_given_from_outside_is_used_instead(monkeypatch: pytest.MonkeyPatch) -> None:

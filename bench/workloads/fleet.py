@@ -25,18 +25,49 @@ SETTLE = 1.5  # seconds in which a worker that has just worked becomes an idle o
 LOG = "worker.log"
 
 
-def drain(home: Path, *, store: str, jobs: int, processes: int) -> Sample:
+def drain(home: Path, *, store: str, jobs: int, processes: int, kept: bool = True) -> Sample:
     """`longshore worker --processes N --until-empty` on stored no-op jobs.
 
     The clock starts with the first body (starting Python is W6's figure) and stops when this
-    process reads from the store that every job succeeded; it looks every 20 ms.
+    process reads from the store that every job succeeded (with nothing kept: that it is empty); it
+    looks every 20 ms.
     """
-    return _drained(home, store, jobs, processes, turns=None)
+    if not kept:
+        os.environ |= {"LONGSHORE_KEEP_SUCCEEDED": "0", "BENCH_KEEP_RESULT": "0"}
+    app = connected(home, store)
+    from bench.application import note  # noqa: PLC0415 - it reads the environment
+
+    fill(app, note.bind, range(jobs))
+
+    def done() -> bool:
+        return succeeded(app) == jobs if kept else app.query.first() is None
+
+    return _drained(home, jobs, done, "--until-empty", "--processes", str(processes))
+
+
+def drain_before(home: Path, *, store: str, jobs: int, behind: int) -> Sample:
+    """As ``fleet.drain`` with one process and so many more jobs behind these in the same queue.
+
+    `--max-jobs` keeps the worker from them.
+    """
+    app = connected(home, store)
+    from bench.application import note  # noqa: PLC0415 - it reads the environment
+
+    fill(app, note.bind, range(jobs + behind))
+    same("available jobs", app.query.filter(state="available").count(), jobs + behind)
+    sample = _drained(home, jobs, lambda: succeeded(app) == jobs, "--max-jobs", str(jobs))
+    same("jobs left", app.query.filter(state="available").count(), behind)
+    return sample
 
 
 def spin(home: Path, *, store: str, jobs: int, processes: int, turns: int) -> Sample:
     """The same with jobs that take 1 ms of the interpreter each."""
-    return _drained(home, store, jobs, processes, turns=turns)
+    app = connected(home, store)
+    from bench.application import spin as spinning  # noqa: PLC0415 - it reads the environment
+
+    fill(app, lambda number: spinning.bind(number, turns), range(jobs))
+    options = ("--until-empty", "--processes", str(processes))
+    return _drained(home, jobs, lambda: succeeded(app) == jobs, *options)
 
 
 def latency(home: Path, *, store: str, jobs: int, per_second: int) -> Sample:
@@ -118,19 +149,12 @@ def first_job(home: Path, *, store: str) -> Sample:
     return Sample({"ms": (entry.at - started) / 1e6}, watch.seconds)
 
 
-def _drained(home: Path, store: str, jobs: int, processes: int, *, turns: int | None) -> Sample:
-    app = connected(home, store)
-    from bench import application  # noqa: PLC0415 - it reads the environment
-
-    if turns is None:
-        fill(app, application.note.bind, range(jobs))
-    else:
-        fill(app, lambda number: application.spin.bind(number, turns), range(jobs))
-    with running(home, jobs, "--until-empty", "--processes", str(processes)) as worker:
-        until(lambda: succeeded(app) == jobs or worker.poll() is not None, "the last job")
+def _drained(home: Path, jobs: int, done: Callable[[], bool], *options: str) -> Sample:
+    with running(home, jobs, *options) as worker:
+        until(lambda: done() or worker.poll() is not None, "the last job")
         stopped = time.monotonic_ns()
         ended(worker, home)
-    same("succeeded jobs", succeeded(app), jobs)
+    same("jobs that are not done", int(not done()), 0)
     entries = read(home)
     exactly_once((entry.number for entry in entries), jobs)
     seconds = (stopped - min(entry.at for entry in entries)) / 1e9

@@ -10,7 +10,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from redis import Redis
 
 from bench.ledger import read
 from bench.peers.catalogue import KNOWN, Peer
-from bench.peers.environments import python_of
+from bench.peers.environments import producer, surroundings
+from bench.peers.environments import worker as worker_of
 from bench.sample import Invalid, Sample, exactly_once, percentiles, same
 from bench.workloads.fleet import LOOK_EVERY, PATIENCE, SPARE
 
@@ -37,8 +38,8 @@ def in_bulk(home: Path, *, peer: str, jobs: int) -> Sample:
     return _stored(home, KNOWN[peer], "bulk", jobs)
 
 
-def drain(home: Path, *, peer: str, jobs: int) -> Sample:
-    """The peer's worker on stored no-op jobs.
+def drain(home: Path, *, peer: str, jobs: int, processes: int = 1) -> Sample:
+    """The peer's worker, or two of them side by side, on stored no-op jobs.
 
     The clock starts with the first body and stops when the server says that nothing is left and
     every body has begun; it looks every 20 ms.
@@ -48,7 +49,10 @@ def drain(home: Path, *, peer: str, jobs: int) -> Sample:
     _driver(home, asked, "fill", jobs)
     with _left(asked) as left:
         same("stored jobs", left(), jobs)
-        with _working(home, asked, jobs) as worker:
+        with ExitStack() as more:
+            for _ in range(processes - 1):
+                more.enter_context(_working(home, asked, jobs))
+            worker = more.enter_context(_working(home, asked, jobs))
             _until(lambda: left() == 0, worker, home, "the last job")
             # Some take jobs off the server before they run them.
             _until(lambda: len(read(home)) >= jobs, worker, home, "the last body")
@@ -67,19 +71,19 @@ def latency(home: Path, *, peer: str, jobs: int, per_second: int) -> Sample:
     asked = KNOWN[peer]
     _driver(home, asked, "prepare")
     with _working(home, asked, jobs + 1) as worker:
-        command = [*_python(asked), "pace", str(jobs), str(per_second)]
+        command = [*producer(asked), "pace", str(jobs), str(per_second)]
         with (home / LOG).open("ab") as log:
-            producer = subprocess.Popen(
+            pacing = subprocess.Popen(
                 command,
-                env=_environment(home, jobs),
+                env=_environment(home, asked, jobs),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
             )
         _until(lambda: len(read(home)) == 1, worker, home, "the first job")
-        said, _ = producer.communicate(b"go\n", timeout=PATIENCE)
+        said, _ = pacing.communicate(b"go\n", timeout=PATIENCE)
         _until(lambda: len(read(home)) > jobs, worker, home, "the last job")
-    called = _said(asked, producer.returncode, said.decode(), home)["called"]
+    called = _said(asked, pacing.returncode, said.decode(), home)["called"]
     entries = read(home)
     exactly_once((entry.number for entry in entries), jobs + 1)
     waits = [entry.at - called[entry.number] for entry in entries if entry.number < jobs]
@@ -97,8 +101,8 @@ def _stored(home: Path, peer: Peer, command: str, jobs: int) -> Sample:
 def _driver(home: Path, peer: Peer, command: str, *numbers: int) -> dict[str, Any]:
     with (home / LOG).open("ab") as log:
         done = subprocess.run(
-            [*_python(peer), command, *map(str, numbers)],
-            env=_environment(home, 0),
+            [*producer(peer), command, *map(str, numbers)],
+            env=_environment(home, peer, 0),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -121,8 +125,8 @@ def _said(peer: Peer, code: int, output: str, home: Path) -> dict[str, Any]:
 def _working(home: Path, peer: Peer, jobs: int) -> Iterator[subprocess.Popen[bytes]]:
     with (home / LOG).open("ab") as log:
         worker = subprocess.Popen(
-            [str(python_of(peer.driver)), *peer.worker],
-            env=_environment(home, jobs),
+            worker_of(peer),
+            env=_environment(home, peer, jobs),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -155,12 +159,9 @@ def _words(home: Path) -> str:
     return " | ".join((home / LOG).read_text(errors="replace").strip().splitlines()[-3:])
 
 
-def _python(peer: Peer) -> list[str]:
-    return [str(python_of(peer.driver)), "-m", "bench.peers", peer.driver]
-
-
-def _environment(home: Path, jobs: int) -> dict[str, str]:
-    return os.environ | {"BENCH_LEDGER": str(home), "BENCH_ENTRIES": str(jobs + SPARE)}
+def _environment(home: Path, peer: Peer, jobs: int) -> dict[str, str]:
+    ledger = {"BENCH_LEDGER": str(home), "BENCH_ENTRIES": str(jobs + SPARE)}
+    return os.environ | ledger | surroundings(peer)
 
 
 @contextmanager
@@ -182,14 +183,22 @@ def _unread(redis: Redis, stream: str, group: str) -> int:
 
 
 # A worker of Celery moves what it has taken to `unacked`; Dramatiq's keeps it in `msgs` until it is
-# acknowledged; Huey's only takes it.
+# acknowledged; RQ's and BullMQ's have a list of what runs; ARQ's and SAQ's keep it in a set until
+# it is finished; Huey's and Sidekiq's only take it.
 _IN_REDIS: Mapping[str, Callable[[Any], int]] = {
     "celery": lambda redis: redis.llen("celery") + redis.hlen("unacked"),
     "dramatiq": lambda redis: redis.hlen("dramatiq:default.msgs"),
     "huey": lambda redis: redis.llen("huey.redis.bench"),
+    "rq": lambda redis: redis.llen("rq:queue:bench") + redis.zcard("rq:wip:bench"),
+    "saq": lambda redis: redis.zcard("saq:bench:incomplete"),
+    "arq": lambda redis: redis.zcard("arq:queue"),
+    "bullmq": lambda redis: redis.llen("bull:bench:wait") + redis.llen("bull:bench:active"),
+    "sidekiq": lambda redis: redis.llen("queue:default"),
     "taskiq": lambda redis: _unread(redis, "taskiq", "taskiq"),
 }
 _IN_POSTGRES = {
     "procrastinate": "select count(*) from procrastinate_jobs where status in ('todo', 'doing')",
     "pgqueuer": "select count(*) from pgqueuer",
+    "saq": "select count(*) from saq_jobs where status not in ('complete', 'failed', 'aborted')",
+    "graphile": "select count(*) from graphile_worker._private_jobs",
 }

@@ -51,7 +51,7 @@ def one_by_one(home: Path, *, jobs: int) -> Sample:  # noqa: ARG001 - called as 
     The row has the columns and the width of a plain job of Longshore, a key and one index beside
     it. Rows are made before the clock starts.
     """
-    with _opened(_TABLE, autocommit=True) as cursor:
+    with opened(_TABLE, autocommit=True) as cursor:
         rows = [_row(number) for number in range(jobs)]
         with Stopwatch() as watch:
             for row in rows:
@@ -62,7 +62,7 @@ def one_by_one(home: Path, *, jobs: int) -> Sample:  # noqa: ARG001 - called as 
 
 def in_bulk(home: Path, *, jobs: int) -> Sample:  # noqa: ARG001 - called as all are
     """The same rows by `INSERT` of a thousand, a transaction each, made before the clock."""
-    with _opened(_TABLE, autocommit=True) as cursor:
+    with opened(_TABLE, autocommit=True) as cursor:
         rows = [_row(number) for number in range(jobs)]
         with Stopwatch() as watch:
             for start in range(0, jobs, CHUNK):
@@ -79,7 +79,7 @@ def drain(home: Path, *, jobs: int) -> Sample:  # noqa: ARG001 - called as all a
     then `UPDATE` of these by their keys. Nothing is decoded, called or kept.
     """
     taken: list[int] = []
-    with _opened(_QUEUE, autocommit=False) as cursor:
+    with opened(_QUEUE, autocommit=False) as cursor:
         for start in range(0, jobs, CHUNK):
             numbers = range(start, min(start + CHUNK, jobs))
             cursor.executemany(_FILL, [_waiting(number) for number in numbers])
@@ -106,7 +106,7 @@ def drain(home: Path, *, jobs: int) -> Sample:  # noqa: ARG001 - called as all a
 
 
 @contextmanager
-def _opened(table: str, *, autocommit: bool) -> Iterator[Any]:
+def opened(table: str, *, autocommit: bool) -> Iterator[Any]:
     place = urlsplit(os.environ["BENCH_URL"])
     connection = pymysql.connect(
         host=place.hostname or "",

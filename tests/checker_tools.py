@@ -24,7 +24,7 @@ from itertools import pairwise
 
 import msgspec
 
-from longshore.core.model import ENDED, JobRecord, JobState, Why
+from longshore.core.model import ENDED, JobRecord, JobState, Run, Why
 from tests.ledger_tools import Line, Word
 
 #: Of a job with more runs than this a history keeps the first and last ones only.
@@ -138,13 +138,8 @@ def check(lines: Iterable[Line], history: Iterable[JobRecord], booted: int = 0) 
     unexpected |= (ran | set(of_number)) & (said[Word.REFUSED] - acked)
     unexpected |= {n for n, found in of_number.items() if len(found) > 1}
     spans = _overlaps(runs, ordered)
-    interruptions = {
-        (record.id, entry.run)
-        for record in records.values()
-        for entry in record.runs
-        if entry.why is Why.INTERRUPTED
-    }
-    last = _last_claims(records.values())
+    cut = {key: entry for key, entry in _told(records) if entry.why is Why.INTERRUPTED}
+    last = _last_claims(records)
     return Account(
         attempted=len(attempted),
         acked=len(acked),
@@ -168,13 +163,9 @@ def check(lines: Iterable[Line], history: Iterable[JobRecord], booted: int = 0) 
         times=tuple(sorted(_recoveries(runs, ordered, records))),
         states=dict(Counter(str(record.state) for record in records.values())),
         unstarted=tuple(sorted(_unstarted(runs, records, booted))),
-        interrupted=len(interruptions),
-        before_start=len(interruptions - {(run.job_id, run.run) for run in runs}),
-        last_claimed=sum(
-            entry.started_at == last[entry.process] and entry.why is Why.INTERRUPTED
-            for record in records.values()
-            for entry in record.runs
-        ),
+        interrupted=len(cut),
+        before_start=len(cut.keys() - {(run.job_id, run.run) for run in runs}),
+        last_claimed=sum(entry.started_at == last[entry.process] for entry in cut.values()),
         effects=sum(run.effects for run in runs),
         finishes=sum(run.finished > 0 for run in runs),
     )
@@ -307,7 +298,7 @@ def _unstarted(runs: list[_Run], records: Mapping[str, JobRecord], booted: int) 
     The ledger has no start of them, so it is counted from the last claim that the process made: it
     died then or later.
     """
-    last = _last_claims(records.values())
+    last = _last_claims(records)
     for job_id, own in _by_job(runs).items():
         started = {one.run for one in own}
         for entry in records[job_id].runs if job_id in records else ():
@@ -316,13 +307,19 @@ def _unstarted(runs: list[_Run], records: Mapping[str, JobRecord], booted: int) 
                 yield (after + booted - last[entry.process]) / 1e6
 
 
-def _last_claims(records: Iterable[JobRecord]) -> Mapping[str, int]:
+def _last_claims(records: Mapping[str, JobRecord]) -> Mapping[str, int]:
     """By process, when it claimed the last of the jobs that were taken from it."""
     found: dict[str, int] = {}
-    for record in records:
-        for entry in record.runs:
-            found[entry.process] = max(found.get(entry.process, 0), entry.started_at)
+    for _, entry in _told(records):
+        found[entry.process] = max(found.get(entry.process, 0), entry.started_at)
     return found
+
+
+def _told(records: Mapping[str, JobRecord]) -> Iterable[tuple[tuple[str, int], Run]]:
+    """What the histories say of each run, by its job and number."""
+    for record in records.values():
+        for entry in record.runs:
+            yield (record.id, entry.run), entry
 
 
 def _entries(record: JobRecord | None) -> Mapping[int, Why]:

@@ -9,7 +9,7 @@ from enum import Enum
 
 from longshore.core.interruptions import Crash, crash_of
 from longshore.core.model import Ending
-from longshore.core.store import ProcessBeat
+from longshore.core.store import ProcessBeat, Rescue
 from longshore.worker.control import Boot, Hello, parent_channel
 from longshore.worker.crash import ended
 from longshore.worker.door import ChildReport
@@ -73,6 +73,11 @@ class Child:
     def crash(self) -> Crash:
         """What is known of its end, once it is reaped and before it is buried."""
         return crash_of(self.how_it_ended(), self._crash.read())
+
+    def rescue(self, crash: Crash) -> Rescue:
+        """What gives back its jobs, of which its memory tells which had started and which ended."""
+        started, over = self.beacon.read_started(), self.beacon.read_over()
+        return Rescue(self.process_id, started, crash=crash, over=over)
 
     def renew(self, at: float, lost: Collection[str]) -> None:
         """Its lease was renewed, asked for at ``at``, unless it is among the lost."""

@@ -21,7 +21,7 @@ from contextlib import closing
 
 import msgspec
 
-from longshore.core.store import Orders, ProcessBeat, Rescue, Store
+from longshore.core.store import Orders, ProcessBeat, Store
 from longshore.middleware import Event
 from longshore.worker.control import (
     Cancel,
@@ -306,22 +306,21 @@ class Supervisor:
 
     def _give_back(self, child: Child) -> None:
         """Its jobs run again at once; which had started is read from its memory."""
-        store, process_id = self._store, child.process_id
-        started, over = child.beacon.read_started(), child.beacon.read_over()
+        store = self._store
         crash = child.crash()
+        request = child.rescue(crash)
         if not child.finished and not child.refused and not self._stopping:
             log.error("child %d: %s\n%s", child.pid, crash.message, crash.traceback or "")
         self._fenced += child.beacon.read_fenced()
         child.process_id = None
         child.bury()
-        if store is None or process_id is None:
+        if store is None or request.dead is None:
             return
         stuck = tuple(child.stuck)
 
         def give_back() -> None:
             if stuck:
                 store.run(store.finish(stuck))
-            request = Rescue(process_id, started, crash=crash, over=over)
             rescued = store.run(store.rescue(request))
             tell_dead(store, rescued)
             while len(rescued.leases) >= request.limit:

@@ -262,7 +262,7 @@ def pooled(trial: Trial) -> None:
 def notify_storm(trial: Trial) -> None:
     """To notify takes a lock of the whole database at each commit, so that not each one does it.
 
-    Its control notifies in every transaction, which has to be seen.
+    Its control notifies in every transaction: that must cost something here, or nothing is shown.
     """
     assert trial.server is not None
     rounds = 3
@@ -288,8 +288,8 @@ def notify_storm(trial: Trial) -> None:
     }
     trial.at_least("jobs a second, of what they are without notifying", share, 0.9, timed=True)
     trial.holds(
-        "the control: to notify always costs more",
-        stored["always"] < stored["coalesced"],
+        "the control: to notify always costs more than a tenth",
+        stored["always"] < 0.9 * stored["never"],
         str(stored["always"]),
         timed=True,
     )

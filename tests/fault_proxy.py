@@ -122,6 +122,11 @@ class FaultProxy:
         """How many clients are connected."""
         return len(self._pairs)
 
+    @property
+    def doomed(self) -> int:
+        """How many of them are black holes for what they have said."""
+        return sum(pair.doomed for pair in list(self._pairs))
+
     # --- in the thread ---
 
     def _set(self, mode: Mode, amount: float = 0, saying: bytes = b"") -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections import Counter
 
 import psutil
 
@@ -27,13 +28,29 @@ def recycled(trial: Trial) -> None:
     for _ in range(2):
         trial.worker("--max-rss", "160M")
     trial.ready(4)
-    # Fewer would not fill any child.
-    trial.load(max(trial.jobs, 1000), kinds=("work", "awork", "hoard"), ms=(1, 40))
+    # Fewer would not fill any child; a larger part of them would keep two processors booting.
+    trial.load(max(trial.jobs, 1000), kinds=("work", "awork") * 3 + ("work", "hoard"), ms=(1, 40))
     account = trial.settle()
+    least = _least_share(trial)
+    trial.figures["smallest share of what came that was done, in 2 s"] = least
+    trial.at_least("done of what came, in every 2 s", least, 0.8, timed=True)
     replaced = len({line.pid for line in trial.lines if line.word is Word.DIED})
     trial.figures["children replaced"] = replaced
     trial.at_least("children replaced", replaced, 1)
     trial.exactly("duplicated", account.duplicated, 0)
+
+
+def _least_share(trial: Trial) -> float:
+    """Of what was enqueued in two seconds, how much was done in them, where that was least."""
+    width = 2_000_000
+    came, done = Counter[int](), Counter[int]()
+    for one in trial.lines:
+        if one.word is Word.ACKED:
+            came[one.at // width] += 1
+        elif one.word is Word.FINISHED:
+            done[one.at // width] += 1
+    # The first and the last are not whole.
+    return min((done[at] / came[at] for at in sorted(came)[1:-1]), default=1.0)
 
 
 @row("F16", "a worker is told to stop among jobs of all lengths")

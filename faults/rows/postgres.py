@@ -1,8 +1,15 @@
-"""PostgreSQL crashes, goes away, kills its sessions: F26 to F28 and what else it may do."""
+"""PostgreSQL crashes, goes away, kills its sessions: F26 to F34 and F36."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
+
+from psycopg import sql
 
 from faults.frame import SERVERS, Own, row
 from faults.harm import (
@@ -18,12 +25,19 @@ from faults.harm import (
     tracebacks,
     until_back,
 )
+from faults.storm import HINTS
 from faults.trial import Trial
+from faults.workers import ROOT
+from longshore import Longshore
+from longshore.core.store import Filter
 from longshore.core.store_url import parse_url
 from tests.checker_tools import quantile
 from tests.ledger_tools import Word, now
+from tests.places import Place, place, postgres
 
 POSTGRES = ("postgres18",)
+#: As many as write at once in a storm.
+PRODUCERS = 16
 
 
 @row("F26", "the PostgreSQL server crashes again and again under load", on=POSTGRES, own=Own())
@@ -242,3 +256,74 @@ def pooled(trial: Trial) -> None:
     trial.exactly("tracebacks", tracebacks(trial), 0)
     if trial.jobs >= 1000:
         pytest_passes(trial, "tests/test_conformance.py", "-k", "pgbouncer", environment={})
+
+
+@row("F36", "a storm of notifications: sixteen producers", on=POSTGRES, own=Own())
+def notify_storm(trial: Trial) -> None:
+    """To notify takes a lock of the whole database at each commit, so that not each one does it.
+
+    Its control notifies in every transaction: that must cost something here, or nothing is shown.
+    """
+    assert trial.server is not None
+    rounds = 3
+    seconds = 60 / rounds if trial.jobs >= 5000 else 3.0
+    stored = Counter[str]()
+    with place(trial.store_kind, trial.folder, trial.server) as where:
+        with closing(Longshore(**where.settings)) as app:
+            app.migrate()
+        with _producers(where) as ask:
+            for _ in range(rounds):
+                # In turn, so that what else the machine does hits all of them.
+                for hints in HINTS:
+                    stored[hints] += ask(hints, seconds)
+        with closing(Longshore(**where.settings)) as app:
+            there = sum(one.jobs for one in app.store.run(app.store.count(Filter())))
+    trial.exactly("stored by the storm, less what it was told", there - stored.total(), 0)
+    for hints in HINTS:
+        trial.figures[f"{hints}: jobs a second"] = round(stored[hints] / seconds / rounds, 1)
+    share = stored["coalesced"] / stored["never"]
+    trial.figures |= {
+        "coalesced, of never": round(share, 3),
+        "always, of never": round(stored["always"] / stored["never"], 3),
+    }
+    trial.at_least("jobs a second, of what they are without notifying", share, 0.9, timed=True)
+    trial.holds(
+        "the control: to notify always costs more than a tenth",
+        stored["always"] < 0.9 * stored["never"],
+        str(stored["always"]),
+        timed=True,
+    )
+    trial.worker()
+    trial.load(max(10, trial.jobs // 10))
+    trial.settle()
+
+
+@contextmanager
+def _producers(where: Place) -> Iterator[Callable[[str, float], int]]:
+    """Sixteen of them; yields what asks all for jobs for some seconds, while somebody listens."""
+    command = (sys.executable, "-m", "faults.storm", where.url, where.prefix)
+    with closing(postgres(parse_url(where.url))) as listening, ExitStack() as ends:
+        listening.execute(sql.SQL("listen {}").format(sql.Identifier(f"{where.prefix}jobs")))
+        all_of_them = [
+            subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+            )
+            for _ in range(PRODUCERS)
+        ]
+        for one in all_of_them:
+            ends.enter_context(one)  # waits for its end
+            ends.callback(one.kill)
+
+        def heard() -> list[str]:
+            return [one.stdout.readline().strip() for one in all_of_them if one.stdout]
+
+        assert heard() == ["ready"] * PRODUCERS, "a producer did not start"
+
+        def ask(hints: str, seconds: float) -> int:
+            for one in all_of_them:
+                assert one.stdin is not None
+                one.stdin.write(f"{hints} {seconds}\n")
+                one.stdin.flush()
+            return sum(map(int, heard()))
+
+        yield ask

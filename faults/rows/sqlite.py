@@ -261,10 +261,10 @@ def old_snapshot(trial: Trial) -> None:
 def network_file_system(trial: Trial) -> None:
     """What the system says of its mounts is fake here; the refusal is true."""
     kinds = {"nfs", "nfs4", "cifs", "smb3", "9p"}
-    original = sqlite_file._file_system
+    original = sqlite_file.file_system
     refused = set[str]()
     for kind in sorted(kinds):
-        sqlite_file._file_system = lambda _path, kind=kind: kind  # type: ignore[assignment]
+        sqlite_file.file_system = lambda _path, kind=kind: kind  # type: ignore[assignment]
         try:
             with closing(Longshore(store=f"sqlite:///{trial.folder}/{kind}.db")) as app:
                 app.store.run(app.store.count(Filter()))
@@ -272,7 +272,7 @@ def network_file_system(trial: Trial) -> None:
             if kind in str(error):
                 refused.add(kind)
         finally:
-            sqlite_file._file_system = original
+            sqlite_file.file_system = original
     trial.holds("refused: " + ", ".join(sorted(kinds)), refused == kinds, str(refused))
     trial.worker()
     trial.load()

@@ -99,6 +99,7 @@ def test_the_page_shows_every_row_and_says_what_each_loop_does(
     for row in results.judged:
         assert f"| {row.row.key} | {row.title} |" in text
     assert "(benchmarks/raw.json)" in text
+    assert "(benchmarks/budget.md)" in text
     assert "**W2-memory**: `worker().run(until_empty=True)`" in text
     assert "Raw: `BEGIN IMMEDIATE`" in text
     assert results.machine.processor in text

@@ -6,7 +6,10 @@ store holds for this process from an older claim never arrived here and may go b
 
 from __future__ import annotations
 
-from longshore.core.model import Lease
+from collections import Counter
+from collections.abc import Sequence
+
+from longshore.core.model import Ending, Lease
 from longshore.core.store import Claim
 from longshore.running import Reports, RunState
 
@@ -36,6 +39,18 @@ class Claims:
     def age(self, claim_id: int, now: float) -> float:
         """For how many seconds the jobs of a claim have been here."""
         return now - self._arrived.get(claim_id, now)
+
+    def over(self, batch: Sequence[tuple[RunState, Ending]], inflight: dict[str, RunState]) -> None:
+        """These runs are over: they leave the jobs that the process has."""
+        claims: list[int] = []
+        for run, _ in batch:
+            # A run of a lease that was lost is not there, but a later run of the same job may be.
+            job_id = run.claimed.id
+            if inflight.get(job_id) is run:
+                del inflight[job_id]
+                claims.append(run.claim_id)
+        for claim_id, count in Counter(claims).items():
+            self.finished(claim_id, count)
 
     def finished(self, claim_id: int, jobs: int) -> None:
         """So many jobs of a claim are over."""

@@ -9,7 +9,6 @@ program stops it. It dies only with its process; an error of the store is waited
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from random import uniform
 
@@ -331,16 +330,7 @@ class Engine:
         held = self._reports.standing(batch, held)
         self.fenced_writes += len(batch) - len(held)
         self._lanes.durations.learn(batch)
-        inflight = self._inflight
-        claims: list[int] = []
-        for run, _ in batch:
-            # A run of a lease that was lost is not there, but a later run of the same job may be.
-            job_id = run.claimed.id
-            if inflight.get(job_id) is run:
-                del inflight[job_id]
-                claims.append(run.claim_id)
-        for claim_id, count in Counter(claims).items():
-            self._claims.finished(claim_id, count)
+        self._claims.over(batch, self._inflight)
         if self._crowded:
             self._crowded = not any(run.started_at for run, _ in batch)
         if self._beacon is not None:

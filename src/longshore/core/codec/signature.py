@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _NULL: Final = b"null"
 _NO_ARGS: Final[tuple[Any, ...]] = ()
-_NO_KWARGS: Final[Mapping[str, Any]] = {}
 
 
 class Signature:
@@ -153,7 +152,7 @@ class Signature:
         if self._by_place is None:
             return self.decode(payload)
         try:  # nearly always
-            return astuple(self._by_place(payload).kwargs), _NO_KWARGS
+            return astuple(self._by_place(payload).kwargs), {}
         except DECLINED:
             return self._decode(payload, None)
 

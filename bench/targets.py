@@ -47,7 +47,10 @@ TARGETS: Mapping[str, Target] = {
     "W4-async-memory": Target(most=2.05),
     "W4-threads-sqlite": Target(most=2.05),
     "W4-async-sqlite": Target(most=2.05),
+    "W5-embedded-sqlite-after": Target(most=30),
+    "W5-worker-sqlite-after": Target(most=45),
     "W6-import": Target(most=60),
+    "W6-start-sqlite": Target(most=300),
     "W11-postgres-p95": Target(most=5),
     "W11-redis-p95": Target(most=5),
     **{

@@ -136,17 +136,38 @@ def memory(home: Path, *, store: str, jobs: int) -> Sample:
 
 
 def first_job(home: Path, *, store: str) -> Sample:
-    """From starting the program `longshore worker` to the start of the first body."""
+    """From starting the program `longshore worker` to the start of the first body.
+
+    It is the second start, as of an ordinary install: the first one compiles, bytecode is kept, and
+    `typing_extensions`, which msgspec loads where it is, is not there.
+    """
     app = connected(home, store)
     from bench.application import note  # noqa: PLC0415 - it reads the environment
 
-    note.enqueue(0)
-    started = time.monotonic_ns()
-    with running(home, 1, "--max-jobs", "1") as worker, Stopwatch() as watch:
-        ended(worker, home)
-    same("succeeded jobs", succeeded(app), 1)
-    (entry,) = read(home)
-    return Sample({"ms": (entry.at - started) / 1e6}, watch.seconds)
+    ordinary = _ordinary(home)
+    started, seconds = 0, 0.0
+    for number in range(2):
+        note.enqueue(number)
+        started = time.monotonic_ns()
+        with running(home, 2, "--max-jobs", "1", **ordinary) as worker, Stopwatch() as watch:
+            ended(worker, home)
+        seconds += watch.seconds
+    same("succeeded jobs", succeeded(app), 2)
+    (entry,) = (each for each in read(home) if each.number == 1)
+    return Sample({"ms": (entry.at - started) / 1e6}, seconds)
+
+
+def _ordinary(home: Path) -> dict[str, str]:
+    """What makes programs start as they do where only Longshore is installed."""
+    without = home / "without"
+    without.mkdir()
+    (without / "typing_extensions.py").write_text("raise ImportError\n")
+    path = os.pathsep.join(filter(None, (str(without), os.environ.get("PYTHONPATH"))))
+    return {
+        "PYTHONPATH": path,
+        "PYTHONPYCACHEPREFIX": str(home / "bytecode"),
+        "PYTHONDONTWRITEBYTECODE": "",
+    }
 
 
 def _drained(home: Path, jobs: int, done: Callable[[], bool], *options: str) -> Sample:
@@ -171,9 +192,13 @@ def connected(home: Path, store: str) -> Longshore:
 
 
 @contextmanager
-def running(home: Path, jobs: int, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    home: Path, jobs: int, *options: str, **surroundings: str
+) -> Iterator[subprocess.Popen[bytes]]:
     """A worker while the block runs; afterwards it is told to end and must end well."""
-    environment = os.environ | {"BENCH_LEDGER": str(home), "BENCH_ENTRIES": str(jobs + SPARE)}
+    environment = (
+        os.environ | surroundings | {"BENCH_LEDGER": str(home), "BENCH_ENTRIES": str(jobs + SPARE)}
+    )
     command = [sys.executable, "-m", "longshore", "-A", "bench.application:jobs", "worker"]
     with (home / LOG).open("wb") as log:
         worker = subprocess.Popen(

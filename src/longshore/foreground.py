@@ -13,13 +13,14 @@ from longshore.worker.control import Hello
 from longshore.worker.launch import Launches
 from longshore.worker.logs import set_up_logging, tell
 from longshore.worker.options import WorkerOptions
+from longshore.worker.signals import Signals
 from longshore.worker.supervisor import Supervisor
 
 
-def work(options: WorkerOptions, launches: Launches) -> int:
+def work(options: WorkerOptions, launches: Launches, signals: Signals) -> int:
     """Supervise until the worker ends; returns its exit code."""
     set_up_logging(options.verbosity)
-    return Supervisor(options, launches, stores.load, _connect, _Banner(options)).run()
+    return Supervisor(options, launches, stores.load, _connect, _Banner(options)).run(signals)
 
 
 def _connect(hello: Hello) -> Store:

@@ -108,9 +108,9 @@ class Supervisor:
 
     # --- life ---------------------------------------------------------------------------------
 
-    def run(self) -> int:
+    def run(self, signals: Signals) -> int:
         """Work until stopped; the calling thread must be the main one."""
-        with Signals() as signals, closing(Door(self._options.name or default_name())) as door:
+        with closing(Door(self._options.name or default_name())) as door:
             wanted = self._options.name
             if wanted not in (None, door.name):
                 log.warning("the name %r is taken here; this worker is %r", wanted, door.name)

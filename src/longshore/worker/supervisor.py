@@ -306,8 +306,7 @@ class Supervisor:
 
     def _give_back(self, child: Child) -> None:
         """Its jobs run again at once; which had started is read from its memory."""
-        store = self._store
-        crash = child.crash()
+        store, crash = self._store, child.crash()
         request = child.rescue(crash)
         if not child.finished and not child.refused and not self._stopping:
             log.error("child %d: %s\n%s", child.pid, crash.message, crash.traceback or "")
@@ -329,7 +328,7 @@ class Supervisor:
             self._returned += len(rescued.leases) if self._stopping else 0
             if not child.finished and rescued.leases:
                 log.warning(
-                    "gave back %d jobs of child %d, %d of them had started",
+                    "gave back %d jobs of child %d, %d of them interrupted",
                     len(rescued.leases),
                     child.pid,
                     sum(rescued.interrupted),

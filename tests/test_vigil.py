@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from longshore import JobState
+from longshore.core.interruptions import AFTER_END
 from longshore.core.model import Why
 from longshore.worker import door
 from tests.harbour_tools import Harbour, eventually
@@ -89,7 +90,7 @@ def test_a_child_whose_store_thread_hangs_is_replaced(harbour: Harbour) -> None:
     handle.wait(timeout=30)
     record = handle.record
     assert (record.state, record.run) == (JobState.SUCCEEDED, 2)
-    assert [run.why for run in record.runs] == [Why.INTERRUPTED]
+    assert [run.message for run in record.runs] == [AFTER_END], "its body was over"
     assert "does not turn its store thread" in harbour.logs()
 
 

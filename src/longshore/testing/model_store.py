@@ -169,7 +169,14 @@ class ModelStore(ModelKeys):
             # A mass expiry needs more jobs at once than a life of this model has.
             assert len(gone) < MANY_JOBS
         leases = tuple(job.lease() for job in gone)
-        fates = [request.fate((job.new.id, job.run), once=job.ruled.at_most_once) for job in gone]
+        fates = [
+            request.fate(
+                (job.new.id, job.run),
+                once=job.ruled.at_most_once,
+                history=" ".join(run.message or "" for run in job.runs),
+            )
+            for job in gone
+        ]
         for job, (counts, note) in zip(gone, fates, strict=True):
             job.give_back(self.now, interrupted=counts, note=note)
         self.bundles.follow(self.now)

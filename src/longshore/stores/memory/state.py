@@ -154,7 +154,9 @@ class State(Claiming):
         taken = {request.dead}
         for row in rows[: request.limit]:
             taken.add(row.claimed_by)
-            counts, note = request.fate((row.new.id, row.run), once=is_once(row))
+            told = " ".join(run.message or "" for run in row.runs)
+            key = (row.new.id, row.run)
+            counts, note = request.fate(key, once=is_once(row), history=told)
             leases.append(Lease(row.new.id, row.claimed_by or "", row.run))
             interrupted.append(counts)
             self._give_back(row, Why.INTERRUPTED if counts else Why.RELEASED, now, note)

@@ -280,7 +280,10 @@ class Maintaining(Claiming, Noting):
                 rows += yield self.sql["running"](
                     process_id=process_id, limit=request.limit - len(rows)
                 )
-        notes = [request.fate((row[0], row[1]), once=is_once(row[-1])) for row in rows]
+        notes = [
+            request.fate((row[0], row[1]), once=is_once(row[-1]), history=_text(row[-2]))
+            for row in rows
+        ]
         deltas: Deltas = {}
         yield from self.given_back(rows, now, deltas, notes)
         yield from self.counted(deltas)
@@ -372,3 +375,8 @@ class Maintaining(Claiming, Noting):
             one for one in gone if (since := doubted.get(one, 0)) == 0 or patience - since <= moment
         ]
         return believed, sum(running.get(one, 0) for one in gone if one not in believed)
+
+
+def _text(runs: bytes | str | None) -> str:
+    """A stored history as text."""
+    return "" if runs is None else runs if isinstance(runs, str) else runs.decode()

@@ -66,6 +66,17 @@ class InterruptionConformance:
         bench.process("p2")
         assert bench.taken("p2") == [over, midst]
 
+    def test_a_body_is_spared_once_for_having_been_over(self, bench: Bench) -> None:
+        """What kills its process a moment after its end must not run for ever."""
+        (job,) = bench.add()
+        for number, counted in ((1, 0), (2, 1), (3, 2)):
+            bench.process(f"p{number}")
+            lease = bench.lease(f"p{number}")
+            dies(bench, f"p{number}", [lease], over=[lease])
+            record = bench.job(job)
+            assert (record.interruptions, record.state) == (counted, JobState.AVAILABLE)
+        assert [run.why for run in record.runs] == [Why.RELEASED, *[Why.INTERRUPTED] * 2]
+
     def test_a_body_that_was_over_in_another_run_says_nothing_of_this_one(
         self, bench: Bench
     ) -> None:

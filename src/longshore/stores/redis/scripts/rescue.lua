@@ -58,8 +58,9 @@ for _, process in ipairs(gone) do
     for _, job in ipairs(read_all({ unpack(ids, 1, math.min(#ids, limit + 1)) })) do
       limit, taken = limit - 1, true
       local run = job.id .. ' ' .. job.run
-      -- One that may run at most once has done so.
+      -- One that may run at most once has done so. One that was over before is spared no more.
       local over = started[run .. ' over'] and not has(job, 'm')
+        and not find(call('HGET', P .. 'runs', job.id) or '', ARGV[12], 1, true)
       local interrupted = not over and (not seen or started[run] or started[run .. ' over']) or false
       for _, word in ipairs({ job.id, job.process, job.run, interrupted and 1 or 0 }) do
         answer[#answer + 1] = word

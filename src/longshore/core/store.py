@@ -164,8 +164,7 @@ class Rescue(msgspec.Struct, frozen=True, gc=False):
     ``started`` holds (job id, run) of jobs whose body had begun; ``None`` means nobody saw, and
     every one counts as an interruption. ``over`` holds those of them whose body had ended, of which
     the store was not told: they run again, the first time uncounted, unless they may run at most
-    once. At most ``limit`` jobs a call. ``crash`` is what was seen of the process's end, kept with
-    each run that was interrupted.
+    once. At most ``limit`` jobs a call. ``crash``, seen of the process's end, is kept with each.
 
     With ``patience``, microseconds, a mass expiry (:mod:`.expiry`) is doubted, and any if ``by``,
     who asks, has no lease either: jobs then go back from processes found without one that long ago.
@@ -182,9 +181,8 @@ class Rescue(msgspec.Struct, frozen=True, gc=False):
     def fate(self, run: tuple[str, int], *, once: bool, history: str) -> tuple[bool, Crash | None]:
         """Whether a run that is given back counts as interrupted, and what is kept with it.
 
-        ``once``: its job may run at most once; ``history``: what is kept of its runs, as text. A
-        body that was over is spared one time: what kills a process a moment later, again and
-        again, must not run for ever.
+        ``once``: its job may run at most once; ``history``: of its runs, as text. A body that was
+        over is spared one time: what kills a process a moment later must not run for ever.
         """
         if self.started is not None and run not in self.started:
             return False, Crash(BEFORE_START)

@@ -193,7 +193,8 @@ def members(storm: Storming, total: int, *, inside: int, kills: int, apart: int 
         storm.counts(outer.id)
         storm.retry(storm.dead("inner"))
         storm.counts(inner.id)
-        finished = not live and not inner.refresh().dead
+        # Asked again, and in this order: who was just retried may die once more.
+        finished = not storm.counts(outer.id)[3] and not inner.refresh().dead
         storm.pause.wait(PAUSE)
     # Whoever is retried now opens it again; that is told to nobody.
     storm.retry(storm.dead())

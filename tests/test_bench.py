@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from bench.cells import STORES, Call, Cell, Row, Skipped, cells, chosen
 from bench.child import function, measured
 from bench.command import PAGE, alone, keep, main, ready
 from bench.ledger import Entry, Ledger, read
-from bench.machine import ROOT, facts
+from bench.machine import ROOT
 from bench.report import page
 from bench.results import (
     Measured,
@@ -39,6 +39,7 @@ from bench.targets import TARGETS, TIMES, Target
 from bench.workloads import crowd, drain
 from bench.workloads.fleet import LOG
 from longshore import BoundJob, Longshore
+from tests.bench_tools import results_of
 
 TWO = "W1-sqlite,W2-memory"
 
@@ -214,7 +215,7 @@ def test_a_run_that_is_told_to_end_leaves_nothing_running(tmp_path: Path) -> Non
 
 def test_an_invalid_run_fails_even_without_a_target() -> None:
     (cell,) = chosen(cells(quick=True), ["W2-not-kept-sqlite"], [])
-    results = _results(Measured(cell, [Sample(invalid="lost")], [Sample({"jobs/s": 1.0})]))
+    results = results_of(Measured(cell, [Sample(invalid="lost")], [Sample({"jobs/s": 1.0})]))
     assert failed(results)
     assert results.judged[0].ours is None
 
@@ -301,7 +302,7 @@ def test_a_server_that_is_missing_is_named_and_fails_the_check(
     there, left_out = ready([alone(cell) for cell in wanted], Servers(ROOT))
     assert [cell.key for cell in there] == ["W2-memory"]
     assert left_out == [Skipped("W2-redis", "no redis here")]
-    results = _results(skipped=left_out)
+    results = results_of(skipped=left_out)
     assert not failed(results)
     assert failed(msgspec.structs.replace(results, targets=TARGETS))
     assert "W2-redis was not measured: no redis here" in page(
@@ -469,20 +470,4 @@ def _cell(workload: str, peers: dict[str, Call]) -> Cell:
         figures={"jobs/s": "jobs/s"},
         ours=Call("drain.drain", {}),
         peers=sized,
-    )
-
-
-def _results(*entries: Measured, skipped: Sequence[Skipped] = ()) -> Results:
-    return Results(
-        commit="none",
-        changed=False,
-        started="2030-01-01T00:00:00+00:00",
-        seconds=1.0,
-        quick=True,
-        rounds=1,
-        machine=facts(ROOT),
-        settings={},
-        targets={},
-        cells=list(entries),
-        skipped=list(skipped),
     )

@@ -15,7 +15,7 @@ import pytest
 from bench import command
 from bench.cells import Call, Cell, Row, Skipped, cells, chosen
 from bench.command import ready, with_peers
-from bench.machine import ROOT, facts
+from bench.machine import ROOT
 from bench.peers import environments
 from bench.peers.__main__ import main as produce
 from bench.peers.catalogue import PEERS, Peer, Runtime
@@ -25,6 +25,7 @@ from bench.report import page
 from bench.results import Measured, PeerFacts, Range, Results, Verdict, compare, failed
 from bench.sample import Sample
 from bench.servers import Servers
+from tests.bench_tools import results_of
 
 
 def test_peers_take_part_in_a_whole_run_and_where_they_are_asked_for() -> None:
@@ -50,7 +51,7 @@ def test_peers_take_part_in_a_whole_run_and_where_they_are_asked_for() -> None:
 def test_what_is_wanted_beside_a_peer_is_judged_and_a_peer_that_is_not_there_fails() -> None:
     cell = _cell("W2", {"huey": Call("peer.drain", {})})
     ours, theirs = [Sample({"jobs/s": 10.0})], [Sample({"jobs/s": 4.0})]
-    results = _results(Measured(cell, ours, [], {"huey": theirs}))
+    results = results_of(Measured(cell, ours, [], {"huey": theirs}))
 
     def wanting(times: float, found: Results = results) -> Results:
         return msgspec.structs.replace(found, times={"W2-memory of huey": times})
@@ -59,10 +60,10 @@ def test_what_is_wanted_beside_a_peer_is_judged_and_a_peer_that_is_not_there_fai
     assert wanting(2.5).compared[0].verdict is Verdict.MET
     assert failed(wanting(2.6))
     assert wanting(2.6).compared[0].verdict is Verdict.MISSED
-    lost = _results(Measured(cell, ours, [], {"huey": [Sample(invalid="lost")]}))
+    lost = results_of(Measured(cell, ours, [], {"huey": [Sample(invalid="lost")]}))
     assert not failed(lost), "a peer's faults are its own"
     assert failed(wanting(1, lost)), "where nothing is wanted beside it"
-    gone = msgspec.structs.replace(_results(), skipped=[Skipped("W2-memory of huey", "no index")])
+    gone = msgspec.structs.replace(results_of(), skipped=[Skipped("W2-memory of huey", "no index")])
     assert not failed(gone)
     assert failed(wanting(1, gone))
     facts = {"huey": PeerFacts("Huey", {"huey": "1.0"}, "4 threads")}
@@ -126,13 +127,13 @@ def test_a_peer_is_compared_in_each_round_and_its_faults_are_its_own() -> None:
         {"huey": [Sample({"jobs/s": 5.0}), Sample(invalid="lost"), Sample({"jobs/s": 2.0})]},
     )
     assert not rate.faults
-    (compared,) = _results(rate).compared
+    (compared,) = results_of(rate).compared
     assert compared.faults == ["lost"]
     assert compared.times == Range(6.0, 2.0, 10.0)
     waits = Row("W3-memory-p50", "jobs/s", "ms")
     assert compare(rate, waits, "huey").times == Range(0.3, 0.1, 0.5), "a shorter wait is better"
     facts = {"huey": PeerFacts("Huey", {"huey": "1.0"}, "4 threads")}
-    text = page(msgspec.structs.replace(_results(rate), peers=facts), "raw.json", "raw.json", {})
+    text = page(msgspec.structs.replace(results_of(rate), peers=facts), "raw.json", "raw.json", {})
     assert "| Huey | huey 1.0 | 4 threads | W2 100 |" in text
     assert "W2-memory of Huey is invalid: lost" in text
 
@@ -184,20 +185,4 @@ def _cell(workload: str, peers: dict[str, Call]) -> Cell:
         figures={"jobs/s": "jobs/s"},
         ours=Call("drain.drain", {}),
         peers=sized,
-    )
-
-
-def _results(*entries: Measured) -> Results:
-    return Results(
-        commit="none",
-        changed=False,
-        started="2030-01-01T00:00:00+00:00",
-        seconds=1.0,
-        quick=True,
-        rounds=1,
-        machine=facts(ROOT),
-        settings={},
-        targets={},
-        cells=list(entries),
-        skipped=[],
     )

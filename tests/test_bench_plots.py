@@ -10,12 +10,12 @@ import pytest
 
 from bench.cells import Call, Cell, cells
 from bench.command import keep
-from bench.machine import ROOT, facts
 from bench.peers.catalogue import KNOWN
 from bench.plots import EDGE, LABELS, Bar, Plot, drawn, plots
 from bench.report import page
 from bench.results import Measured, PeerFacts, Range, Results
 from bench.sample import Sample
+from tests.bench_tools import results_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -117,20 +117,9 @@ def _results() -> Results:
         drain, workload="W12", figures={"rate": "jobs/s", "p99": "ms"}, raw=None, peers={}
     )
     rate = [Sample({"jobs/s": 10.0}), Sample({"jobs/s": 30.0})]
-    return Results(
-        commit="none",
-        changed=False,
-        started="2030-01-01T00:00:00+00:00",
-        seconds=1.0,
-        quick=True,
+    return results_of(
+        Measured(drain, rate, rate, {"huey": rate}),
+        Measured(crowd, [Sample({"rate": 10.0, "p99": 2.0})], []),
         rounds=2,
-        machine=facts(ROOT),
-        settings={},
-        targets={},
-        cells=[
-            Measured(drain, rate, rate, {"huey": rate}),
-            Measured(crowd, [Sample({"rate": 10.0, "p99": 2.0})], []),
-        ],
-        skipped=[],
         peers={"huey": PeerFacts("Huey", {"huey": "1.0"}, "4 threads")},
     )

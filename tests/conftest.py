@@ -34,6 +34,30 @@ hypothesis.settings.load_profile("ci")
 GRACE = 5.0  # seconds in which what was told to end may end
 TRACKER = "multiprocessing.resource_tracker"
 KEEPING = pytest.StashKey[servers.Keeping]()
+TIMED = "@pytest.mark.timed"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`./dev test` first runs all others beside each other, then these."""
+    choices = ("with", "without", "only")
+    parser.addoption("--timed", choices=choices, default="with", help="tests marked timed")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Sixteen thousand tests need not be collected to find those."""
+    if config.option.timed == "only" and collection_path.suffix == ".py":
+        return TIMED not in collection_path.read_text("utf-8") or None
+    return None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    wanted = {"with": (True, False), "without": (False,), "only": (True,)}[config.option.timed]
+    chosen, left = list[pytest.Item](), list[pytest.Item]()
+    for item in items:
+        fits = (item.get_closest_marker("timed") is not None) in wanted
+        (chosen if fits else left).append(item)
+    items[:] = chosen
+    config.hook.pytest_deselected(items=left)
 
 
 @pytest.hookimpl(trylast=True)

@@ -322,6 +322,7 @@ class TestUnreadable:
         assert type(kwargs["user_id"]) is int
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize(
     ("budget", "work"),
     [

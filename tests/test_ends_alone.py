@@ -19,6 +19,7 @@ GRACE = 2.0
 CALL = 5.0
 
 
+@pytest.mark.timed
 @pytest.mark.slow
 @pytest.mark.timeout(90)
 @pytest.mark.parametrize("kind", each("postgres18", "mariadb", "redis"))

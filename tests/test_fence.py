@@ -92,6 +92,7 @@ class Pier:
         self.free.set()
 
 
+@pytest.mark.timed
 def test_an_outage_longer_than_the_lease_brings_no_second_run(jobs: Longshore) -> None:
     pier, away = Pier(jobs), Away(jobs)
     plain, alone, once = pier.plain.enqueue(), pier.alone.enqueue(), pier.once.enqueue()

@@ -5,6 +5,8 @@ import time
 from itertools import pairwise
 from typing import Any
 
+import pytest
+
 from longshore.core.expiry import MANY_JOBS
 from longshore.core.store import ClaimRequest, Operation, ProcessBeat, Rescued
 from longshore.errors import StoreUnavailable
@@ -54,6 +56,7 @@ def test_leases_are_renewed_while_a_rescue_hangs() -> None:
         heart.stop()
 
 
+@pytest.mark.timed
 def test_a_lease_is_renewed_as_soon_as_a_third_of_it_has_passed() -> None:
     """Who rescues waits that long for the living: a beat later they are taken for dead."""
     heart, at = heart_of(Watched()), list[float]()

@@ -134,6 +134,7 @@ class TestWheel:
 
 
 class TestImport:
+    @pytest.mark.timed
     def test_it_is_quick(self, installed: Path) -> None:
         """Processor time, the best over the best of a bare interpreter.
 

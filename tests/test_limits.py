@@ -223,6 +223,7 @@ def test_what_cannot_be_set_is_refused(jobs: Longshore) -> None:
 # --- rate ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.timed
 @pytest.mark.slow
 def test_five_hundred_jobs_at_a_hundred_a_second(jobs: Longshore) -> None:
     seen: list[tuple[int, float]] = []
@@ -287,6 +288,7 @@ def test_keyed_rates_do_not_wait_for_each_other(jobs: Longshore) -> None:
     assert blocked == ["r:call:a", "r:call:a"]
 
 
+@pytest.mark.timed
 def test_a_slot_that_is_busy_is_not_free_for_a_rate(jobs: Longshore) -> None:
     """What is claimed with a rate starts then: it is not kept behind something long."""
     running, go_on = threading.Event(), threading.Event()

@@ -360,6 +360,7 @@ def heard_in(watch: Any, do: Any) -> float:
     return ended[0] - began
 
 
+@pytest.mark.timed
 def test_a_word_comes_at_once(store: RedisStore, where: Place) -> None:
     other, new = open_at(where), job()
     register(store)
@@ -422,6 +423,7 @@ def test_who_claims_does_not_hear_of_endings(store: RedisStore, where: Place) ->
     other.close()
 
 
+@pytest.mark.timed
 def test_a_watch_survives_its_connection(store: RedisStore, client: Any) -> None:
     store.run(store.insert([job()]))  # which gives this server the scripts, if nobody has yet
     watch = store.watch()

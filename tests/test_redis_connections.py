@@ -132,6 +132,7 @@ def test_nobody_there_is_told_without_the_password() -> None:
     store.close()
 
 
+@pytest.mark.timed
 @pytest.mark.private
 def test_a_wrong_password_is_told_at_once(tmp_path: Path) -> None:
     with (

@@ -98,6 +98,7 @@ def tell(what: str, late: list[float]) -> None:
     sys.stdout.write(text)
 
 
+@pytest.mark.timed
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("kind", each("sqlite", "postgres18", "mariadb", "redis"))
@@ -114,6 +115,7 @@ def test_a_result_comes_soon_after_the_end_of_its_job(kind: str, tmp_path: Path)
     assert statistics.median(late) < 0.1, sorted(late)
 
 
+@pytest.mark.timed
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("kind", each("sqlite", "postgres18", "mariadb", "redis"))
@@ -150,6 +152,7 @@ def _talked(jobs: Longshore) -> list[float]:
     return sorted(seen[number] - said[number - 1] for number in seen)
 
 
+@pytest.mark.timed
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("kind", each("sqlite", "postgres18", "mariadb", "redis"))

@@ -64,6 +64,7 @@ def test_a_worker_runs_what_there_is_and_returns(where: Place) -> None:
 TOLD = each("sqlite", *(kind for kind in SERVERS if kind not in ("pgbouncer", "mariadb")))
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("where", TOLD, indirect=True)
 def test_who_waits_is_woken_by_the_store(where: Place) -> None:
     """Long before the worker, or who waits for the result, would look by itself."""
@@ -90,6 +91,7 @@ def test_who_waits_is_woken_by_the_store(where: Place) -> None:
     app.jobs.close()
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("where", TOLD, indirect=True)
 def test_the_next_of_a_limit_is_woken_by_the_end_of_the_last(where: Place) -> None:
     """Long before its worker would look by itself."""

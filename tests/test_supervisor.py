@@ -99,6 +99,7 @@ def test_killed_children_lose_nothing_and_every_second_run_is_explained(harbour:
     assert max(runs.values()) == 1, "no run number ever ran twice"
 
 
+@pytest.mark.timed
 def test_the_jobs_of_a_killed_child_run_again_within_a_second(harbour: Harbour) -> None:
     harbour.worker(processes=2, threads=2)
     harbour.await_ready(2)
@@ -145,6 +146,7 @@ def test_eight_processes_on_one_file(harbour: Harbour) -> None:
     assert "Traceback" not in harbour.logs()
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("form", ["nap", "anap"])
 def test_term_finishes_the_short_and_returns_the_long(harbour: Harbour, form: str) -> None:
     body = getattr(harbour.app, form)
@@ -171,6 +173,7 @@ def test_term_when_idle_exits_with_zero(harbour: Harbour) -> None:
     assert harbour.jobs.store.run(harbour.jobs.store.processes()) == ()
 
 
+@pytest.mark.timed
 def test_a_second_interrupt_ends_at_once(harbour: Harbour) -> None:
     handle = harbour.app.nap.enqueue(30)
     worker = harbour.worker()
@@ -204,6 +207,7 @@ def test_term_during_boot(harbour: Harbour) -> None:
     assert worker.wait(timeout=15) in (0, -signal.SIGTERM)
 
 
+@pytest.mark.timed
 def test_a_stopped_worker_wakes_up_fenced(short_lease: Harbour) -> None:
     """SIGSTOP for longer than the lease, then CONT: its late writes change nothing."""
     harbour = short_lease

@@ -46,6 +46,7 @@ def used(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
+@pytest.mark.timed
 def test_a_child_that_boots_slowly_joins_although_jobs_are_parked(harbour: Harbour) -> None:
     """Its first order may be one meant for working children; nor is it waited for busily."""
     harbour.jobs.push({"kind": "nobody.knows"})
@@ -135,6 +136,7 @@ def test_usr1_during_boot_kills_no_child(harbour: Harbour) -> None:
     assert "died" not in harbour.logs()
 
 
+@pytest.mark.timed
 def test_a_limit_on_jobs_is_not_waited_for_busily(harbour: Harbour) -> None:
     harbour.app.nap.enqueue(2)
     worker = harbour.worker("--max-jobs", "1", threads=4)

@@ -243,6 +243,7 @@ def test_a_worker_without_a_scheduler_fires_nothing(ticking: Harbour) -> None:
     assert "not fired by this worker" in ticking.logs()
 
 
+@pytest.mark.timed
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", each("memory", "sqlite", "postgres18", "mariadb", "valkey"))
 def test_an_idle_worker_starts_a_job_right_after_its_tick(kind: str, tmp_path: Path) -> None:

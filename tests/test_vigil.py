@@ -109,6 +109,7 @@ def test_who_holds_the_interpreter_or_the_loop_is_not_stuck(harbour: Harbour) ->
     assert "killed and replaced" not in harbour.logs()
 
 
+@pytest.mark.timed
 def test_after_an_outage_only_what_must_not_overlap_runs_again(harbour: Harbour) -> None:
     """Nobody can write for longer than a lease: another process holds the file's lock."""
     nap, alone = harbour.app.nap.enqueue(LEASE + 2), harbour.app.alone.enqueue(60)

@@ -141,6 +141,7 @@ def test_a_queued_job_is_cancelled_at_once(jobs: Longshore) -> None:
     assert handle.refresh().runs == ()
 
 
+@pytest.mark.timed
 def test_draining_finishes_the_short_and_gives_back_the_long(jobs: Longshore) -> None:
     started = threading.Semaphore(0)
 
@@ -175,6 +176,7 @@ def test_draining_finishes_the_short_and_gives_back_the_long(jobs: Longshore) ->
     jobs.worker(threads=2, queues=["none"]).run(until_empty=True)
 
 
+@pytest.mark.timed
 def test_delayed_jobs_start_when_they_are_due(jobs: Longshore) -> None:
     ran = threading.Event()
 

@@ -235,6 +235,7 @@ def test_what_a_worker_held_that_failed_goes_to_others(
     jobs.close()
 
 
+@pytest.mark.timed
 def test_short_runs_with_long_timeouts_are_not_kept(jobs: Longshore) -> None:
     @jobs.job(kind="brief", timeout="1h")
     def brief() -> None:

@@ -74,6 +74,20 @@ def test_a_claim_that_finds_nothing_says_that_the_lease_is_gone(
     assert not store.run(store.claim(ClaimRequest("p", 3, 1, EVERYTHING))).live
 
 
+def test_who_stores_often_tells_of_it_apart(
+    where: Place, listener: psycopg.Connection[Any]
+) -> None:
+    """Commits that tell wait for each other's disk; who stores seldom spares the statement."""
+    said: list[int] = []
+    store = PostgresStore(where.url, on_statement=lambda _, number: said.append(number))
+    for _ in range(2):
+        store._hinted = float("-inf")  # it has not told for long
+        store.run(store.insert([job(fresh=True)]))
+        assert len(list(listener.notifies(timeout=PLENTY, stop_after=1))) == 1
+    assert said == [1, 0, 1, 0, 2, 0]
+    store.close()
+
+
 @pytest.mark.parametrize("exchanged", [False, True])
 def test_each_end_is_told_at_once_while_they_are_few(
     store: PostgresStore, listener: psycopg.Connection[Any], exchanged: bool

@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from longshore import Event, JobState, Longshore
 from longshore.core.model import NewJob
@@ -185,6 +186,48 @@ def test_many_that_are_due_at_once_are_settled_in_pieces_by_one_turn() -> None:
     ticker._ahead = {name: ahead + MINUTE / 1e6 for name, ahead in ticker._ahead.items()}
     ticker.turn()
     assert (len(told), len(looks)) == (330, 1)
+    store.close()
+
+
+class Slow(MemoryStore):
+    """A store whose answers are a while under way, and whose clock may be set."""
+
+    late = 0.0
+    set_by = 0.0
+
+    def run(self, op: Operation[Any]) -> Any:
+        answer = super().run(op)
+        if op.name == "schedules":
+            threading.Event().wait(self.late)
+            answer = [replace(one, now=one.now + int(self.set_by * 1e6)) for one in answer]
+        return answer
+
+
+@pytest.mark.timed
+def test_a_slow_answer_makes_no_tick_late() -> None:
+    """What an earlier answer said of the store's clock is better than a late one's word."""
+    store = Slow()
+    ticker = Ticker(store, "app", lambda _: None)
+
+    def look() -> float:
+        ticker._look_at = 0.0
+        ticker.turn()
+        return time.time() - time.monotonic() - ticker._ahead["s"]
+
+    ticker.declare([schedule()])
+    store.late = 0.4
+    assert look() > 0.3
+    assert ticker._look_at - time.monotonic() < 1.1, "it looks again soon"
+    store.late = 0.0
+    assert abs(look()) < 0.1
+    store.late = 0.4
+    assert abs(look()) < 0.1
+    assert ticker._look_at - time.monotonic() > 5, "what takes long is not asked often"
+    # What is set is set: no tick is early, nor late for long.
+    store.late, store.set_by = 0.0, -30.0
+    assert abs(look() - 30) < 0.1
+    store.set_by = 30.0
+    assert abs(look() + 30) < 0.1
     store.close()
 
 

@@ -18,6 +18,9 @@ from typing import Final
 #: How long to wait for a connection and for an answer, seconds.
 CONNECT: Final = 3.0
 ANSWER: Final = 5.0
+#: How long a server keeps the locks of a transaction of ours that says nothing, seconds: of a
+#: machine that was stopped within one. It is less than a short lease, for others get its jobs then.
+FORSAKEN: Final = 3
 #: How often a call is looked at before its time is over.
 LOOKS: Final = 10
 #: By how much of its patience a call may be late.

@@ -35,6 +35,8 @@ LOOK: Final = 1.0
 DECLARE: Final = 10.0
 #: Looking takes at most this part of the time, however many schedules there are.
 SHARE: Final = 0.01
+#: How fast two clocks may part, seconds in a second.
+DRIFT: Final = 0.001
 #: A tick that others have settled meanwhile: look again soon.
 SOON: Final = 0.01
 
@@ -61,7 +63,7 @@ class Ticker:
         self._due: dict[str, tuple[int, int | None]] = {}  # by name: revision, next tick
         #: By name: the clock of its store or shard, less the monotonic one here, seconds.
         self._ahead: dict[str, float] = {}
-        self._look_at = self._declare_at = 0.0
+        self._look_at = self._declare_at = self._looked_at = 0.0
 
     def start(self, declared: Sequence[Schedule]) -> None:
         """Declare what the code has, and begin."""
@@ -142,14 +144,26 @@ class Ticker:
         began = time.monotonic()
         found = self._store.run(self._store.schedules())
         ended = time.monotonic()
-        self._look_at = ended + max(LOOK * uniform(0.9, 1.0), (ended - began) / SHARE)  # noqa: S311
+        # The first answer may be late for want of a connection: the second is not put off for that.
+        rest = (ended - began) / SHARE if self._records else 0.0
+        self._look_at = ended + max(LOOK * uniform(0.9, 1.0), rest)  # noqa: S311
         # Schedules in code of others are theirs: whether they live is known to them alone.
         self._records = {
             one.name: one for one in found if one.entry.app == self._app or one.entry.coded is None
         }
         self._due = {name: self._due[name] for name in self._due.keys() & self._records.keys()}
-        # A little less than its time: what it took to answer.
-        self._ahead = {one.name: one.now / 1e6 - ended for one in found}
+        self._ahead = {one.name: self._clock(one, began, ended) for one in found}
+        self._looked_at = ended
+
+    def _clock(self, one: ScheduleRecord, began: float, ended: float) -> float:
+        """How far its store's clock is ahead of ours, or less; never more, to fire nothing early.
+
+        Between the question and the answer the store said its time: nobody knows when, so that it
+        is taken for the last moment. Where that was long, what was known before is better.
+        """
+        least, most = one.now / 1e6 - ended, one.now / 1e6 - began
+        known = self._ahead.get(one.name, least) - DRIFT * (ended - self._looked_at)
+        return max(least, min(known, most))
 
     def _next(self, record: ScheduleRecord) -> int | None:
         revision, due = self._due.get(record.name, (0, None))

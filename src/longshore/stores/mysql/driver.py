@@ -6,7 +6,6 @@ have: the DB-API, and errors whose first argument is the server's number.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from functools import cache
@@ -26,7 +25,7 @@ from longshore.errors import (
     StoreUnfit,
     StoreUnwritable,
 )
-from longshore.stores.deadlines import ANSWER, CONNECT
+from longshore.stores.deadlines import ANSWER, CONNECT, FORSAKEN
 
 OLDEST_MARIADB = (10, 6)
 OLDEST_MYSQL = (8, 0, 11)
@@ -41,7 +40,7 @@ SESSION = (
 )
 #: MariaDB alone has it. Who is cut off in the middle of a transaction, on a line that the server
 #: believes to live, would else hold his locks for as long as it believes that.
-FORSAKEN = "set session idle_transaction_timeout = %s"
+END_FORSAKEN = "set session idle_transaction_timeout = %s"
 
 TOO_LARGE = (
     "a job takes more bytes than the server's max_allowed_packet; nothing was written. Make that"
@@ -149,7 +148,7 @@ class Driver:
             cursor.execute(SESSION[0])
             cursor.execute(SESSION[1], (lock_wait,))
             if is_mariadb(version) and not patient:
-                cursor.execute(FORSAKEN, (math.ceil(2 * place.answer),))
+                cursor.execute(END_FORSAKEN, (FORSAKEN,))
             cursor.close()
             if not autocommit:
                 connection.rollback()

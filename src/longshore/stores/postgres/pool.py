@@ -27,7 +27,7 @@ _STEER: Final = (
     "select set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false),"
     " set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false),"
     " set_config('default_transaction_isolation', 'read committed', false),"
-    " set_config('idle_in_transaction_session_timeout', '10s', false)"
+    " set_config('idle_in_transaction_session_timeout', '3s', false)"  # FORSAKEN
 )
 _RELAX: Final = "select set_config('synchronous_commit', 'off', false)"
 #: Something in between gives out a number of its own.

@@ -118,6 +118,8 @@ class Workers:
         self.environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", **environment}
         self.all: list[Worker] = []
         self._watched: set[int] = set()
+        #: Those that were seen to end: until somebody waits for them they are still there.
+        self._ended: set[int] = set()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="faults-watch", daemon=True)
         self._thread.start()
@@ -176,19 +178,23 @@ class Workers:
         with selectors.DefaultSelector() as selector:
             while not self._end.is_set():
                 for worker in list(self.all):
-                    for pid in set(worker.family()) - self._watched:
+                    for pid in set(worker.family()) - self._watched - self._ended:
                         self._watched.add(pid)
                         try:
                             selector.register(os.pidfd_open(pid), selectors.EVENT_READ, pid)
                         except ProcessLookupError:
-                            self._ledger.write(Word.DIED, pid=pid)
+                            self._die(pid)
                 for key, _ in selector.select(LOOK):
-                    self._ledger.write(Word.DIED, pid=key.data)
-                    self._watched.discard(key.data)
+                    self._die(key.data)
                     selector.unregister(key.fileobj)
                     os.close(key.fd)
             for key in list(selector.get_map().values()):
                 os.close(key.fd)
+
+    def _die(self, pid: int) -> None:
+        self._ledger.write(Word.DIED, pid=pid)
+        self._watched.discard(pid)
+        self._ended.add(pid)
 
 
 def _below(pid: int) -> list[int]:

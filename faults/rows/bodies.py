@@ -79,7 +79,9 @@ def leaving_bodies(trial: Trial) -> None:
     trial.holds("none of the four succeeded", all(n in _dead(trial) for n in raised))
     trial.exactly("interruptions of the fifth", records[left].interruptions, 1)
     trial.exactly("failures of the fifth", records[left].failures, 0)
-    trial.exactly("deaths", sum(line.word is Word.DIED for line in trial.lines), 1)
+    # What ran in a process of its own, as one does that may be to blame, ends with it.
+    died = {line.pid for line in trial.lines if line.word is Word.DIED}
+    trial.exactly("deaths", len(died.intersection(before)), 1)
 
 
 def _dead(trial: Trial) -> set[int]:

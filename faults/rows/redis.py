@@ -27,6 +27,7 @@ from longshore import (
 from longshore.core.model import JobState
 from longshore.core.store import Filter
 from longshore.core.store_url import parse_url
+from tests.checker_tools import runs_of
 from tests.ledger_tools import Word, now
 from tests.places import redis_client
 from tests.servers import private
@@ -171,10 +172,10 @@ def data_gone(trial: Trial) -> None:
 
 
 def _over(trial: Trial, worker: Worker, numbers: list[int]) -> bool:
-    """Whether each of these has reached its end, or was told that its ending is refused."""
-    done = {line.n for line in trial.lines if line.word is Word.FINISHED}
-    refused = worker.said().count("was refused")
-    return not worker.alive or len(done & set(numbers)) >= len(numbers) - refused
+    """Whether each of these bodies has come to an end, or its process has."""
+    died = {line.pid for line in trial.lines if line.word is Word.DIED}
+    bodies = [run for run in runs_of(trial.lines) if run.n in numbers]
+    return not worker.alive or all(run.finished or run.raised or run.pid in died for run in bodies)
 
 
 @row("F47", "a replica takes over without the last of its primary", on=REDIS)

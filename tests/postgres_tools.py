@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from longshore.core.model import Ending, JobState, Lease
+from longshore.core.operation import drive
 from longshore.core.store import (
     Claim,
     ClaimRequest,
@@ -16,6 +17,7 @@ from longshore.core.store import (
 )
 from longshore.core.store_url import parse_url
 from longshore.stores.postgres.core import first_id
+from longshore.stores.postgres.execute import execute
 from longshore.stores.postgres.store import PostgresStore
 from tests.places import Place, place, postgres
 from tests.store_tools import EVERYTHING
@@ -64,3 +66,14 @@ def kill_others(look: psycopg.Connection[Any]) -> None:
         "select pg_terminate_backend(pid) from pg_stat_activity"
         " where datname = current_database() and pid <> pg_backend_pid()"
     )
+
+
+def over(connection: psycopg.Connection[Any], op: Any) -> Any:
+    """An operation over a connection that is not the store's."""
+
+    def one(statement: Any) -> Any:
+        if statement.query.name == "repeated":
+            return False
+        return execute(connection.cursor(), statement)
+
+    return drive(op, one)

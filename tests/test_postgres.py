@@ -21,7 +21,7 @@ from longshore.core.store import (
 from longshore.core.store_url import parse_url
 from longshore.ids import new_id
 from longshore.stores.clock import ManualClock
-from longshore.stores.postgres import core, operations
+from longshore.stores.postgres import operations
 from longshore.stores.postgres.claim import _line
 from longshore.stores.postgres.core import DAY
 from longshore.stores.postgres.execute import execute
@@ -41,8 +41,7 @@ look = postgres_tools.look
 # --- what is sent ---
 
 
-def test_the_common_calls_are_one_statement(where: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(core, "SELDOM", 0.0)  # as if each came by itself
+def test_the_common_calls_are_one_statement(where: Place) -> None:
     said: list[tuple[str, int]] = []
     store = PostgresStore(where.url, on_statement=lambda name, number: said.append((name, number)))
     register(store)

@@ -15,15 +15,13 @@ import pytest
 
 from longshore.core.limits import Fair, Hold, Limit, OnConflict, Rules
 from longshore.core.model import Ending, JobState, Lease
-from longshore.core.store import ClaimRequest, Filter, Line, drive
+from longshore.core.store import ClaimRequest, Filter, Line
 from longshore.core.store_url import parse_url
 from longshore.stores.clock import ManualClock
-from longshore.stores.postgres import core
-from longshore.stores.postgres.execute import execute
 from longshore.stores.postgres.store import PostgresStore
 from tests import postgres_tools
 from tests.places import Place, place, postgres
-from tests.postgres_tools import PLENTY
+from tests.postgres_tools import PLENTY, over
 from tests.store_tools import EVERYTHING, claim, job, register
 
 pytestmark = pytest.mark.servers
@@ -39,10 +37,7 @@ UNIQUE = Rules(hold=Hold("key"))
 # --- unique ---
 
 
-def test_a_unique_job_is_stored_or_answered_in_one_statement(
-    where: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(core, "SELDOM", 0.0)  # as if each came by itself
+def test_a_unique_job_is_stored_or_answered_in_one_statement(where: Place) -> None:
     said: list[tuple[str, int]] = []
     store = PostgresStore(where.url, on_statement=lambda name, number: said.append((name, number)))
     store.migrate()
@@ -381,17 +376,6 @@ def live(store: PostgresStore) -> int:
 
 
 # --- helpers ---
-
-
-def over(connection: psycopg.Connection[Any], op: Any) -> Any:
-    """An operation over a connection that is not the store's."""
-
-    def one(statement: Any) -> Any:
-        if statement.query.name == "repeated":
-            return False
-        return execute(connection.cursor(), statement)
-
-    return drive(op, one)
 
 
 def waiting(look: psycopg.Connection[Any]) -> int:

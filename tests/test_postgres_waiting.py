@@ -14,8 +14,9 @@ from longshore.core.store_url import parse_url
 from longshore.stores.postgres.core import FEW
 from longshore.stores.postgres.store import PostgresStore
 from tests import postgres_tools
+from tests.harbour_tools import eventually
 from tests.places import Place, postgres
-from tests.postgres_tools import PLENTY, exchange, leases
+from tests.postgres_tools import PLENTY, exchange, leases, over
 from tests.store_tools import EVERYTHING, claim, job, register
 
 pytestmark = pytest.mark.servers
@@ -74,18 +75,41 @@ def test_a_claim_that_finds_nothing_says_that_the_lease_is_gone(
     assert not store.run(store.claim(ClaimRequest("p", 3, 1, EVERYTHING))).live
 
 
-def test_who_stores_often_tells_of_it_apart(
-    where: Place, listener: psycopg.Connection[Any]
+def test_nobody_is_told_of_work_where_nobody_waits(
+    store: PostgresStore, where: Place, listener: psycopg.Connection[Any]
 ) -> None:
-    """Commits that tell wait for each other's disk; who stores seldom spares the statement."""
-    said: list[int] = []
-    store = PostgresStore(where.url, on_statement=lambda _, number: said.append(number))
-    for _ in range(2):
+    """Commits that tell wait for each other's disk. Who lies down looks at what came before."""
+
+    def heard() -> int:
+        return len(list(listener.notifies(timeout=0.3)))
+
+    def insert() -> None:
         store._hinted = float("-inf")  # it has not told for long
         store.run(store.insert([job(fresh=True)]))
-        assert len(list(listener.notifies(timeout=PLENTY, stop_after=1))) == 1
-    assert said == [1, 0, 1, 0, 2, 0]
-    store.close()
+
+    mine = PostgresStore(where.url).watch()
+    insert()
+    assert heard() == 0
+    while mine.wait(0.3):
+        pass  # it looks at what came before
+    assert waits(listener)
+    insert()
+    assert heard() == 1
+    assert mine.wait(PLENTY)
+    eventually(lambda: not waits(listener))
+    insert()
+    assert heard() == 0, "who was told has something to do"
+    # In a transaction of others it is told in any case: who lies down before it ends sees nothing.
+    store.quick = False
+    over(listener, store.insert([job()]))
+    assert heard() == 1
+    mine.close()
+
+
+def waits(look: psycopg.Connection[Any]) -> bool:
+    row = look.execute("select count(*) from pg_locks where locktype = 'advisory'").fetchone()
+    assert row is not None
+    return bool(row[0])
 
 
 @pytest.mark.parametrize("exchanged", [False, True])
@@ -119,11 +143,11 @@ def test_who_claims_is_not_woken_by_jobs_that_succeeded(store: PostgresStore, wh
     claim(store)
     mine = store.watch()
     other = PostgresStore(where.url)
-    while mine.wait(0.1):
+    while mine.wait(0.3):
         pass
     held = running(other, 2)
     assert mine.wait(PLENTY), "there is work"
-    while mine.wait(0.1):
+    while mine.wait(0.3):
         pass
     other.run(other.finish([Ending(held[0], JobState.SUCCEEDED)]))
     assert not mine.wait(0.3)

@@ -24,8 +24,6 @@ DAY: Final = 86_400_000_000
 #: A client says at most this often that there is work, seconds; who hears it looks again a little
 #: later, for what was not said.
 HINT_EVERY: Final = 0.005
-#: Who stores something less often, seconds, says so in the commit that stores it.
-SELDOM: Final = 0.1
 #: The same of jobs that have ended, in the commit that ends them: those that tell are written to
 #: disk one after the other, whoever sends them. And of so many that may not, it is said apart.
 END_EVERY: Final = 0.02
@@ -63,10 +61,12 @@ class PostgresCore(Core):
         #: The number of the first lock: others in the same database have others.
         self.first_lock = zlib.crc32(f"longshore {prefix}".encode()) << 16
         self.channel = f"{prefix}jobs"
+        #: A lock that is shared by workers that wait for jobs: who can have it sees that nobody
+        #: does. Commits that tell wait for each other's disk.
+        self.ear = -1 - self.first_lock
         #: Jobs with limits that were claimed here, as far as it is known that they still run.
         self.slots: dict[str, bool] = {}
         self._hinted = 0.0
-        self._stored = 0.0
         self._told_end = 0.0
         self._day = -1
         self._bounds: dict[str, Any] = {}
@@ -102,12 +102,7 @@ class PostgresCore(Core):
         Of many the next commit tells, and who waits looks again by himself.
         """
         if ended <= FEW and self.heard:
-            yield Alone(self.sql["notify_apart"], {"channel": self.channel, "what": "end"})
-
-    def told_of_work(self) -> Steps[None]:
-        """Tell those who listen of what the last statement has committed, once in a while."""
-        if self.hint():
-            yield Alone(self.sql["notify_apart"], {"channel": self.channel, "what": ""})
+            yield Alone(self.sql["notify_end"], {"channel": self.channel})
 
     # --- what statements are told ---
 
@@ -134,17 +129,6 @@ class PostgresCore(Core):
                 return False
             self._hinted = now
         return True
-
-    def seldom(self) -> bool:
-        """Whether jobs are stored seldom, so that the commit may say so, and spare a statement.
-
-        Commits that tell wait for each other's disk. Sixteen producers that all did so stored half
-        as much: who has more to store soon tells apart.
-        """
-        now = time.monotonic()
-        seldom = now >= self._stored + SELDOM
-        self._stored = now
-        return seldom
 
     def ending(self) -> dict[str, Any]:
         """Into which day's partition jobs go that succeed now, and which are kept for how long.

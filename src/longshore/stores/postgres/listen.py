@@ -13,14 +13,18 @@ from typing import Any, Final
 
 import psycopg
 from psycopg import sql
+from psycopg.pq import ExecStatus
 
 from longshore.errors import StoreError
 from longshore.stores.deadlines import ANSWER, CONNECT, Deadline
 
 #: What is said when jobs just succeeded, and there is nothing else to look at.
 END: Final = b"end"
-#: How long after a hint to look again, seconds: who was not heard because he had just said so.
-ECHOES: Final = (0.008, 0.03)
+#: How long after lying down to look again, seconds. Who stored something before saw nobody wait,
+#: and may have committed it since, or only a little later; or had told of something just before.
+ECHOES: Final = (0.0, 0.008, 0.03, 0.15)
+#: Who waits for less has no need to show it, seconds: a word would reach him no sooner.
+SETTLE: Final = 0.004
 #: How long a server is left alone that could not be reached, seconds.
 LEAVE_ALONE: Final = 1.0
 #: How often the server is asked whether it still hears us, seconds: silence says nothing.
@@ -32,13 +36,15 @@ class PostgresWatch:
 
     ``is_claiming``: whether the thread that waits claims jobs. A job that just succeeded makes no
     work, so such a one is not woken by it. Every ``probe`` seconds the connection is asked for a
-    sign of life, and made anew when none comes for ``patience`` seconds.
+    sign of life, and made anew when none comes for ``patience`` seconds. While somebody waits the
+    connection shares the lock ``ear``: who stores jobs tells nobody where nobody does.
     """
 
     def __init__(
         self,
         connect: Callable[[], psycopg.Connection[Any] | None],
         channel: str,
+        ear: int,
         is_claiming: Callable[[], bool] = lambda: False,
         *,
         answer: float = ANSWER,
@@ -47,6 +53,8 @@ class PostgresWatch:
     ) -> None:
         self._connect = connect
         self._channel = channel
+        self._lock = f"select pg_advisory_lock_shared({ear})".encode()
+        self._unlock = f"select pg_advisory_unlock_shared({ear})".encode()
         self._is_claiming = is_claiming
         self._answer = answer
         self._probe = probe
@@ -66,28 +74,30 @@ class PostgresWatch:
         self._deaf = False
         self._next_try = 0.0
         self._echoes: list[float] = []
+        self._lying = False
+        self._deadline: Deadline | None = None
 
     def wait(self, timeout: float) -> bool:
         """Block until a hint comes, or :meth:`wake`, or the time is over."""
-        end = time.monotonic() + timeout
+        began = time.monotonic()
+        end, settled = began + timeout, began + SETTLE
         with self._waiting:
             while not self._closed:
-                listening = self._listening()
-                now = time.monotonic()
+                listening, now = self._listening(), time.monotonic()
+                if now >= settled:
+                    listening, now = self._lie_down(listening), time.monotonic()
                 if self._echoes and self._echoes[0] <= now:
                     self._echoes.pop(0)
                     return True
                 until = min(end, self._echoes[0]) if self._echoes else end
                 if listening is not None:
                     until = min(until, self._probed(listening, now))
+                    until = until if self._lying else min(until, settled)
                     listening = self._connection  # gone if it gave no sign of life
                 woken, heard = self._look(listening, max(0.0, until - now))
-                if woken:
-                    return False
-                if heard:
-                    now = time.monotonic()
-                    self._echoes = [now + echo for echo in ECHOES]
-                    return True
+                if woken or heard:
+                    self._rise()
+                    return heard
                 if time.monotonic() >= end:
                     return False
             return False
@@ -163,20 +173,52 @@ class PostgresWatch:
             return None
         self._connection = connection
         self._asked_at, self._ask_at = 0.0, time.monotonic() + self._probe
-        # What came before is not heard of any more.
-        self._echoes = [time.monotonic()]
         return connection
 
     def _listen_on(self, connection: psycopg.Connection[Any]) -> None:
-        deadline = Deadline(connection.fileno(), self._answer)
+        self._deadline = Deadline(connection.fileno(), self._answer)
+        self._lying = False
         try:
-            with deadline:
+            with self._deadline:
                 connection.execute(sql.SQL("listen {}").format(sql.Identifier(self._channel)))
         except BaseException:
-            deadline.close()
+            self._deadline.close()
             connection.close()
             raise
-        deadline.close()
+
+    def _lie_down(
+        self, connection: psycopg.Connection[Any] | None
+    ) -> psycopg.Connection[Any] | None:
+        """Show that somebody waits from now on, and look again at what came before."""
+        if connection is None or self._lying:
+            return connection
+        assert self._deadline is not None  # noqa: S101 - it was made with the connection
+        with self._deadline:
+            # Also reads what is owed: the answers to a probe, and to the last rise.
+            done = connection.pgconn.exec_(self._lock)
+        now = time.monotonic()
+        if done.status != ExecStatus.TUPLES_OK:
+            self._disconnect()
+            self._next_try = now + LEAVE_ALONE / 10
+            return None
+        self._lying = True
+        self._asked_at, self._ask_at = 0.0, now + self._probe
+        self._echoes = [now + echo for echo in ECHOES]
+        while connection.pgconn.notifies() is not None:
+            pass  # it is looked again anyway
+        return connection
+
+    def _rise(self) -> None:
+        """Nobody waits; who has something to do does not wait for the answer."""
+        connection = self._connection
+        if connection is None or not self._lying or self._asked_at:
+            return
+        try:
+            connection.pgconn.send_query(self._unlock)
+            connection.pgconn.flush()
+        except psycopg.Error:
+            self._disconnect()
+        self._lying = False
 
     def _heard(self, connection: psycopg.Connection[Any]) -> bool:
         heard, claiming = False, self._is_claiming()
@@ -200,7 +242,10 @@ class PostgresWatch:
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
+        self._lying = False
         if connection is not None:
+            if self._deadline is not None:
+                self._deadline.close()
             connection.close()
 
     def __del__(self) -> None:

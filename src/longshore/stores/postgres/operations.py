@@ -59,14 +59,11 @@ class PostgresProducing(PostgresGating, Producing):
         ruled = any(map(_ruled, jobs))
         if ruled and len(jobs) > 1 and any(map(_unique, jobs)):
             return None  # a key that is held is nothing that a server should call an error
-        seldom = self.seldom()
         try:
-            rows: list[Row] = yield self._insertion(jobs, alone=True, ruled=ruled, tell=seldom)
+            rows: list[Row] = yield self._insertion(jobs, alone=True, ruled=ruled)
         except Refused:
             return None
         if rows[0][0] == len(jobs):
-            if not seldom:
-                yield from self.told_of_work()
             return [Inserted(job.id) for job in jobs]
         hold = hold_of(jobs[0])
         if hold is None or rows[0][2] is None or hold.on_conflict is OnConflict.REPLACE:
@@ -81,7 +78,7 @@ class PostgresProducing(PostgresGating, Producing):
         rows: list[Row]
         ruled = any(map(_ruled, jobs))
         if len(jobs) < BULK or not self.quick:
-            rows = yield self._insertion(jobs, alone=False, ruled=ruled, tell=True)
+            rows = yield self._insertion(jobs, alone=False, ruled=ruled)
             written: int = rows[0][0]
             return written
         try:
@@ -96,11 +93,11 @@ class PostgresProducing(PostgresGating, Producing):
         yield from self.told()
         return len(jobs)
 
-    def _insertion(
-        self, jobs: Sequence[NewJob], *, alone: bool, ruled: bool, tell: bool
-    ) -> Statement:
+    def _insertion(self, jobs: Sequence[NewJob], *, alone: bool, ruled: bool) -> Statement:
         kind = Alone if alone else Statement
-        params: dict[str, Any] = {"channel": self.channel, "notify": tell and self.hint()}
+        # In a transaction of others the commit may come long after a look at who waits.
+        ear = self.ear if self.quick else None
+        params: dict[str, Any] = {"channel": self.channel, "notify": self.hint(), "ear": ear}
         if ruled:
             columns = zip(*(_ruled_row(job, 0) for job in _by_key(jobs)), strict=True)
             params.update(zip(_RULED_COLUMNS, map(list, columns), strict=True))

@@ -182,7 +182,7 @@ class PostgresStore(PostgresOperations):
     def watch(self) -> Watch:
         """A watch that hears of jobs that arrive or end, where the connection allows it."""
         return PostgresWatch(
-            self._listening, self.channel, self._is_claiming, answer=self._pool.answer
+            self._listening, self.channel, self.ear, self._is_claiming, answer=self._pool.answer
         )
 
     def connect(self) -> psycopg.Connection[Any]:

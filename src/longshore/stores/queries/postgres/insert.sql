@@ -17,5 +17,12 @@ select
     case when %(strict)s and count(*) < %(count)s
         then concat('longshore: ', count(*), ' of ', %(count)s::integer, ' ids are new')::integer
         else count(*) end,
-    case when %(notify)s then pg_notify(%(channel)s, '')::text end
+    case
+        when not %(notify)s then null
+        -- Who waits has this lock; who can have it for a moment need not tell.
+        when case when %(ear)s::bigint is null then false
+            when pg_try_advisory_lock(%(ear)s::bigint) then pg_advisory_unlock(%(ear)s::bigint)
+            else false end then null
+        else pg_notify(%(channel)s, '')::text
+    end
 from new;

@@ -25,6 +25,9 @@ class Hints:
 
     def install(self) -> None:
         def hint(core: PostgresCore, *, end: bool = False) -> bool:
+            # As if somebody waited all the time.
+            ear = None if self.now == "always" else -1 - core.first_lock
+            setattr(core, "ear", ear)  # noqa: B010
             return self._own(core, end=end) if self.now == HINTS[0] else self.now == "always"
 
         setattr(PostgresCore, "hint", hint)  # noqa: B010 - a method is no variable for checkers

@@ -15,6 +15,7 @@ from longshore.errors import (
     StoreUnfit,
     StoreUnwritable,
 )
+from longshore.stores.sqlite.wal import MOST
 
 OLDEST = (3, 38, 0)
 
@@ -75,6 +76,8 @@ def open_file(path: str, *, synchronous: str) -> sqlite3.Connection:
         connection.execute(_SYNCHRONOUS[synchronous])
         connection.execute("pragma cache_size = -16384")
         connection.execute("pragma wal_autocheckpoint = 4000")
+        # After a reader of an old snapshot has gone a log of any length begins anew: made short.
+        connection.execute(f"pragma journal_size_limit = {MOST}")
         # Deleted pages are zeroed only where they are written anyway.
         connection.execute("pragma secure_delete = fast")
     except BaseException:

@@ -33,6 +33,7 @@ from longshore.stores.sqlite.facts import facts_of
 from longshore.stores.sqlite.file import explained, is_busy, open_file, refuse_network
 from longshore.stores.sqlite.pool import Pool, SQLiteWatch
 from longshore.stores.sqlite.schema import migrate_next, schema_of, script_of, verify
+from longshore.stores.sqlite.wal import Wal
 
 T = TypeVar("T")
 
@@ -128,6 +129,7 @@ class SQLiteStore(SQLiteCore, Scheduling, SQLiteConsuming, Maintaining, Inspecti
         self._prefix = prefix
         self._migrations = read("sqlite", prefix)
         self._pool = Pool(self._open, self.address)
+        self._wal = Wal(self.address)
         self._ready = False
         self._look_again = 0.0
 
@@ -218,6 +220,7 @@ class SQLiteStore(SQLiteCore, Scheduling, SQLiteConsuming, Maintaining, Inspecti
     def _prepare(self) -> None:
         self._look_again = looked_at(self, first=not self._ready)
         self._ready = True
+        self._wal.look()
 
     def _drive(self, op: Operation[T], *, write: bool) -> T:
         """Run an operation; nearly always the first attempt is the only one."""

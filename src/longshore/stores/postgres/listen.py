@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import psycopg
 from psycopg import sql
-from psycopg.pq import ExecStatus
 
 from longshore.errors import StoreError
 from longshore.stores.deadlines import ANSWER, CONNECT, Deadline
@@ -59,7 +58,9 @@ class PostgresWatch:
         self._answer = answer
         self._probe = probe
         self._patience = patience
-        #: When the connection was asked for a sign of life, and when it is to be asked.
+        #: What the connection was asked last, since when the answer is due, and when to ask for a
+        #: sign of life.
+        self._asked = b""
         self._asked_at = 0.0
         self._ask_at = 0.0
         self._connection: psycopg.Connection[Any] | None = None
@@ -74,8 +75,7 @@ class PostgresWatch:
         self._deaf = False
         self._next_try = 0.0
         self._echoes: list[float] = []
-        self._lying = False
-        self._deadline: Deadline | None = None
+        self._lying = False  # it has the lock
 
     def wait(self, timeout: float) -> bool:
         """Block until a hint comes, or :meth:`wake`, or the time is over."""
@@ -84,15 +84,16 @@ class PostgresWatch:
         with self._waiting:
             while not self._closed:
                 listening, now = self._listening(), time.monotonic()
-                if now >= settled:
-                    listening, now = self._lie_down(listening), time.monotonic()
+                if now >= settled and listening is not None:
+                    listening = self._lie_down(listening, now)
                 if self._echoes and self._echoes[0] <= now:
                     self._echoes.pop(0)
                     return True
                 until = min(end, self._echoes[0]) if self._echoes else end
                 if listening is not None:
                     until = min(until, self._probed(listening, now))
-                    until = until if self._lying else min(until, settled)
+                    # Afterwards the answer to that wakes.
+                    until = min(until, settled) if now < settled else until
                     listening = self._connection  # gone if it gave no sign of life
                 woken, heard = self._look(listening, max(0.0, until - now))
                 if woken or heard:
@@ -142,13 +143,8 @@ class PostgresWatch:
         elif now < self._ask_at:
             return self._ask_at
         else:
-            try:
-                listening.pgconn.send_query(b"")
-                listening.pgconn.flush()
-            except psycopg.Error:
-                self._disconnect()
-            else:
-                self._asked_at = now
+            self._ask(listening, b"", now)
+            if self._asked_at:
                 return now + self._patience
         return now  # to connect anew
 
@@ -171,63 +167,60 @@ class PostgresWatch:
         except (psycopg.Error, StoreError):
             self._next_try = time.monotonic() + LEAVE_ALONE
             return None
-        self._connection = connection
+        self._connection, self._lying = connection, False
         self._asked_at, self._ask_at = 0.0, time.monotonic() + self._probe
         return connection
 
     def _listen_on(self, connection: psycopg.Connection[Any]) -> None:
-        self._deadline = Deadline(connection.fileno(), self._answer)
-        self._lying = False
+        deadline = Deadline(connection.fileno(), self._answer)
         try:
-            with self._deadline:
+            with deadline:
                 connection.execute(sql.SQL("listen {}").format(sql.Identifier(self._channel)))
         except BaseException:
-            self._deadline.close()
+            deadline.close()
             connection.close()
             raise
+        deadline.close()
 
     def _lie_down(
-        self, connection: psycopg.Connection[Any] | None
+        self, connection: psycopg.Connection[Any], now: float
     ) -> psycopg.Connection[Any] | None:
-        """Show that somebody waits from now on, and look again at what came before."""
-        if connection is None or self._lying:
-            return connection
-        assert self._deadline is not None  # noqa: S101 - it was made with the connection
-        with self._deadline:
-            # Also reads what is owed: the answers to a probe, and to the last rise.
-            done = connection.pgconn.exec_(self._lock)
-        now = time.monotonic()
-        if done.status != ExecStatus.TUPLES_OK:
-            self._disconnect()
-            self._next_try = now + LEAVE_ALONE / 10
-            return None
-        self._lying = True
-        self._asked_at, self._ask_at = 0.0, now + self._probe
-        self._echoes = [now + echo for echo in ECHOES]
-        while connection.pgconn.notifies() is not None:
-            pass  # it is looked again anyway
-        return connection
+        """Show that somebody waits; when that is so what came before is looked at."""
+        if not (self._lying or self._asked_at):
+            self._ask(connection, self._lock, now)
+        return self._connection  # gone if it is broken
 
     def _rise(self) -> None:
         """Nobody waits; who has something to do does not wait for the answer."""
-        connection = self._connection
-        if connection is None or not self._lying or self._asked_at:
-            return
+        if self._connection is not None and self._lying and not self._asked_at:
+            self._lying = False
+            self._ask(self._connection, self._unlock, time.monotonic())
+
+    def _ask(self, connection: psycopg.Connection[Any], query: bytes, now: float) -> None:
+        """Send something, one at a time; the answer is a sign of life and comes while we wait."""
         try:
-            connection.pgconn.send_query(self._unlock)
+            connection.pgconn.send_query(query)
             connection.pgconn.flush()
         except psycopg.Error:
             self._disconnect()
-        self._lying = False
+        else:
+            self._asked, self._asked_at = query, now
+
+    def _answered(self, connection: psycopg.Connection[Any]) -> None:
+        while connection.pgconn.get_result() is not None:
+            pass
+        now = time.monotonic()
+        self._asked_at, self._ask_at = 0.0, now + self._probe
+        if self._asked == self._lock:
+            self._lying = True
+            self._echoes = [now + echo for echo in ECHOES]
 
     def _heard(self, connection: psycopg.Connection[Any]) -> bool:
         heard, claiming = False, self._is_claiming()
         try:
             connection.pgconn.consume_input()
             if self._asked_at and not connection.pgconn.is_busy():
-                while connection.pgconn.get_result() is not None:
-                    pass
-                self._asked_at, self._ask_at = 0.0, time.monotonic() + self._probe
+                self._answered(connection)
             while (told := connection.pgconn.notifies()) is not None:
                 heard = heard or not (claiming and told.extra == END)
         except psycopg.Error:
@@ -244,8 +237,6 @@ class PostgresWatch:
         connection, self._connection = self._connection, None
         self._lying = False
         if connection is not None:
-            if self._deadline is not None:
-                self._deadline.close()
             connection.close()
 
     def __del__(self) -> None:

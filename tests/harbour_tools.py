@@ -118,7 +118,8 @@ class Harbour:
         )
 
     def lines(self) -> list[list[str]]:
-        return [line.split() for line in self.ledger.read_text().splitlines()]
+        # The last one may be under way.
+        return [line.split() for line in self.ledger.read_text().split("\n")[:-1]]
 
     def starts(self, job_id: str) -> list[list[str]]:
         """What the ledger says of the starts of one job: when, its process, and what it noted."""

@@ -19,6 +19,7 @@ from longshore import CONTEXT, Discard, Event, Job, JobContext, JobState, Longsh
 from longshore.core.model import Lease
 from longshore.core.store import Claim, ClaimRequest, Rescue, Watch
 from longshore.running import RunState
+from longshore.worker.beacon import Beacon
 from longshore.worker.control import Cancel, Drain, Refused, child_channel, parent_channel
 from longshore.worker.engine import Engine
 from longshore.worker.errands import Errands
@@ -392,6 +393,30 @@ def test_errands_outlive_any_error() -> None:
     errands.add("do this", errand)
     assert done.wait(10)
     errands.finish()
+
+
+def test_an_errand_that_is_not_needed_any_more_keeps_none_waiting() -> None:
+    """A child that is killed before it is registered can never be; its successor is."""
+    errands, tried, done = Errands(), threading.Event(), threading.Event()
+
+    def hopeless() -> None:
+        tried.set()
+        raise ValueError("it is buried")
+
+    errands.add("register a child", hopeless, tried.is_set)
+    errands.add("register its successor", done.set)
+    assert done.wait(10)
+    assert tried.is_set()
+    errands.finish()
+
+
+def test_a_lease_that_is_renewed_after_a_burial_is_nobodys() -> None:
+    shared = Beacon.create()
+    beacon = Beacon(shared)
+    os.close(shared)
+    beacon.renew(1.0)
+    beacon.close()
+    beacon.renew(2.0)
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")

@@ -86,8 +86,12 @@ class Beacon:
         _NUMBER.pack_into(self._memory, _EXCLUSIVE, exclusive)
 
     def renew(self, at: float) -> None:
-        """The supervisor has renewed the lease, asked for at this time since boot, in seconds."""
-        _TIME.pack_into(self._memory, _RENEWED, at)
+        """The supervisor has renewed the lease, asked for at this time since boot, in seconds.
+
+        Of a child that was buried meanwhile nobody has to know.
+        """
+        if not self._memory.closed:
+            _TIME.pack_into(self._memory, _RENEWED, at)
 
     def renewed(self) -> float:
         """When the lease was renewed; 0 if not yet."""

@@ -6,23 +6,28 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from queue import SimpleQueue
+from typing import TypeAlias
 
 from longshore.errors import StoreError
 from longshore.worker.journal import log
+
+_Errand: TypeAlias = "tuple[str, Callable[[], None], Callable[[], bool]]"
 
 
 class Errands:
     """What has to be done in the store, one thing after the other, each until it succeeds."""
 
     def __init__(self) -> None:
-        self._queue: SimpleQueue[tuple[str, Callable[[], None]] | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Errand | None] = SimpleQueue()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="longshore-errands", daemon=True)
         self._thread.start()
 
-    def add(self, what: str, errand: Callable[[], None]) -> None:
-        """Have this done; it must be safe to repeat."""
-        self._queue.put((what, errand))
+    def add(
+        self, what: str, errand: Callable[[], None], needless: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Have this done, unless it has become ``needless``; it must be safe to repeat."""
+        self._queue.put((what, errand, needless))
 
     def finish(self) -> None:
         """Do what is left, then end; a store that is down is not waited for very long."""
@@ -32,9 +37,9 @@ class Errands:
 
     def _work(self) -> None:
         while (job := self._queue.get()) is not None:
-            what, errand = job
+            what, errand, needless = job
             wait = 0.1
-            while not self._stop.is_set():
+            while not (self._stop.is_set() or needless()):
                 try:
                     errand()
                     break

@@ -45,6 +45,7 @@ class Child:
         self.started_at = time.monotonic()
         self.kill_at: float | None = None
         self.killed = False
+        self.buried = False
         self._vigil: Vigil | None = None
         self.popen = launch.popen
         self.beacon = launch.beacon
@@ -123,6 +124,7 @@ class Child:
 
     def bury(self) -> None:
         """Free what it held here."""
+        self.buried = True
         self.channel.close()
         self.beacon.close()
         self._crash.close()

@@ -272,7 +272,7 @@ class Supervisor:
             if self._stopping:
                 child.channel.send(Drain(0))
 
-        self._errands.add(f"register child {child.pid}", join)
+        self._errands.add(f"register child {child.pid}", join, lambda: child.buried)
         self._replace_others(child)
 
     def _replace_others(self, child: Child) -> None:

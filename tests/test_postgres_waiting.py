@@ -107,7 +107,11 @@ def test_nobody_is_told_of_work_where_nobody_waits(
 
 
 def waits(look: psycopg.Connection[Any]) -> bool:
-    row = look.execute("select count(*) from pg_locks where locktype = 'advisory'").fetchone()
+    """Whether somebody does in this database: beside it the workers of other tests wait."""
+    row = look.execute(
+        "select count(*) from pg_locks join pg_database as d on d.oid = database"
+        " where locktype = 'advisory' and d.datname = current_database()"
+    ).fetchone()
     assert row is not None
     return bool(row[0])
 

@@ -48,10 +48,9 @@ def test_a_log_that_only_grows_is_told_of_and_becomes_short_again(
 
 
 def test_a_log_that_is_folded_in_is_not_told_of(
-    path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.undo()
-    store = SQLiteStore(str(path), synchronous="normal")
+    store = SQLiteStore(str(tmp_path / "jobs.db"), synchronous="normal")
     for _ in range(30):
         store.run(store.insert([job(payload=LARGE)]))
     store._look_again = 0.0

@@ -52,7 +52,8 @@ def test_who_is_cut_off_in_a_transaction_does_not_hold_its_locks_for_long(
     where: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usual = pool._STEER  # pyright: ignore[reportPrivateUsage]
-    monkeypatch.setattr(pool, "_STEER", usual.replace("'10s'", "'400ms'"))
+    assert "'3s'" in usual
+    monkeypatch.setattr(pool, "_STEER", usual.replace("'3s'", "'400ms'"))
     with contextlib.closing(PostgresStore(where.url)) as store:
         store.migrate()
         new = job()
@@ -62,6 +63,27 @@ def test_who_is_cut_off_in_a_transaction_does_not_hold_its_locks_for_long(
         silent.connection.execute("select 1 from longshore_job for update")
         assert store.run(store.cancel([new.id], None)).changed
         store._pool.give_back(silent, healthy=False)  # pyright: ignore[reportPrivateUsage]
+
+
+def test_a_connection_that_is_refused_costs_none_of_those_there_are(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there are too few, others would take what is closed, and a beat might get none."""
+    store.migrate()
+    mine = store._pool  # pyright: ignore[reportPrivateUsage]
+    held = mine.take()
+    refused: list[int] = []
+
+    def refuse() -> Any:
+        refused.append(1)
+        mine.give_back(held, healthy=True)
+        raise psycopg.OperationalError("FATAL:  sorry, too many clients already")
+
+    monkeypatch.setattr(mine, "connect", refuse)
+    assert len(store.run(store.insert([job()]))) == 1
+    assert refused == [1]
+    assert mine.take() is held
+    mine.give_back(held, healthy=True)
 
 
 # --- many at once ---

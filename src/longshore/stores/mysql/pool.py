@@ -64,7 +64,10 @@ class Pool:
             self.closed.set()
 
     def close_idle(self) -> None:
-        """Close what is idle: after one connection was lost, the others probably are too."""
+        """Close what is idle: after one connection was lost, the others probably are too.
+
+        Not where a new one was refused. What a process has may be all that it gets.
+        """
         while self._idle:
             try:
                 connection = self._idle.pop()

@@ -273,9 +273,7 @@ class MySQLStore(
                 late = what is Fault.LOST and is_late(now, tried, began, self._patience)
                 if what is Fault.FINAL or late or now >= give_up:
                     raise explained(error, self.address) from error
-                if what is Fault.LOST:
-                    again = True
-                    pool.close_idle()
+                again = again or what is Fault.LOST
             # Random, so that those who were in each other's way do not meet again.
             pool.closed.wait(random.uniform(pause / 4, pause))  # noqa: S311
             pause = min(pause * 2, LONGEST_PAUSE)
@@ -288,7 +286,10 @@ class MySQLStore(
             answer = work(connection, again)
             healthy = True
         except self._driver.Error as error:
-            healthy = fault(error) is not Fault.LOST and _rolled_back(connection)
+            if fault(error) is Fault.LOST:
+                pool.close_idle()
+            else:
+                healthy = _rolled_back(connection)
             raise
         except BaseException:
             healthy = _rolled_back(connection)

@@ -179,7 +179,10 @@ class Pool:
         self._room.release()
 
     def discard(self) -> None:
-        """Close what is idle: the server that it led to has gone."""
+        """Close what is idle: one that led to the same server was lost.
+
+        Not where a new one was refused. What a process has may be all that it gets.
+        """
         with self._lock:
             idle, self._idle = self._idle, []
         for link in idle:

@@ -175,8 +175,6 @@ class PostgresStore(PostgresOperations):
             except psycopg.Error as error:
                 patience = patience or Patience(self.address, self._patience, began)
                 pause = patience.after(error)
-                if self._is_gone(error):
-                    await self._pool.adiscard()
             await asyncio.sleep(pause)
 
     def watch(self) -> Watch:
@@ -288,8 +286,6 @@ class PostgresStore(PostgresOperations):
             except psycopg.Error as error:
                 patience = patience or Patience(self.address, self._patience, began)
                 pause = patience.after(error)
-                if self._is_gone(error):
-                    self._pool.discard()
             self._pool.closed.wait(pause)
 
     def _once(self, work: Callable[[Link, bool], T], *, repeated: bool) -> T:
@@ -298,8 +294,10 @@ class PostgresStore(PostgresOperations):
         try:
             return work(link, repeated)
         except BaseException as error:
-            healthy = not (isinstance(error, psycopg.Error) and is_lost(error))
-            if healthy and not idle(link.connection):
+            if isinstance(error, psycopg.Error) and self._is_gone(error):
+                healthy = False
+                self._pool.discard()
+            elif not idle(link.connection):
                 healthy = _undone(link)
             raise
         finally:
@@ -313,7 +311,9 @@ class PostgresStore(PostgresOperations):
             answer = await adrive(whole, link.execute)
             healthy = True
         except Exception as error:
-            if not (isinstance(error, psycopg.Error) and is_lost(error)):
+            if isinstance(error, psycopg.Error) and self._is_gone(error):
+                await self._pool.adiscard()
+            else:
                 healthy = idle(link.connection) or await _aundone(link)
             raise
         finally:

@@ -29,7 +29,7 @@ def few_descriptors(trial: Trial) -> None:
     trial.load()
     trial.until(lambda: not worker.alive or trial.started() > 10, 60, "its start or its refusal")
     _no_spin(trial, worker)
-    trial.figures["it works"] = worker.alive
+    trial.figures["it works"] = float(worker.alive)
     if not worker.alive:
         said = worker.said()
         trial.holds(

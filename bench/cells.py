@@ -20,6 +20,7 @@ PERCENTILES = {"p50": "ms", "p99": "ms"}
 TAILS = {"p50": "ms", "p95": "ms", "p99": "ms"}
 CLAIMS = {"rate": "jobs/s", "claim-p99": "ms"}
 LATENESS = {"rate": "jobs/s", "late-p50": "ms", "late-p99": "ms"}
+ROOM = {"waiting": "bytes", "ended": "bytes"}
 MEMORY = {"idle": "MiB", "after": "MiB"}
 
 #: The stores, in the order in which they are shown, and the modules of their raw loops.
@@ -142,6 +143,7 @@ def cells(*, quick: bool) -> list[Cell]:
         *_awaited(200),
         *_crowd(size(100_000), 4 if quick else 64),
         *_due(size(100_000)),
+        *_room(size(100_000)),
     ]
 
 
@@ -381,3 +383,9 @@ def _due(jobs: int) -> Iterator[Cell]:
     for store in SHARED:
         ours = Call("crowd.due", {"store": store, "jobs": jobs})
         yield _cell(f"W13//{store}", f"{jobs:,} jobs due in one second", LATENESS, ours, None)
+
+
+def _room(jobs: int) -> Iterator[Cell]:
+    for store in STORES:
+        ours = Call("weighing.room", {"store": store, "jobs": jobs})
+        yield _cell(f"W14//{store}", f"room for each of {jobs:,} jobs", ROOM, ours, None)

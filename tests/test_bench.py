@@ -252,7 +252,7 @@ def test_the_ratio_is_taken_of_each_pair() -> None:
 @pytest.mark.parametrize("store", STORES)
 def test_every_store_has_the_same_workloads(store: str) -> None:
     keys = {cell.key for cell in cells(quick=False)}
-    always = ("W1", "W1b", "W2", "W3", "W4-threads", "W4-async", "W10")
+    always = ("W1", "W1b", "W2", "W3", "W4-threads", "W4-async", "W10", "W14")
     shared = ("W2-2-processes", "W5-embedded", "W5-worker", "W6-start", "W7", "W12", "W13")
     crowded = ("W8-waiting", "W8-kept", "W8-queues")
     due = always if store == "memory" else (*always, *shared, *crowded)

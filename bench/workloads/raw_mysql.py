@@ -107,6 +107,14 @@ def drain(home: Path, *, jobs: int) -> Sample:  # noqa: ARG001 - called as all a
 
 @contextmanager
 def opened(table: str, *, autocommit: bool) -> Iterator[Any]:
+    with connected(autocommit=autocommit) as cursor:
+        cursor.execute("set session transaction isolation level read committed")
+        cursor.execute(table)
+        yield cursor
+
+
+@contextmanager
+def connected(*, autocommit: bool) -> Iterator[Any]:
     place = urlsplit(os.environ["BENCH_URL"])
     connection = pymysql.connect(
         host=place.hostname or "",
@@ -118,8 +126,6 @@ def opened(table: str, *, autocommit: bool) -> Iterator[Any]:
     )
     try:
         with connection.cursor() as cursor:
-            cursor.execute("set session transaction isolation level read committed")
-            cursor.execute(table)
             yield cursor
     finally:
         connection.close()

@@ -69,7 +69,8 @@ class ClaimRequest(msgspec.Struct, frozen=True, gc=False):
     number returns the same running jobs. With ``parked_kinds`` the call serves parked jobs of
     those kinds instead of the lines, but none that was parked under the same ``kinds_digest``.
     Jobs with a rate come only for slots that are ``free``: a claim that has taken so many of them
-    ends before the next.
+    ends before the next. With ``stand`` one that found too little may stand: the next job is taken
+    under the next number when it is stored, and the watch says so. A claim of none ends that.
     """
 
     process_id: str
@@ -79,6 +80,7 @@ class ClaimRequest(msgspec.Struct, frozen=True, gc=False):
     parked_kinds: tuple[str, ...] = ()
     kinds_digest: str = ""
     free: int = 1_000_000
+    stand: bool = False
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False):
@@ -86,12 +88,13 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
 
     ``jobs`` are in the order in which they should start. ``due_in`` says in how many microseconds
     the next scheduled job of the store falls due, or the next full rate or paused kind of a
-    blocked job opens; it is given when fewer jobs than wanted came.
+    blocked job opens; it is given when fewer jobs than wanted came. ``stands``: it does.
     """
 
     live: bool
     jobs: tuple[Claimed, ...] = ()
     due_in: int | None = None
+    stands: bool = False
 
 
 class Exchanged(msgspec.Struct, frozen=True, gc=False):

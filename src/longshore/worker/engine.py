@@ -95,6 +95,7 @@ class Engine:
         self._trouble = 0
         self._sleeping = False
         self._looked = 0  # the claim after which it was seen that limits hold jobs back
+        self._stands = False  # whether the last claim does
         self._fruitless = 0  # claims in a row that brought nothing but asked for another at once
         self._low = 0  # wake the store thread when no more jobs than this are ready
         self._deadline = 0.0
@@ -217,6 +218,8 @@ class Engine:
             self._give_back(self._lanes.take_back(lambda _run: True))
         elif now >= self._retry_at:
             wanted = self._wanted(now)
+            if self._stands and self.mode is not Mode.CLAIMING:
+                self._take(now, *self._claim(0, ()))
             if wanted or self._must_flush(now) or self._parked_kinds or self._given_up:
                 self._talk(now, wanted)
                 self._gather()
@@ -301,9 +304,10 @@ class Engine:
             self._trouble = 0
 
     def _request(self, wanted: int, kinds: tuple[str, ...]) -> ClaimRequest:
-        claim_id, lines = self._claims.begin(), () if kinds else self._order.lines()
+        number, lines = self._claims.begin(), () if kinds else self._order.lines()
         digest, free = self._plan.kinds_digest, self._lanes.free()
-        return ClaimRequest(self.process_id, claim_id, wanted, lines, kinds, digest, free)
+        process = self.process_id
+        return ClaimRequest(process, number, wanted, lines, kinds, digest, free, stand=True)
 
     def _claim(self, wanted: int, kinds: tuple[str, ...]) -> tuple[ClaimRequest, Claim]:
         request = self._request(wanted, kinds)
@@ -355,6 +359,7 @@ class Engine:
             # It ran out: the next beat renews it, unless others have our jobs. That is told too.
             self._more, self._retry_at = True, now + PATIENCE
             return
+        self._stands = claim.stands
         if not request.parked_kinds:
             self._plan_look(now, request, claim)
             self._order.took(jobs)

@@ -46,7 +46,7 @@ class Consuming(Core):
     @operation(writes=True)
     def claim(self, request: ClaimRequest) -> Steps[Claim]:
         """Promote what is due, then take jobs."""
-        return _claim((yield SCRIPTS["claim"](*self._request(request))))
+        return (yield from self._claimed(request))
 
     @operation(writes=True)
     def finish(self, endings: Sequence[Ending]) -> Steps[frozenset[Lease]]:
@@ -60,10 +60,10 @@ class Consuming(Core):
     def exchange(self, endings: Sequence[Ending], request: ClaimRequest) -> Steps[Exchanged]:
         """Finish, then claim, in one script."""
         if not endings:
-            return Exchanged(frozenset(), _claim((yield SCRIPTS["claim"](*self._request(request)))))
+            return Exchanged(frozenset(), (yield from self._claimed(request)))
         args, order = _report(endings)
         refused, claim = yield SCRIPTS["exchange"](*self._request(request), *args)
-        return Exchanged(_held(order, refused), _claim(claim))
+        return Exchanged(_held(order, refused), _claim(claim, request))
 
     @operation(writes=True)
     def save(self, patches: Sequence[Patch]) -> Steps[frozenset[Lease]]:
@@ -97,11 +97,22 @@ class Consuming(Core):
             parked_kinds=frozenset(map(text, kinds)),
         )
 
-    def _request(self, request: ClaimRequest) -> list[Value]:
-        rest = _packed(
-            request.lines, request.parked_kinds, word(request.kinds_digest), tuple(self.ears)
-        )
+    def _claimed(self, request: ClaimRequest) -> Steps[Claim]:
+        """Of a claim that stood the answer may be here."""
         process = word(request.process_id)
+        number, answer = self.answered.pop(process, (0, None))
+        if number == request.claim_id:
+            self.asked[process] = number
+        else:
+            answer = yield SCRIPTS["claim"](*self._request(request))
+        return _claim(answer, request)
+
+    def _request(self, request: ClaimRequest) -> list[Value]:
+        digest, ears = word(request.kinds_digest), tuple(self.ears)
+        stand = request.stand and not request.parked_kinds
+        rest = _packed(request.lines, request.parked_kinds, digest, ears, stand)
+        process = word(request.process_id)
+        self.asked[process] = request.claim_id
         return [process, request.claim_id, request.wanted, rest, request.free]
 
 
@@ -162,7 +173,13 @@ def _note(note: Crash | None) -> str:
 
 
 @lru_cache(256)
-def _packed(lines: Sequence[Line], kinds: Sequence[str], digest: str, ears: Sequence[str]) -> bytes:
+def _packed(
+    lines: Sequence[Line],
+    kinds: Sequence[str],
+    digest: str,
+    ears: Sequence[str],
+    stand: bool,  # noqa: FBT001 - a part like the others
+) -> bytes:
     """The part of a claim that is the same from one to the next."""
     return msgpack.encode(
         [
@@ -177,6 +194,7 @@ def _packed(lines: Sequence[Line], kinds: Sequence[str], digest: str, ears: Sequ
             list(map(word, kinds)),
             digest,
             ears,
+            stand,
         ]
     )
 
@@ -185,7 +203,7 @@ def _pattern(queue: str) -> str:
     return f"{word(queue[:-1])}*" if queue.endswith("*") and len(queue) > 1 else word(queue)
 
 
-def _claim(answer: Any) -> Claim:
+def _claim(answer: Any, request: ClaimRequest) -> Claim:
     if not answer[0]:
         return Claim(live=False)
     _, due_in, time, ids, lines, payloads, told = answer
@@ -200,7 +218,8 @@ def _claim(answer: Any) -> Claim:
             claimed(job, now, *others.get(number, (None, None)))
             for number, job in enumerate(zip(ids, lines, payloads, strict=True))
         )
-    return Claim(live=True, jobs=jobs, due_in=left)
+    stands = request.stand and len(jobs) < request.wanted
+    return Claim(live=True, jobs=jobs, due_in=left, stands=stands)
 
 
 def _report(endings: Sequence[Ending]) -> tuple[list[Value], list[Lease]]:

@@ -39,6 +39,9 @@ class Core:
         self.retention = retention
         #: The watches of this store that wait for work, to be told of it by the claims.
         self.ears: tuple[str, ...] = ()
+        #: By process: the number of its last claim, and one that stood and was answered.
+        self.asked: dict[str, int] = {}
+        self.answered: dict[str, tuple[int, Any]] = {}
 
 
 class Producing(Core):

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any, Final, TypeVar
 
+import hiredis
+
 from longshore.core.durations import seconds
 from longshore.core.facts import Facts
 from longshore.core.schema import Difference, Migration, SchemaStatus
@@ -432,6 +434,15 @@ class RedisStore(Bundling, Consuming, Maintaining, Inspecting, Scheduling):
         with self._lock:
             self._watches = tuple(other for other in self._watches if other is not watch)
         self.heard(watch.id, work=False)
+
+    def handed(self, word: bytes) -> None:
+        """A claim that stood was answered; unless it was made since, and answered the same."""
+        reader = hiredis.Reader()
+        reader.feed(word)
+        process, number, answer = reader.gets()
+        process, number = process.decode(), int(number)
+        if number > self.asked.get(process, 0):
+            self.answered[process] = (number, answer)
 
     def heard(self, ear: str, *, work: bool) -> None:
         """A watch waits for work, or not any more: claims that find little tell the server."""

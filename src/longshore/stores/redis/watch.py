@@ -18,6 +18,8 @@ from longshore.stores.redis.wire import Link, Lost, Refused, checked, pack
 
 #: How long the server lets us wait in one go, seconds: longer silence means a broken connection.
 ROUND: Final = 10
+#: What is said where there is nothing to tell but that something happened.
+HINT: Final = b"1"
 #: How long a server is left alone that could not be reached.
 LEAVE_ALONE: Final = 0.5
 
@@ -33,6 +35,10 @@ class Ears(Protocol):
         """This ear waits for work, or not any more."""
         ...
 
+    def handed(self, word: bytes) -> None:
+        """A claim that stood was answered."""
+        ...
+
     def forget(self, watch: RedisWatch) -> None:
         """This watch is over."""
         ...
@@ -43,7 +49,8 @@ class RedisWatch:
 
     Who waits is told once, by the next script that has something to tell, and then no more until he
     waits again. A thread that also claims hears of work alone; its claims that find little tell the
-    server by themselves that it will wait, so that nothing comes in between.
+    server by themselves that it will wait, so that nothing comes in between. One of these may stand:
+    the word is then its answer, the next job that was stored.
     """
 
     def __init__(self, links: Links, base: bytes, ears: Ears) -> None:
@@ -138,6 +145,8 @@ class RedisWatch:
                 self._drop()
                 return None
             self._pending = False
+            if word is not None and word[1] != HINT:
+                self._ears.handed(word[1])
             return True if word is not None else None
         return False if self._woken(0) else None
 

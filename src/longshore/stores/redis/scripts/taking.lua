@@ -151,13 +151,18 @@ end
 -- the next job is due, the time, ids, lines of words, payloads, and what else is to be told of some
 -- of them. `sets` and `deltas` are what has to be written for an exchange beside.
 local FRESH = 'available 0 - - - - - '
-local function handed_out(process, claim_id, wanted, ids, ears, timed, sets, deltas)
+local function handed_out(process, claim_id, wanted, ids, request, timed, sets, deltas)
   local due_in, others, lines, payloads = '', {}, {}, {}
   if #ids < wanted then
     if timed then due_in = string.format('%.0f', math.max(0, tonumber(timed) - T)) end
     -- They are told of work from now on: nothing can come in between.
     -- Where nothing was written before, a full server refuses it; then they look by themselves.
-    for _, ear in ipairs(ears) do redis.pcall('HSET', P .. 'ears', ear, 'work') end
+    -- One that stands is claimed for under the next number.
+    local topic = 'work'
+    if request[5] then topic = 'work ' .. claim_id + 1 .. ' ' .. process .. ' ' .. ARGV[7] end
+    for _, ear in ipairs(request[4]) do redis.pcall('HSET', P .. 'ears', ear, topic) end
+  elseif wanted == 0 then
+    each('HDEL', P .. 'ears', request[4])
   end
   if #ids > 0 then
     lines, payloads = values(P .. 'job', ids), values(P .. 'payload', ids)

@@ -61,6 +61,7 @@ from longshore.testing.conformance.slots import SlotConformance
 from longshore.testing.conformance.trace import TraceConformance
 from longshore.testing.conformance.turning import TurnConformance
 from longshore.testing.conformance.workflows import WorkflowConformance
+from longshore.testing.conformance.standing import StandingConformance
 
 
 class StoreConformance(
@@ -69,6 +70,7 @@ class StoreConformance(
     ScriptConformance,
     FaultConformance,
     LifeConformance,
+    StandingConformance,
     WorkflowConformance,
     BatchKeepingConformance,
     BatchOrderConformance,

@@ -13,8 +13,6 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any, Final, TypeVar
 
-import hiredis
-
 from longshore.core.durations import seconds
 from longshore.core.facts import Facts
 from longshore.core.schema import Difference, Migration, SchemaStatus
@@ -43,6 +41,7 @@ from longshore.stores.redis.wire import (
     Unreplicated,
     checked,
     pack,
+    parsed,
 )
 
 T = TypeVar("T")
@@ -437,9 +436,7 @@ class RedisStore(Bundling, Consuming, Maintaining, Inspecting, Scheduling):
 
     def handed(self, word: bytes) -> None:
         """A claim that stood was answered; unless it was made since, and answered the same."""
-        reader = hiredis.Reader()
-        reader.feed(word)
-        process, number, answer = reader.gets()
+        process, number, answer = parsed(word)
         process, number = process.decode(), int(number)
         if number > self.asked.get(process, 0):
             self.answered[process] = (number, answer)

@@ -61,9 +61,9 @@ class Consuming(Core):
         """Finish, then claim, in one script."""
         if not endings:
             return Exchanged(frozenset(), (yield from self._claimed(request)))
-        args, order = _report(endings)
-        refused, claim = yield SCRIPTS["exchange"](*self._request(request), *args)
-        return Exchanged(_held(order, refused), _claim(claim, request))
+        (args, order), ear = _report(endings), self._stands(request)
+        refused, claim = yield SCRIPTS["exchange"](*self._request(request, ear), *args)
+        return Exchanged(_held(order, refused), _claim(claim, request, ear))
 
     @operation(writes=True)
     def save(self, patches: Sequence[Patch]) -> Steps[frozenset[Lease]]:
@@ -98,22 +98,22 @@ class Consuming(Core):
         )
 
     def _claimed(self, request: ClaimRequest) -> Steps[Claim]:
-        """Of a claim that stood the answer may be here."""
-        process = word(request.process_id)
-        number, answer = self.answered.pop(process, (0, None))
+        """The answer is here already where the claim before it stood and was handed a job."""
+        number, answer = self.handed.pop(word(request.process_id), (0, None))
         if number == request.claim_id:
-            self.asked[process] = number
-        else:
-            answer = yield SCRIPTS["claim"](*self._request(request))
-        return _claim(answer, request)
+            return _claim(answer, request)
+        ear = self._stands(request)
+        return _claim((yield SCRIPTS["claim"](*self._request(request, ear))), request, ear)
 
-    def _request(self, request: ClaimRequest) -> list[Value]:
-        digest, ears = word(request.kinds_digest), tuple(self.ears)
-        stand = request.stand and not request.parked_kinds
-        rest = _packed(request.lines, request.parked_kinds, digest, ears, stand)
-        process = word(request.process_id)
-        self.asked[process] = request.claim_id
-        return [process, request.claim_id, request.wanted, rest, request.free]
+    def _stands(self, request: ClaimRequest) -> str:
+        """The watch of this thread, if the claim may stand: its word is for who waits there."""
+        ear = self.mine.ear
+        return ear if request.stand and not request.parked_kinds and ear in self.ears else ""
+
+    def _request(self, request: ClaimRequest, ear: str) -> list[Value]:
+        digest = word(request.kinds_digest)
+        rest = _packed(request.lines, request.parked_kinds, digest, self.ears, ear)
+        return [word(request.process_id), request.claim_id, request.wanted, rest, request.free]
 
 
 class Maintaining(Core):
@@ -178,7 +178,7 @@ def _packed(
     kinds: Sequence[str],
     digest: str,
     ears: Sequence[str],
-    stand: bool,  # noqa: FBT001 - a part like the others
+    ear: str,
 ) -> bytes:
     """The part of a claim that is the same from one to the next."""
     return msgpack.encode(
@@ -194,7 +194,7 @@ def _packed(
             list(map(word, kinds)),
             digest,
             ears,
-            stand,
+            ear,
         ]
     )
 
@@ -203,7 +203,7 @@ def _pattern(queue: str) -> str:
     return f"{word(queue[:-1])}*" if queue.endswith("*") and len(queue) > 1 else word(queue)
 
 
-def _claim(answer: Any, request: ClaimRequest) -> Claim:
+def _claim(answer: Any, request: ClaimRequest, ear: str = "") -> Claim:
     if not answer[0]:
         return Claim(live=False)
     _, due_in, time, ids, lines, payloads, told = answer
@@ -218,7 +218,7 @@ def _claim(answer: Any, request: ClaimRequest) -> Claim:
             claimed(job, now, *others.get(number, (None, None)))
             for number, job in enumerate(zip(ids, lines, payloads, strict=True))
         )
-    stands = request.stand and len(jobs) < request.wanted
+    stands = ear != "" and len(jobs) < request.wanted
     return Claim(live=True, jobs=jobs, due_in=left, stands=stands)
 
 

@@ -196,14 +196,13 @@ class RedisStore(Bundling, Consuming, Maintaining, Inspecting, Scheduling):
         self._watches: tuple[RedisWatch, ...] = ()
         self._lock = threading.Lock()
         #: Whether a thread claims: a watch that waits in such a one waits for work.
-        self._claiming = threading.local()
 
     # --- driving ---
 
     def run(self, op: Operation[T], /) -> T:
         """Drive an operation and block until the server has done it."""
         if op.name in _CLAIMS:
-            self._claiming.here = True
+            self.mine.claims = True
         return self._patiently(self._attempt, op)
 
     async def arun(self, op: Operation[T], /) -> T:
@@ -426,7 +425,7 @@ class RedisStore(Bundling, Consuming, Maintaining, Inspecting, Scheduling):
 
     def is_claiming(self) -> bool:
         """Whether this thread claims jobs."""
-        return getattr(self._claiming, "here", False)
+        return self.mine.claims
 
     def forget(self, watch: RedisWatch) -> None:
         """A watch is over."""
@@ -434,18 +433,18 @@ class RedisStore(Bundling, Consuming, Maintaining, Inspecting, Scheduling):
             self._watches = tuple(other for other in self._watches if other is not watch)
         self.heard(watch.id, work=False)
 
-    def handed(self, word: bytes) -> None:
-        """A claim that stood was answered; unless it was made since, and answered the same."""
+    def hand(self, word: bytes) -> None:
+        """A job was handed to a claim that stands: this is the answer of the next one."""
         process, number, answer = parsed(word)
-        process, number = process.decode(), int(number)
-        if number > self.asked.get(process, 0):
-            self.answered[process] = (number, answer)
+        self.handed[process.decode()] = int(number), answer
 
     def heard(self, ear: str, *, work: bool) -> None:
         """A watch waits for work, or not any more: claims that find little tell the server."""
         with self._lock:
             others = tuple(other for other in self.ears if other != ear)
             self.ears = (*others, ear) if work else others
+        if work:
+            self.mine.ear = ear
 
 
 _CLAIMS: Final = frozenset({"claim", "exchange"})

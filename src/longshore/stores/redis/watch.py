@@ -35,8 +35,8 @@ class Ears(Protocol):
         """This ear waits for work, or not any more."""
         ...
 
-    def handed(self, word: bytes) -> None:
-        """A claim that stood was answered."""
+    def hand(self, word: bytes) -> None:
+        """A claim that stands was answered: this is what the next one gets."""
         ...
 
     def forget(self, watch: RedisWatch) -> None:
@@ -49,8 +49,8 @@ class RedisWatch:
 
     Who waits is told once, by the next script that has something to tell, and then no more until he
     waits again. A thread that also claims hears of work alone; its claims that find little tell the
-    server by themselves that it will wait, so that nothing comes in between. One of these may stand:
-    the word is then its answer, the next job that was stored.
+    server by themselves that it will wait, so that nothing comes in between. One may stand: the
+    word is its answer then, the next job that was stored.
     """
 
     def __init__(self, links: Links, base: bytes, ears: Ears) -> None:
@@ -146,7 +146,7 @@ class RedisWatch:
                 return None
             self._pending = False
             if word is not None and word[1] != HINT:
-                self._ears.handed(word[1])
+                self._ears.hand(word[1])
             return True if word is not None else None
         return False if self._woken(0) else None
 

@@ -53,6 +53,14 @@ class StandingConformance:
             claim = bench.do(bench.store.claim(request))
             assert [(one.id, one.run) for one in claim.jobs] == [(job, 1)]
 
+    def test_the_next_claim_is_followed_by_another(self, bench: Bench, stand: Any) -> None:
+        """Nobody tells of what is stored between a job that was handed over and the next claim."""
+        if stand().stands:
+            bench.add()
+            request = bench.request("p1", 2)
+            assert bench.do(bench.store.claim(request)).due_in == 0
+            assert bench.do(bench.store.claim(request)).due_in == 0
+
     def test_a_job_that_nobody_asked_for_goes_back(self, bench: Bench, stand: Any) -> None:
         stand()
         (job,) = bench.add()

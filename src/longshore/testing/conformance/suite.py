@@ -58,10 +58,10 @@ from longshore.testing.conformance.scheduling import (
 )
 from longshore.testing.conformance.scripts import ScriptConformance
 from longshore.testing.conformance.slots import SlotConformance
+from longshore.testing.conformance.standing import StandingConformance
 from longshore.testing.conformance.trace import TraceConformance
 from longshore.testing.conformance.turning import TurnConformance
 from longshore.testing.conformance.workflows import WorkflowConformance
-from longshore.testing.conformance.standing import StandingConformance
 
 
 class StoreConformance(

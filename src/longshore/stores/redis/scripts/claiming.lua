@@ -62,8 +62,8 @@ local function claim(process, claim_id, wanted, request, free)
   end
   local again = last and tonumber(claim_id) <= tonumber(last) and claimed_again(process, claim_id)
   if again then
-    -- They may have been handed to it when they came, and nobody told it of what came then.
-    if request[5] then again[2] = '0' end
+    -- Perhaps they were handed to it when they came, and nobody told it of what came since.
+    again[2] = '0'
     return again
   end
   promote(STEP)

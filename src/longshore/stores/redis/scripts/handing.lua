@@ -25,7 +25,7 @@ local function hand(ear, claim)
   if #ids == 0 then
     return false
   end
-  local answer = handed_out(process, number, 1, ids, { nil, nil, nil, {} }, nil, {}, {})
+  local answer = handed_out(process, number, 1, ids, { nil, nil, nil, {}, '' }, nil, {}, {})
   answer[2] = '0'
   call('HDEL', P .. 'ears', ear)
   call('RPUSH', P .. 'wake:' .. ear, sent({ process, number, answer }))

@@ -157,12 +157,18 @@ local function handed_out(process, claim_id, wanted, ids, request, timed, sets, 
     if timed then due_in = string.format('%.0f', math.max(0, tonumber(timed) - T)) end
     -- They are told of work from now on: nothing can come in between.
     -- Where nothing was written before, a full server refuses it; then they look by themselves.
-    -- One that stands is claimed for under the next number.
-    local topic = 'work'
-    if request[5] then topic = 'work ' .. claim_id + 1 .. ' ' .. process .. ' ' .. ARGV[7] end
-    for _, ear in ipairs(request[4]) do redis.pcall('HSET', P .. 'ears', ear, topic) end
+    -- Where this claim stands the next one is made for it, under its number. Others may stand too.
+    local own = request[5]
+    for _, ear in ipairs(request[4]) do
+      if ear ~= own then redis.pcall('HSETNX', P .. 'ears', ear, 'work') end
+    end
+    if own ~= '' then
+      local next_claim = 'work ' .. claim_id + 1 .. ' ' .. process .. ' ' .. ARGV[7]
+      redis.pcall('HSET', P .. 'ears', own, next_claim)
+    end
   elseif wanted == 0 then
-    each('HDEL', P .. 'ears', request[4])
+    -- The one before it stands no more: a claim of that number was made.
+    call('HSET', P .. 'process:' .. process, 'claim', claim_id)
   end
   if #ids > 0 then
     lines, payloads = values(P .. 'job', ids), values(P .. 'payload', ids)

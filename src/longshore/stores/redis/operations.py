@@ -99,7 +99,7 @@ class Consuming(Core):
 
     def _claimed(self, request: ClaimRequest) -> Steps[Claim]:
         """The answer is here already where the claim before it stood and was handed a job."""
-        number, answer = self.handed.pop(word(request.process_id), (0, None))
+        number, answer = self.handed.pop(word(request.process_id), (None, None))
         if number == request.claim_id:
             return _claim(answer, request)
         ear = self._stands(request)

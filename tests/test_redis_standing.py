@@ -38,7 +38,7 @@ def handed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 @pytest.fixture
 def app(where: Place) -> Iterator[Longshore]:
     """Workers that look by themselves so seldom that a job nobody is told of is late."""
-    jobs = Longshore(**where.settings, poll_interval="9s")
+    jobs = Longshore(where.url, prefix=where.prefix, poll_interval="9s")
 
     @jobs.job(kind="double")
     def double(n: int) -> int:
@@ -77,7 +77,7 @@ def test_workers_of_one_program_are_handed_their_own(app: Any, handed: list[byte
 
 @pytest.mark.slow
 def test_a_quiet_worker_is_handed_nothing(where: Place, tmp_path: Path) -> None:
-    harbour = Harbour(tmp_path, **where.environment)
+    harbour = Harbour(tmp_path, 15, **where.environment)
     try:
         quiet = harbour.worker("--name", "quiet")
         harbour.await_ready()

@@ -240,26 +240,6 @@ class TestLostConnections:
         assert all(job.run == 1 for job in claim.jobs)
         assert killed
 
-    def test_one_that_is_refused_costs_none_of_those_there_are(
-        self, store: MySQLStore, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """Where there are too few, others would take what is closed, and a beat might get none."""
-        store.run(store.insert([new()]))
-        mine = store._pool  # pyright: ignore[reportPrivateUsage]
-        held = mine.take()
-        refused: list[int] = []
-
-        def refuse() -> Any:
-            refused.append(1)
-            mine.give_back(held, healthy=True)
-            raise pymysql.err.OperationalError(1040, "Too many connections")
-
-        monkeypatch.setattr(mine, "_connect", refuse)
-        assert len(store.run(store.insert([new()]))) == 1
-        assert refused == [1]
-        assert mine.take() is held
-        mine.give_back(held, healthy=True)
-
     def test_a_lost_reply_to_a_commit_is_answered(self, store: MySQLStore) -> None:
         loses = LosesReplies(store)
         job = new()

@@ -65,27 +65,6 @@ def test_who_is_cut_off_in_a_transaction_does_not_hold_its_locks_for_long(
         store._pool.give_back(silent, healthy=False)  # pyright: ignore[reportPrivateUsage]
 
 
-def test_a_connection_that_is_refused_costs_none_of_those_there_are(
-    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where there are too few, others would take what is closed, and a beat might get none."""
-    store.migrate()
-    mine = store._pool  # pyright: ignore[reportPrivateUsage]
-    held = mine.take()
-    refused: list[int] = []
-
-    def refuse() -> Any:
-        refused.append(1)
-        mine.give_back(held, healthy=True)
-        raise psycopg.OperationalError("FATAL:  sorry, too many clients already")
-
-    monkeypatch.setattr(mine, "connect", refuse)
-    assert len(store.run(store.insert([job()]))) == 1
-    assert refused == [1]
-    assert mine.take() is held
-    mine.give_back(held, healthy=True)
-
-
 # --- many at once ---
 
 

@@ -48,7 +48,8 @@ ABOVE = {
         "test_recycle.py",
         "test_worker_endings.py",
     ),
-    **dict.fromkeys(("postgres", "mysql", "redis"), ("test_deadlines.py",)),
+    **dict.fromkeys(("postgres", "mysql"), ("test_deadlines.py", "test_servers_refusing.py")),
+    "redis": ("test_deadlines.py",),
 }
 #: On which server a store is tested where there are several, as names of tests have it.
 SERVER = {"postgres": "postgres18", "mysql": "mariadb", "redis": "valkey"}

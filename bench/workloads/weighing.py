@@ -67,7 +67,7 @@ def _of_mariadb(_: Path) -> float:
 
 def _of_redis(_: Path) -> float:
     with Redis.from_url(os.environ["BENCH_URL"]) as redis:
-        return redis.info("memory")["used_memory"]
+        return float(redis.info("memory")["used_memory"])
 
 
 _SIZES: Mapping[str, Callable[[Path], float]] = {

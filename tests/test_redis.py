@@ -213,7 +213,7 @@ def test_a_claim_that_finds_nothing_is_answered_on_a_full_server(kind: str, tmp_
         watch.wait(0)
         with contextlib.closing(redis_client(where.url)) as client:
             client.config_set("maxmemory", "1")
-            assert claim(store, claim_id=2, stand=True) == []
+            assert claim(store, claim_id=2) == []
             assert claim(store, claim_id=3, lines=()) == []
             assert store.run(store.exchange([], ClaimRequest("p", 4, 1, EVERYTHING))).claim.live
             with pytest.raises(StoreFull):

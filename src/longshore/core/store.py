@@ -24,15 +24,13 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from longshore.core.batches import Bundle, Together
-from longshore.core.claiming import Claim as Claim  # noqa: PLC0414
-from longshore.core.claiming import ClaimRequest as ClaimRequest  # noqa: PLC0414
-from longshore.core.claiming import Exchanged as Exchanged  # noqa: PLC0414
 from longshore.core.facts import Facts
 from longshore.core.interruptions import AFTER_END, BEFORE_START, Crash
 from longshore.core.limits import KindRecord, LimitRecord, SetKind, SetLimit
 from longshore.core.lines import Line as Line  # noqa: PLC0414
 from longshore.core.model import (
     LOG_LINES,
+    Claimed,
     Ending,
     Inserted,
     JobRecord,
@@ -62,6 +60,45 @@ T = TypeVar("T")
 
 
 # --- requests and answers -------------------------------------------------------------------
+
+
+class ClaimRequest(msgspec.Struct, frozen=True, gc=False):
+    """What one process asks for: up to ``wanted`` jobs, the lines strictly in the order given.
+
+    ``claim_id`` grows by one with each claim of the process; repeating a request with the same
+    number returns the same running jobs. With ``parked_kinds`` the call serves parked jobs of
+    those kinds instead of the lines, but none that was parked under the same ``kinds_digest``.
+    Jobs with a rate come only for slots that are ``free``: a claim that has taken so many of them
+    ends before the next.
+    """
+
+    process_id: str
+    claim_id: int
+    wanted: int
+    lines: tuple[Line, ...] = ()
+    parked_kinds: tuple[str, ...] = ()
+    kinds_digest: str = ""
+    free: int = 1_000_000
+
+
+class Claim(msgspec.Struct, frozen=True, gc=False):
+    """The answer to a claim. ``live`` is false when the process has no lease any more.
+
+    ``jobs`` are in the order in which they should start. ``due_in`` says in how many microseconds
+    the next scheduled job of the store falls due, or the next full rate or paused kind of a
+    blocked job opens; it is given when fewer jobs than wanted came.
+    """
+
+    live: bool
+    jobs: tuple[Claimed, ...] = ()
+    due_in: int | None = None
+
+
+class Exchanged(msgspec.Struct, frozen=True, gc=False):
+    """The answer to an exchange: the leases whose endings hold, and the claim."""
+
+    held: frozenset[Lease]
+    claim: Claim
 
 
 class NewProcess(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -26,7 +26,7 @@ from longshore.worker.loopwatch import LoopWatch
 from longshore.worker.order import Order
 from longshore.worker.perform import Performer
 from longshore.worker.plan import Beacon, Mode, Plan
-from longshore.worker.remaining import Remaining
+from longshore.worker.remaining import held_back
 from longshore.worker.reports import Reports
 from longshore.worker.stops import Stops
 
@@ -55,7 +55,7 @@ class Engine:
         self._journal = journal
         self._beacon = beacon
         self._performer = performer
-        self._remaining = Remaining(store, plan.lines, performer.limited_kinds())
+        self._limited = bool(performer.limited_kinds())
         performer.begin = self._begin
         self._lanes = Lanes(plan.slots, performer, self._done)
         self._ready = (self._lanes.threads.ready, self._lanes.tasks.ready)
@@ -94,7 +94,7 @@ class Engine:
         self._retry_at = 0.0
         self._trouble = 0
         self._sleeping = False
-        self._stands = False  # the last claim does: the next job may be handed to us
+        self._looked = 0  # the claim after which it was seen that limits hold jobs back
         self._fruitless = 0  # claims in a row that brought nothing but asked for another at once
         self._low = 0  # wake the store thread when no more jobs than this are ready
         self._deadline = 0.0
@@ -217,8 +217,7 @@ class Engine:
             self._give_back(self._lanes.take_back(lambda _run: True))
         elif now >= self._retry_at:
             wanted = self._wanted(now)
-            leaves = self._stands and self.mode is not Mode.CLAIMING
-            if wanted or leaves or self._must_flush(now) or self._parked_kinds or self._given_up:
+            if wanted or self._must_flush(now) or self._parked_kinds or self._given_up:
                 self._talk(now, wanted)
                 self._gather()
         self._tend(now)
@@ -280,8 +279,11 @@ class Engine:
             if self._held:
                 self._flush_at = now + GATHER
             if self._parked_kinds:
-                self._claim_parked(now)
-                wanted = min(wanted, self._plan.left(self._claimed_jobs))
+                kinds, self._parked_kinds = self._parked_kinds, ()
+                left = min(self._plan.left(self._claimed_jobs), CLAIM)
+                if left and self.mode is Mode.CLAIMING:
+                    self._take(now, *self._claim(left, kinds))
+                    wanted = min(wanted, self._plan.left(self._claimed_jobs))
             if wanted and self._held:
                 self._exchange(now, wanted)
             elif wanted:
@@ -290,9 +292,6 @@ class Engine:
                 batch = self._held
                 held = self._store.run(self._store.finish(self._reports.untold(batch)))
                 self._settle(batch, held)
-            if self._stands and (self.done or self.mode is not Mode.CLAIMING):
-                # It stands no more. Who was handed a job before that has it now.
-                self._take(now, *self._claim(0, ()))
         except StoreError as error:
             self._trouble += 1
             wait = min(0.1 * 2**self._trouble, 5.0) * uniform(0.5, 1.0)  # noqa: S311 - jitter
@@ -301,17 +300,10 @@ class Engine:
         else:
             self._trouble = 0
 
-    def _claim_parked(self, now: float) -> None:
-        kinds, self._parked_kinds = self._parked_kinds, ()
-        left = min(self._plan.left(self._claimed_jobs), CLAIM)
-        if left and self.mode is Mode.CLAIMING:
-            self._take(now, *self._claim(left, kinds))
-
     def _request(self, wanted: int, kinds: tuple[str, ...]) -> ClaimRequest:
-        number, lines = self._claims.begin(), () if kinds else self._order.lines()
+        claim_id, lines = self._claims.begin(), () if kinds else self._order.lines()
         digest, free = self._plan.kinds_digest, self._lanes.free()
-        process, stand = self.process_id, wanted > 0
-        return ClaimRequest(process, number, wanted, lines, kinds, digest, free, stand)
+        return ClaimRequest(self.process_id, claim_id, wanted, lines, kinds, digest, free)
 
     def _claim(self, wanted: int, kinds: tuple[str, ...]) -> tuple[ClaimRequest, Claim]:
         request = self._request(wanted, kinds)
@@ -363,7 +355,6 @@ class Engine:
             # It ran out: the next beat renews it, unless others have our jobs. That is told too.
             self._more, self._retry_at = True, now + PATIENCE
             return
-        self._stands = claim.stands
         if not request.parked_kinds:
             self._plan_look(now, request, claim)
             self._order.took(jobs)
@@ -464,17 +455,26 @@ class Engine:
     def _finished(self, now: float) -> bool:
         if self._inflight or self._held or self._ended:
             return False
-        plan, claim = self._plan, self._claims.last
+        plan = self._plan
         self.done = self.mode is not Mode.DRAINING and (
-            (plan.until_empty and not self._more and claim and self._remaining.is_empty(claim))
+            (plan.until_empty and not self._more and self._claims.last > 0 and self._is_empty())
             or plan.left(self._claimed_jobs) == 0
             or (plan.idle_timeout is not None and now - self._last_job >= plan.idle_timeout)
         )
-        if not (self.done or self.mode is Mode.DRAINING):
+        return self.done or self.mode is Mode.DRAINING
+
+    def _is_empty(self) -> bool:
+        """Whether what is available here waits for nothing that opens by itself."""
+        if not self._limited:
+            return True
+        if self._looked == self._claims.last:  # that was before the pause that this is the end of
             return False
-        if self._stands and not self._trouble:
-            self._talk(now, 0)
-        return not self._inflight
+        self._looked = self._claims.last
+        try:
+            return not held_back(self._store, self._plan.lines)
+        except StoreError as error:
+            log.warning("what is left could not be read: %s", error)
+            return False
 
     # --- stopping -----------------------------------------------------------------------------
 

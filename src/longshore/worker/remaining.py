@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from longshore.core.lines import serves
 from longshore.core.model import JobState
 from longshore.core.store import Filter, Line, Store
-from longshore.errors import StoreError
-from longshore.worker.journal import log
 
 _LOOK: Final = 1000  # available jobs that are looked at
 _KINDS_OF_LIMIT: Final = ("c:", "r:")
-
-
-class Remaining:
-    """Whether a claim that brought nothing left nothing; asked of the store once for each claim."""
-
-    def __init__(self, store: Store, lines: Sequence[Line], limited: Collection[str]) -> None:
-        self._store = store
-        self._lines = lines
-        self._limited = bool(limited)  # whether any kind here has a limit
-        self._looked = 0  # the claim after which it was seen that limits hold jobs back
-
-    def is_empty(self, claim: int) -> bool:
-        """Whether what is available, after the claim of this number, waits for no limit to open."""
-        if not self._limited:
-            return True
-        if self._looked == claim:  # that was before the pause that this is the end of
-            return False
-        self._looked = claim
-        try:
-            return not held_back(self._store, self._lines)
-        except StoreError as error:
-            log.warning("what is left could not be read: %s", error)
-            return False
 
 
 def held_back(store: Store, lines: Sequence[Line]) -> bool:

@@ -46,7 +46,7 @@ class Consuming(Core):
     @operation(writes=True)
     def claim(self, request: ClaimRequest) -> Steps[Claim]:
         """Promote what is due, then take jobs."""
-        return (yield from self._claimed(request))
+        return _claim((yield SCRIPTS["claim"](*self._request(request))))
 
     @operation(writes=True)
     def finish(self, endings: Sequence[Ending]) -> Steps[frozenset[Lease]]:
@@ -60,10 +60,10 @@ class Consuming(Core):
     def exchange(self, endings: Sequence[Ending], request: ClaimRequest) -> Steps[Exchanged]:
         """Finish, then claim, in one script."""
         if not endings:
-            return Exchanged(frozenset(), (yield from self._claimed(request)))
-        (args, order), ear = _report(endings), self._stands(request)
-        refused, claim = yield SCRIPTS["exchange"](*self._request(request, ear), *args)
-        return Exchanged(_held(order, refused), _claim(claim, request, ear))
+            return Exchanged(frozenset(), _claim((yield SCRIPTS["claim"](*self._request(request)))))
+        args, order = _report(endings)
+        refused, claim = yield SCRIPTS["exchange"](*self._request(request), *args)
+        return Exchanged(_held(order, refused), _claim(claim))
 
     @operation(writes=True)
     def save(self, patches: Sequence[Patch]) -> Steps[frozenset[Lease]]:
@@ -97,23 +97,12 @@ class Consuming(Core):
             parked_kinds=frozenset(map(text, kinds)),
         )
 
-    def _claimed(self, request: ClaimRequest) -> Steps[Claim]:
-        """The answer is here already where the claim before it stood and was handed a job."""
-        number, answer = self.handed.pop(word(request.process_id), (None, None))
-        if number == request.claim_id:
-            return _claim(answer, request)
-        ear = self._stands(request)
-        return _claim((yield SCRIPTS["claim"](*self._request(request, ear))), request, ear)
-
-    def _stands(self, request: ClaimRequest) -> str:
-        """The watch of this thread, if the claim may stand: its word is for who waits there."""
-        ear = self.mine.ear
-        return ear if request.stand and not request.parked_kinds and ear in self.ears else ""
-
-    def _request(self, request: ClaimRequest, ear: str) -> list[Value]:
-        digest = word(request.kinds_digest)
-        rest = _packed(request.lines, request.parked_kinds, digest, self.ears, ear)
-        return [word(request.process_id), request.claim_id, request.wanted, rest, request.free]
+    def _request(self, request: ClaimRequest) -> list[Value]:
+        rest = _packed(
+            request.lines, request.parked_kinds, word(request.kinds_digest), tuple(self.ears)
+        )
+        process = word(request.process_id)
+        return [process, request.claim_id, request.wanted, rest, request.free]
 
 
 class Maintaining(Core):
@@ -173,13 +162,7 @@ def _note(note: Crash | None) -> str:
 
 
 @lru_cache(256)
-def _packed(
-    lines: Sequence[Line],
-    kinds: Sequence[str],
-    digest: str,
-    ears: Sequence[str],
-    ear: str,
-) -> bytes:
+def _packed(lines: Sequence[Line], kinds: Sequence[str], digest: str, ears: Sequence[str]) -> bytes:
     """The part of a claim that is the same from one to the next."""
     return msgpack.encode(
         [
@@ -194,7 +177,6 @@ def _packed(
             list(map(word, kinds)),
             digest,
             ears,
-            ear,
         ]
     )
 
@@ -203,7 +185,7 @@ def _pattern(queue: str) -> str:
     return f"{word(queue[:-1])}*" if queue.endswith("*") and len(queue) > 1 else word(queue)
 
 
-def _claim(answer: Any, request: ClaimRequest, ear: str = "") -> Claim:
+def _claim(answer: Any) -> Claim:
     if not answer[0]:
         return Claim(live=False)
     _, due_in, time, ids, lines, payloads, told = answer
@@ -218,8 +200,7 @@ def _claim(answer: Any, request: ClaimRequest, ear: str = "") -> Claim:
             claimed(job, now, *others.get(number, (None, None)))
             for number, job in enumerate(zip(ids, lines, payloads, strict=True))
         )
-    stands = ear != "" and len(jobs) < request.wanted
-    return Claim(live=True, jobs=jobs, due_in=left, stands=stands)
+    return Claim(live=True, jobs=jobs, due_in=left)
 
 
 def _report(endings: Sequence[Ending]) -> tuple[list[Value], list[Lease]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -33,13 +32,6 @@ AHEAD: Final = 4
 REPEATABLE: Final = 60_000_000
 
 
-class Mine(threading.local):
-    """What is one thread's own: whether it claims, and the watch by which it hears of work."""
-
-    claims: bool = False
-    ear: str = ""
-
-
 class Core:
     """What every operation stands on."""
 
@@ -47,9 +39,6 @@ class Core:
         self.retention = retention
         #: The watches of this store that wait for work, to be told of it by the claims.
         self.ears: tuple[str, ...] = ()
-        self.mine = Mine()
-        #: By process: the number of a claim that was answered before it was made, and the answer.
-        self.handed: dict[str, tuple[int, Any]] = {}
 
 
 class Producing(Core):

@@ -41,7 +41,6 @@ from longshore.stores.redis.wire import (
     Unreplicated,
     checked,
     pack,
-    parsed,
 )
 
 T = TypeVar("T")
@@ -196,13 +195,14 @@ class RedisStore(Bundling, Consuming, Maintaining, Inspecting, Scheduling):
         self._watches: tuple[RedisWatch, ...] = ()
         self._lock = threading.Lock()
         #: Whether a thread claims: a watch that waits in such a one waits for work.
+        self._claiming = threading.local()
 
     # --- driving ---
 
     def run(self, op: Operation[T], /) -> T:
         """Drive an operation and block until the server has done it."""
         if op.name in _CLAIMS:
-            self.mine.claims = True
+            self._claiming.here = True
         return self._patiently(self._attempt, op)
 
     async def arun(self, op: Operation[T], /) -> T:
@@ -425,7 +425,7 @@ class RedisStore(Bundling, Consuming, Maintaining, Inspecting, Scheduling):
 
     def is_claiming(self) -> bool:
         """Whether this thread claims jobs."""
-        return self.mine.claims
+        return getattr(self._claiming, "here", False)
 
     def forget(self, watch: RedisWatch) -> None:
         """A watch is over."""
@@ -433,18 +433,11 @@ class RedisStore(Bundling, Consuming, Maintaining, Inspecting, Scheduling):
             self._watches = tuple(other for other in self._watches if other is not watch)
         self.heard(watch.id, work=False)
 
-    def hand(self, word: bytes) -> None:
-        """A job was handed to a claim that stands: this is the answer of the next one."""
-        process, number, answer = parsed(word)
-        self.handed[process.decode()] = int(number), answer
-
     def heard(self, ear: str, *, work: bool) -> None:
         """A watch waits for work, or not any more: claims that find little tell the server."""
         with self._lock:
             others = tuple(other for other in self.ears if other != ear)
             self.ears = (*others, ear) if work else others
-        if work:
-            self.mine.ear = ear
 
 
 _CLAIMS: Final = frozenset({"claim", "exchange"})

@@ -18,8 +18,6 @@ from longshore.stores.redis.wire import Link, Lost, Refused, checked, pack
 
 #: How long the server lets us wait in one go, seconds: longer silence means a broken connection.
 ROUND: Final = 10
-#: What is said where there is nothing to tell but that something happened.
-HINT: Final = b"1"
 #: How long a server is left alone that could not be reached.
 LEAVE_ALONE: Final = 0.5
 
@@ -35,10 +33,6 @@ class Ears(Protocol):
         """This ear waits for work, or not any more."""
         ...
 
-    def hand(self, word: bytes) -> None:
-        """A claim that stands was answered: this is what the next one gets."""
-        ...
-
     def forget(self, watch: RedisWatch) -> None:
         """This watch is over."""
         ...
@@ -49,8 +43,7 @@ class RedisWatch:
 
     Who waits is told once, by the next script that has something to tell, and then no more until he
     waits again. A thread that also claims hears of work alone; its claims that find little tell the
-    server by themselves that it will wait, so that nothing comes in between. One may stand: the
-    word is its answer then, the next job that was stored.
+    server by themselves that it will wait, so that nothing comes in between.
     """
 
     def __init__(self, links: Links, base: bytes, ears: Ears) -> None:
@@ -145,8 +138,6 @@ class RedisWatch:
                 self._drop()
                 return None
             self._pending = False
-            if word is not None and word[1] != HINT:
-                self._ears.hand(word[1])
             return True if word is not None else None
         return False if self._woken(0) else None
 

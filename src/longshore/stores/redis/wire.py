@@ -96,13 +96,6 @@ class Unreplicated(Exception):
     """Written, but fewer replicas than asked for said in time that they have it too."""
 
 
-def parsed(reply: bytes) -> Any:
-    """A reply that came as a value of another one."""
-    reader = hiredis.Reader()
-    reader.feed(reply)
-    return reader.gets()
-
-
 def checked(reply: Any) -> Any:
     """The reply, unless it is an error."""
     if isinstance(reply, Refused):

@@ -226,9 +226,7 @@ class Consuming(Core):
     def _claim_at(self, shard: int, request: ClaimRequest, told: _Told | None) -> Steps[Any]:
         """Claim from one shard, under the name that the process has there."""
         store, process_id = self.shards[shard], request.process_id
-        # None stands: the next number may be claimed under in another shard.
-        name = self.lives.name(process_id, shard)
-        mine = msgspec.structs.replace(request, process_id=name, stand=False)
+        mine = msgspec.structs.replace(request, process_id=self.lives.name(process_id, shard))
         if told is not None and told.endings and told.shard == shard:
             endings = [self._ending_at(ending) for ending in told.endings]
             reply = yield from self.ask(shard, store.exchange(endings, mine))

@@ -245,13 +245,12 @@ class Bench:
         parked_kinds: tuple[str, ...] = (),
         kinds_digest: str = "",
         free: int = 1_000_000,
-        stand: bool = False,
     ) -> ClaimRequest:
         """The next claim of a process, or one with the number given."""
         if claim_id is None:
             claim_id = self._claims[process] = self._claims.get(process, 0) + 1
         return ClaimRequest(
-            process, claim_id, wanted, tuple(lines), parked_kinds, kinds_digest, free, stand
+            process, claim_id, wanted, tuple(lines), parked_kinds, kinds_digest, free
         )
 
     def claim(self, process: str, wanted: int = 10, **fields: Any) -> Claim:

@@ -58,7 +58,6 @@ from longshore.testing.conformance.scheduling import (
 )
 from longshore.testing.conformance.scripts import ScriptConformance
 from longshore.testing.conformance.slots import SlotConformance
-from longshore.testing.conformance.standing import StandingConformance
 from longshore.testing.conformance.trace import TraceConformance
 from longshore.testing.conformance.turning import TurnConformance
 from longshore.testing.conformance.workflows import WorkflowConformance
@@ -70,7 +69,6 @@ class StoreConformance(
     ScriptConformance,
     FaultConformance,
     LifeConformance,
-    StandingConformance,
     WorkflowConformance,
     BatchKeepingConformance,
     BatchOrderConformance,

@@ -1,8 +1,7 @@
 """The Lua scripts of the Redis store, put together from their files, and the calls of them.
 
 ``scripts/<operation>.lua`` names what it needs beside the prelude by lines ``-- uses: part, part``;
-each part is a file too and is put in there, once. What stands ``apart`` has its own of them, for a
-block of a script does not see what another one has.
+each part is a file too and is put in there, once.
 """
 
 from __future__ import annotations
@@ -52,11 +51,11 @@ class Call:
 
 
 _HERE: Final = Path(__file__).parent
-_USES: Final = re.compile(r"^ *-- (uses|apart): (.*)$", re.MULTILINE)
+_USES: Final = re.compile(r"^ *-- uses: (.*)$", re.MULTILINE)
 _PARTS: Final = frozenset(
     {
         *("prelude", "time", "basics", "more", "freeing", "waking", "counting", "texts", "keeping"),
-        *("jobs", "taking", "claiming", "handing", "succeeding", "ending", "records"),
+        *("jobs", "taking", "claiming", "succeeding", "ending", "records"),
         *("restraint", "gates", "turns", "ruling", "holding", "plain", "bundling"),
     }
 )
@@ -67,21 +66,18 @@ def _read(name: str) -> str:
 
 
 def _whole(name: str) -> str:
-    return f"{_read('prelude')}\n{_text(name, {'prelude'})}"
+    there = {"prelude"}
 
+    def text_of(part: str) -> str:
+        return _USES.sub(lambda found: "\n".join(map(used, found[1].split(", "))), _read(part))
 
-def _text(name: str, there: set[str]) -> str:
-    def parts(found: re.Match[str]) -> str:
-        known = there if found[1] == "uses" else {"prelude"}
-        return "\n".join(used(part, known) for part in found[2].split(", "))
-
-    def used(part: str, known: set[str]) -> str:
-        if part in known:
+    def used(part: str) -> str:
+        if part in there:
             return ""
-        known.add(part)
-        return _text(part, known)
+        there.add(part)
+        return text_of(part)
 
-    return _USES.sub(parts, _read(name))
+    return f"{_read('prelude')}\n{text_of(name)}"
 
 
 #: Every script by its name.

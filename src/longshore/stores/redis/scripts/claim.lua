@@ -7,7 +7,7 @@ local ids, line = {}, nil
 if simple then
   line = from_lines(request[1], wanted, ids)
   if not line then
-    return handed_out(ARGV[4], ARGV[5], wanted, ids, request, timed, {}, {})
+    return handed_out(ARGV[4], ARGV[5], wanted, ids, request[4], timed, {}, {})
   end
 end
 -- uses: freeing, claiming

@@ -37,7 +37,7 @@ local function claimed_again(process, claim_id)
 end
 
 -- The answer of a claim that has taken these; `more`: there may be others at once.
-local function answered(process, claim_id, wanted, ids, request, more, sets, deltas)
+local function answered(process, claim_id, wanted, ids, ears, more, sets, deltas)
   local timed = call('ZRANGE', P .. 'timed', 0, 0, 'WITHSCORES')[2]
   local opens = call('ZRANGE', P .. 'opens', 0, 0, 'WITHSCORES')[2]
   if more then
@@ -45,25 +45,23 @@ local function answered(process, claim_id, wanted, ids, request, more, sets, del
   elseif opens and (not timed or tonumber(opens) < tonumber(timed)) then
     timed = opens
   end
-  return handed_out(process, claim_id, wanted, ids, request, timed, sets, deltas)
+  return handed_out(process, claim_id, wanted, ids, ears, timed, sets, deltas)
 end
 
 -- Go on with a claim that was a simple one until it came to the line of this number.
 local function claim_on(process, claim_id, wanted, request, free, line, ids, sets, deltas)
   local more = ruled_lines(request[1], line, wanted, free, ids)
-  return answered(process, claim_id, wanted, ids, request, more, sets, deltas)
+  return answered(process, claim_id, wanted, ids, request[4], more, sets, deltas)
 end
 
 local function claim(process, claim_id, wanted, request, free)
-  local lines, parked_kinds, digest = unpack(request)
+  local lines, parked_kinds, digest, ears = unpack(request)
   local lease, last = unpack(call('HMGET', P .. 'process:' .. process, 'lease', 'claim'))
   if not lease or tonumber(lease) <= T then
     return not lease and emptied() and EMPTIED or { 0 }
   end
   local again = last and tonumber(claim_id) <= tonumber(last) and claimed_again(process, claim_id)
   if again then
-    -- Perhaps they were handed to it when they came, and nobody told it of what came since.
-    again[2] = '0'
     return again
   end
   promote(STEP)
@@ -84,5 +82,5 @@ local function claim(process, claim_id, wanted, request, free)
     if call('EXISTS', P .. 'kinds', P .. 'fair') == 0 then at = from_lines(lines, wanted, ids) end
     more = at and ruled_lines(lines, at, wanted, free, ids)
   end
-  return answered(process, claim_id, wanted, ids, request, more, {}, {})
+  return answered(process, claim_id, wanted, ids, ears, more, {}, {})
 end

@@ -15,7 +15,7 @@ if #report[4] == 0 and is_whole(plan) then
     if not line then
       return {
         refused,
-        handed_out(ARGV[4], ARGV[5], wanted, ids, request, timed, plan.sets, plan.deltas),
+        handed_out(ARGV[4], ARGV[5], wanted, ids, request[4], timed, plan.sets, plan.deltas),
       }
     end
   end

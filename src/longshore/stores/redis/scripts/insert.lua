@@ -81,18 +81,5 @@ pass('HSET', 'identity', at, names)
 for name = at, at + 2 * names - 1, 2 do
   call('ZADD', P .. 'identities', 0, ARGV[name + 1] .. ' ' .. ARGV[name])
 end
-
--- One that is ready goes to a claim that stands, if it is of the common sort.
-local handed = false
-if lines == 1 and jobs == 1 and plain == 1 then
-  local standing = call('HGETALL', P .. 'ears')
-  for index = 1, #standing, 2 do
-    if #standing[index + 1] > 4 then
-      -- apart: handing
-      handed = hand(standing[index], standing[index + 1])
-      break
-    end
-  end
-end
-wake(not handed)
+wake(true)
 return answer

@@ -1,4 +1,4 @@
 -- Be told of the next change. ARGV: who, and of what: `work`, or `all`. On a full server it is
--- left: who waits looks by himself from time to time. A claim that stands goes on doing so.
-redis.pcall(ARGV[5] == 'work' and 'HSETNX' or 'HSET', P .. 'ears', ARGV[4], ARGV[5])
+-- left: who waits looks by himself from time to time.
+redis.pcall('HSET', P .. 'ears', ARGV[4], ARGV[5])
 return 1

@@ -151,24 +151,13 @@ end
 -- the next job is due, the time, ids, lines of words, payloads, and what else is to be told of some
 -- of them. `sets` and `deltas` are what has to be written for an exchange beside.
 local FRESH = 'available 0 - - - - - '
-local function handed_out(process, claim_id, wanted, ids, request, timed, sets, deltas)
+local function handed_out(process, claim_id, wanted, ids, ears, timed, sets, deltas)
   local due_in, others, lines, payloads = '', {}, {}, {}
   if #ids < wanted then
     if timed then due_in = string.format('%.0f', math.max(0, tonumber(timed) - T)) end
     -- They are told of work from now on: nothing can come in between.
     -- Where nothing was written before, a full server refuses it; then they look by themselves.
-    -- Where this claim stands the next one is made for it, under its number. Others may stand too.
-    local own = request[5]
-    for _, ear in ipairs(request[4]) do
-      if ear ~= own then redis.pcall('HSETNX', P .. 'ears', ear, 'work') end
-    end
-    if own ~= '' then
-      local next_claim = 'work ' .. claim_id + 1 .. ' ' .. process .. ' ' .. ARGV[7]
-      redis.pcall('HSET', P .. 'ears', own, next_claim)
-    end
-  elseif wanted == 0 then
-    -- The one before it stands no more: a claim of that number was made.
-    call('HSET', P .. 'process:' .. process, 'claim', claim_id)
+    for _, ear in ipairs(ears) do redis.pcall('HSET', P .. 'ears', ear, 'work') end
   end
   if #ids > 0 then
     lines, payloads = values(P .. 'job', ids), values(P .. 'payload', ids)

@@ -3,7 +3,7 @@
 local function wake(work)
   local ears = call('HGETALL', P .. 'ears')
   for index = 1, #ears, 2 do
-    if work or sub(ears[index + 1], 1, 4) ~= 'work' then
+    if work or ears[index + 1] ~= 'work' then
       call('HDEL', P .. 'ears', ears[index])
       call('RPUSH', P .. 'wake:' .. ears[index], '1')
       call('EXPIRE', P .. 'wake:' .. ears[index], 60)

@@ -20,6 +20,7 @@ from longshore.core.model import Lease
 from longshore.core.store import Claim, ClaimRequest, Rescue, Watch
 from longshore.running import RunState
 from longshore.worker.beacon import Beacon
+from longshore.worker.claims import Claims
 from longshore.worker.control import Cancel, Drain, Refused, child_channel, parent_channel
 from longshore.worker.engine import Engine
 from longshore.worker.errands import Errands
@@ -379,6 +380,24 @@ def test_after_half_a_message_nothing_follows() -> None:
             continue
         channel.send(Drain(1.0))
         assert list(reader.messages()) == []
+
+
+def test_a_claim_that_begins_is_never_called_lost() -> None:
+    """A beat of another thread would give its jobs back, and they would run twice."""
+    claims, seen = Claims(), list[int]()
+
+    class Table(dict[int, int]):
+        def __setitem__(self, number: int, jobs: int) -> None:
+            seen.append(claims.oldest)
+            super().__setitem__(number, jobs)
+            seen.append(claims.oldest)
+
+    claims._open = Table()
+    assert claims.begin() == 1
+    assert claims.oldest == 1
+    assert max(seen) == 1
+    claims.arrived(1, 0, 0.0)
+    assert claims.oldest == 2
 
 
 def test_errands_outlive_any_error() -> None:

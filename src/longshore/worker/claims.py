@@ -24,9 +24,11 @@ class Claims:
 
     def begin(self) -> int:
         """The number of a claim about to be sent; it must not be called lost while under way."""
-        self.last += 1
-        self._open[self.last] = 0
-        return self.last
+        number = self.last + 1
+        # In this order: between the two others may ask for the oldest.
+        self._open[number] = 0
+        self.last = number
+        return number
 
     def arrived(self, claim_id: int, jobs: int, now: float) -> None:
         """The answer is here, with so many jobs; a claim that failed has none."""

@@ -129,10 +129,12 @@ def test_jobs_whose_bodies_were_over_are_not_suspected(crews: Harbour) -> None:
     assert {record.state for record in records} == {JobState.SUCCEEDED}
     deaths = crews.logs().count("its process died: SIGKILL")
     assert deaths >= 1
-    told = Counter(run.message for record in records for run in record.runs)
-    assert told[AFTER_END] >= deaths
-    # In its one slot at most one body was in the midst of its run at each of these deaths.
-    assert sum(record.interruptions for record in records) <= deaths
+    told = [{run.message for run in record.runs} for record in records]
+    assert sum(AFTER_END in messages for messages in told) >= min(deaths, len(records) // 2)
+    # In its one slot at most one body was in the midst of its run at each of these deaths. One that
+    # was over is spared once: where its end is lost again, that is counted.
+    others = [one for one, messages in zip(records, told, strict=True) if AFTER_END not in messages]
+    assert sum(record.interruptions for record in others) <= deaths
 
 
 def test_interruptions_that_nobody_saw_count_and_never_quarantine(crews: Harbour) -> None:

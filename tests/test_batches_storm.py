@@ -87,7 +87,7 @@ def test_three_thousand_members_are_counted_whatever_happens(storm: Storm) -> No
     assert read.finished_at is not None
     assert min(storm.met["killed"], storm.met["dead"], storm.met["retrying"], len(late)) > 0
     calls = store.run(store.find(Filter(queues=("callbacks",)), limit=10)).records
-    # Nearly always some were cancelled before they had ended, so that there is no success to tell of.
+    # Nearly always some were cancelled in time, so that there is no success to tell of.
     successes = ["on_success"] * (read.succeeded == read.total)
     assert sorted(job.kind for job in calls) == ["on_complete", "on_death", *successes]
 

@@ -53,6 +53,8 @@ def test_three_thousand_members_are_counted_whatever_happens(storm: Storm) -> No
     store, new = storm.store, storm.batch()
     first = [storm.new(Rules(bundles=(new.id,))) for _ in range(MEMBERS - LATE)]
     store.run(store.insert(first, together(new)))
+    # On a slow machine all the others may be over before anybody comes to cancel some.
+    store.run(store.cancel([first[0].id], "enough"))
     late: list[str] = []
 
     def add(lease: Lease, rng: random.Random) -> None:
@@ -87,9 +89,9 @@ def test_three_thousand_members_are_counted_whatever_happens(storm: Storm) -> No
     assert read.finished_at is not None
     assert min(storm.met["killed"], storm.met["dead"], storm.met["retrying"], len(late)) > 0
     calls = store.run(store.find(Filter(queues=("callbacks",)), limit=10)).records
-    # Nearly always some were cancelled in time, so that there is no success to tell of.
-    successes = ["on_success"] * (read.succeeded == read.total)
-    assert sorted(job.kind for job in calls) == ["on_complete", "on_death", *successes]
+    # Some were cancelled, so that there is no success to tell of.
+    assert read.cancelled > 0
+    assert sorted(job.kind for job in calls) == ["on_complete", "on_death"]
 
 
 def test_five_hundred_nodes_run_in_the_order_of_their_dependencies(storm: Storm) -> None:

@@ -16,13 +16,14 @@ import pymysql
 import pytest
 
 from longshore.core.model import Ending, JobState, Lease
-from longshore.core.store import ClaimRequest, Filter, Line, drive
+from longshore.core.store import Beat, ClaimRequest, Filter, Line, ProcessBeat, drive
 from longshore.core.store_url import parse_url
 from longshore.errors import StoreUnavailable
 from longshore.ids import new_id
 from longshore.stores.mysql import driver
 from longshore.stores.mysql.execute import execute_on
 from longshore.stores.mysql.store import MySQLStore
+from tests.harbour_tools import eventually
 from tests.mysql_tools import (
     EVERY,
     LosesReplies,
@@ -189,6 +190,29 @@ class TestTransactions:
         for connection in connections:
             connection.close()
         assert len(store.run(store.get([job.id for job in jobs]))) == 10
+
+    def test_a_beat_that_waits_has_renewed_its_leases(
+        self, store: MySQLStore, ask: Callable[..., Any]
+    ) -> None:
+        register(store, "p1")
+        job = new()
+        store.run(store.insert([job]))
+        store.run(store.claim(ClaimRequest("p1", 1, 10, EVERY)))
+        end = "select expires_at from longshore_process"
+        ((before,),) = ask(end)
+        other = store.connect()
+        with contextlib.closing(other):
+            # What the beat is to give back, its claim having never arrived, it has to wait for.
+            other.cursor().execute("select 1 from longshore_job for update")
+            beat = store.beat(Beat((ProcessBeat("p1", oldest_claim=2),), lease=1200_000_000))
+            beats = threading.Thread(target=store.run, args=(beat,))
+            beats.start()
+            eventually(lambda: ask(end) > [(before,)], 3, "a longer lease")
+            assert beats.is_alive()
+            other.rollback()
+        beats.join(30)
+        (record,) = store.run(store.get([job.id])).values()
+        assert record.state is JobState.AVAILABLE
 
     def test_a_deadlock_is_tried_again_inside(self, store: MySQLStore) -> None:
         one, two = sorted([new(), new()], key=lambda job: job.id)

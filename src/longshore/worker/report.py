@@ -11,6 +11,7 @@ from itertools import islice
 
 from longshore.core.outcome import MAX_MESSAGE, MAX_TRACEBACK, ErrorText
 from longshore.core.wording import storable
+from longshore.worker.traces import FRAMES, quickly
 
 
 def describe(error: BaseException) -> ErrorText:
@@ -34,10 +35,14 @@ def _message(error: BaseException) -> str:
 
 def _traceback(error: BaseException) -> str:
     try:
-        lines = traceback.TracebackException.from_exception(
-            error, limit=-60, max_group_width=10, max_group_depth=5
-        ).format()
-        text = "".join(islice(lines, 2_000))
+        text = quickly(error) or _in_full(error)
     except BaseException as problem:  # noqa: BLE001 - hostile exceptions again
         text = f"(its traceback could not be made: {type(problem).__name__})"
     return storable(text, MAX_TRACEBACK)
+
+
+def _in_full(error: BaseException) -> str:
+    lines = traceback.TracebackException.from_exception(
+        error, limit=-FRAMES, max_group_width=10, max_group_depth=5
+    ).format()
+    return "".join(islice(lines, 2_000))

@@ -357,7 +357,7 @@ class Attempt:
         self._cursor.close()
 
     def _by_itself(self, statement: Statement) -> bool:
-        """Whether a statement is the whole of the operation, and needs no transaction around it."""
+        """Whether a statement stands by itself, and needs no transaction around it."""
         if self._op.name in _ONE_LOOK or (statement.whole and not self._op.writes):
             return True
         # One that travels in pieces does, and one that an earlier try may have written.
@@ -373,7 +373,7 @@ class Attempt:
 
 
 def _single(statement: Statement) -> bool:
-    return statement.whole and isinstance(statement, Rows) and len(statement.pieces) == 1
+    return statement.whole and not (isinstance(statement, Rows) and len(statement.pieces) > 1)
 
 
 def _rolled_back(connection: Connection) -> bool:

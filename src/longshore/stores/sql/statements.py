@@ -70,7 +70,10 @@ class Query:
         return Statement(self, params)
 
     def alone(self, **params: Any) -> Statement:
-        """Run once with named values, as all that an operation reads."""
+        """Run once with named values, as all that an operation reads.
+
+        First in an operation that writes: a write that may be committed by itself.
+        """
         statement = self(**params)  # as each kind of query makes it
         statement.whole = True
         return statement

@@ -19,4 +19,6 @@ def names(line: Line) -> tuple[str, ...] | None:
 
 def chosen(line: Line, existing: Iterable[str]) -> list[str]:
     """Those of the existing queues that the line serves."""
+    if "*" in line.queues and not line.excludes:
+        return list(existing)
     return [queue for queue in existing if serves(line, queue)]

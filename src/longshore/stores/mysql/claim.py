@@ -25,24 +25,20 @@ from longshore.stores.lines import chosen, names, serves
 from longshore.stores.mysql.core import MySQLCore
 from longshore.stores.sql.claim import ROUNDS, STEP, TAGS
 from longshore.stores.sql.core import Deltas
+from longshore.stores.sql.fronts import FEW, Fronts, Place
 from longshore.stores.sql.operations import Consuming
 from longshore.stores.sql.statements import Row, Steps
 from longshore.stores.sql.turns import InOrder
 from longshore.stores.sql.walk import Restraints, Walk, limits_of
-from longshore.stores.sql.walking import Read
+from longshore.stores.sql.walking import Read, in_order
 
 #: How many jobs a claim must want to begin where the last one ended, and for how long, seconds.
 STREAMING = 50
 STREAMED = 0.05
 
-
-class Place(NamedTuple):
-    """Where a job stands in the order of a claim."""
-
-    place: int
-    scheduled_at: int
-    id: str
-    queue: str
+#: From so many queues on one statement looks at the first jobs of all, two of each.
+MANY = 16
+PAIR = 2
 
 
 class Stream(NamedTuple):
@@ -249,11 +245,12 @@ class MySQLClaiming(MySQLCore, Consuming):
             claim = yield from self.parked(request, now)
             return Taken(self.walked_claims(claim.taken), claim.again, walked=True)
         taken: dict[str, Row] = {}
+        known: Fronts | None = None
         for number, line in enumerate(request.lines):
             before = len(taken)
             plain = not any(serves(line, queue) for queue in restraints.fair)
             if plain:
-                yield from self._from(line, restraints.queues, request.wanted, now, taken)
+                known = yield from self._from(request, line, restraints.queues, now, taken)
                 plain = not any(
                     _restrained(row, restraints) for row in list(taken.values())[before:]
                 )
@@ -276,6 +273,8 @@ class MySQLClaiming(MySQLCore, Consuming):
                 break
         rows = list(taken.values())
         yield from self.began(rows, request, now)
+        if known is not None:
+            self.known[request.lines[0]] = known
         return Taken(self.claims(rows))
 
     def _walked_along(self, claim: Walk, rows: list[Row], now: int) -> Steps[None]:
@@ -289,27 +288,50 @@ class MySQLClaiming(MySQLCore, Consuming):
 
     def _from(
         self,
+        request: ClaimRequest,
         line: Line,
         paused: frozenset[str],
-        wanted: int,
         now: int,
         taken: dict[str, Row],
-    ) -> Steps[None]:
-        """Hold the first jobs of a line, as many as are wanted still."""
+    ) -> Steps[Fronts | None]:
+        """Hold the first jobs of a line, as many as are wanted still.
+
+        Returns where its queues go on, if the next claim is to know.
+        """
+        wanted = request.wanted
         stream = self._streams.pop(line, None)
+        known = self.known.get(line) if len(request.lines) == 1 else None
         if stream is not None and stream.goes_on(wanted, paused):
             yield from self._front([(stream.after, wanted)], wanted, now, taken)
+        elif known is not None and known.hold(paused, now):
+            known = known.again()
+            yield from self._from_many(known, wanted, now, taken)
+        else:
+            known = None
         if len(taken) < wanted:
-            stream = None
+            partly = known is not None
+            stream = known = None
+            began = time.monotonic()
             fronts = yield from self._fronts(line, paused)
+            took = time.monotonic() - began
             # A queue may be on two lines: what the first has is held by us, and found again.
-            yield from self._from_line(fronts, wanted, now, taken)
+            if len(fronts) > FEW:
+                known = Fronts(fronts, paused, now, took)
+                yield from self._from_many(known, wanted, now, taken)
+            else:
+                yield from self._from_line(fronts, wanted, now, taken)
             if len(fronts) == 1:
                 stream = Stream(fronts[0], time.monotonic() + STREAMED)
+            if partly:
+                # What has arrived since may stand before what was known.
+                rows = sorted(taken.values(), key=_order)
+                taken.clear()
+                taken.update((row[0], row) for row in rows)
         if len(taken) == wanted and stream is not None:
             last = next(reversed(taken.values()))
             after = Place(*_order(last), stream.after.queue)
             self._streams[line] = Stream(after, stream.until)
+        return known if len(taken) == wanted and len(request.lines) == 1 else None
 
     def _fronts(self, line: Line, paused: frozenset[str]) -> Steps[list[Place]]:
         """Where the first job of each queue of a line stands, in their common order."""
@@ -324,6 +346,19 @@ class MySQLClaiming(MySQLCore, Consuming):
         return sorted(
             _place(queue, front) for queue, front in rows if front is not None and queue in served
         )
+
+    def _from_many(
+        self, fronts: Fronts, wanted: int, now: int, taken: dict[str, Row]
+    ) -> Steps[None]:
+        """Hold the first jobs of so many queues that their fronts are remembered."""
+        while len(taken) < wanted:
+            places = yield from self.next_of(fronts, wanted - len(taken))
+            if not places:
+                break
+            ids = [place.id for place in places]
+            # What others have locked meanwhile is not there; what we hold already is.
+            rows: list[Row] = yield self.sql["ready_held"](ids=self.ids(ids), now=now)
+            taken.update((row[0], row) for row in in_order(rows, ids))
 
     def _from_line(
         self, fronts: list[Place], wanted: int, now: int, taken: dict[str, Row]
@@ -368,20 +403,18 @@ class MySQLClaiming(MySQLCore, Consuming):
         """Where the first jobs of several queues stand, in their common order."""
         if len(fronts) == 1:
             return fronts * wanted
-        # Of each queue a few are read, and more where these turn out to be among the first.
-        each = max(4, 2 * wanted // len(fronts))
-        queues = [front.queue for front in fronts]
-        while True:
-            rows: list[Row] = yield self.sql.heads(queues, each)
-            heads = sorted(Place(*row) for row in rows)
-            read: dict[str, int] = {}
-            # Behind the last one read of a queue there may be better ones than those that follow;
-            # nothing follows the last one wanted.
-            for head in heads[: wanted - 1]:
-                read[head.queue] = read.get(head.queue, 0) + 1
-            if max(read.values(), default=0) < each:
-                return heads[:wanted]
-            each *= 4
+        return (yield from self.first_of([front.queue for front in fronts], wanted))
+
+    def heads_of(self, queues: Sequence[str], each: int) -> Steps[list[Place]]:
+        """Where the first few jobs of each of these queues stand, whoever takes them just now."""
+        rows: list[Row]
+        if each > PAIR or len(queues) < MANY:
+            rows = yield self.sql.heads(queues, each)
+            return [Place(*row) for row in rows]
+        rows = yield self.sql["ready_pairs"](queues=[(queue,) for queue in queues])
+        return [
+            _place(queue, job) for queue, *jobs in rows for job in jobs[:each] if job is not None
+        ]
 
 
 def _restrained(row: Row, restraints: Restraints) -> bool:

@@ -20,6 +20,7 @@ from longshore.stores.postgres.finish import PostgresFinishing, alike
 from longshore.stores.postgres.together import together
 from longshore.stores.sql.claim import ROUNDS, STEP, TAGS, Chosen, Claiming
 from longshore.stores.sql.core import Deltas
+from longshore.stores.sql.fronts import FEW, Fronts, Place
 from longshore.stores.sql.statements import Row, Steps
 from longshore.stores.sql.walk import READ, Restraints, Walk, is_bundled, limits_of
 from longshore.stores.sql.walking import Read, in_order
@@ -56,6 +57,11 @@ class Look(NamedTuple):
     set_names: list[str]  # limits for which something was set
     set_most: list[int]
     set_per: list[int | None]
+
+    @property
+    def special(self) -> bool:
+        """Whether something restrains some jobs, wherever they are."""
+        return bool(self.kinds or self.limited or self.fair)
 
     @property
     def settings(self) -> Mapping[str, Setting]:
@@ -135,7 +141,11 @@ class PostgresClaiming(PostgresFinishing, Claiming):
         deltas: Deltas,
     ) -> Steps[Claim]:
         """Promote what is due, then take jobs, in a transaction that is open or begins here."""
-        look = yield from self._look(request)
+        known = self._known_of(request)
+        look = yield from self._look(request, any_=known is None)
+        if known is not None and (look.special or not known.hold(frozenset(look.paused), look.now)):
+            known = None
+            look = yield from self._look(request)
         if not look.live:
             return Claim(live=False)
         if look.again:
@@ -150,7 +160,7 @@ class PostgresClaiming(PostgresFinishing, Claiming):
         look, had = ready
         if request.wanted <= 0:
             return Claim(live=True)
-        taken = yield from self._taken(request, look, had)
+        taken = yield from self._taken(request, look, had, known)
         due_in = None
         if len(taken.rows) < request.wanted:
             due_in = yield from self._due_in(taken, look)
@@ -241,14 +251,22 @@ class PostgresClaiming(PostgresFinishing, Claiming):
         )
         return in_order(rows, ids)
 
-    def _look(self, request: ClaimRequest) -> Steps[Look]:
+    def _look(self, request: ClaimRequest, *, any_: bool = True) -> Steps[Look]:
+        """What a claim has to know; ``any_``: with all queues, if one of its lines serves any."""
         rows: list[Row] = yield self.sql["look"](
             process_id=request.process_id,
             claim_id=request.claim_id,
             now=self.given_now(),
-            any=any(names(line) is None for line in request.lines),
+            any=any_ and any(names(line) is None for line in request.lines),
         )
         return Look(*rows[0])
+
+    def _known_of(self, request: ClaimRequest) -> Fronts | None:
+        """Where the queues of a request's only line go on, if the last claim knew it just now."""
+        if len(request.lines) != 1 or request.parked_kinds:
+            return None
+        known = self.known.get(request.lines[0])
+        return None if known is None else known.again()
 
     def _due_in(self, taken: Chosen, look: Look) -> Steps[int | None]:
         if taken.again:
@@ -260,8 +278,13 @@ class PostgresClaiming(PostgresFinishing, Claiming):
         times = [at for at in (look.due_at, look.opens_at) if at is not None]
         return max(0, min(times) - look.now) if times else None
 
-    def _taken(self, request: ClaimRequest, look: Look, had: Mapping[str, int]) -> Steps[Chosen]:
-        """Begin runs of the first jobs, line by line; their rows in order."""
+    def _taken(
+        self, request: ClaimRequest, look: Look, had: Mapping[str, int], known: Fronts | None
+    ) -> Steps[Chosen]:
+        """Begin runs of the first jobs, line by line; their rows in order.
+
+        ``known``: where the queues of the only line stand.
+        """
         if request.parked_kinds:
             walk = yield from self.parked(request, look.now)
             return Chosen(walk.taken, walk.again, walked=True, over=walk.over)
@@ -272,6 +295,12 @@ class PostgresClaiming(PostgresFinishing, Claiming):
             queues = names(line)
             served = chosen(line, {*look.there, *look.fair}) if queues is None else queues
             served = [queue for queue in served if queue not in look.paused]
+            if not look.special and (known is not None or (queues is None and len(served) > FEW)):
+                wanted = request.wanted - len(taken)
+                taken += yield from self._of_many(line, look, known, wanted, claim)
+                if len(taken) == request.wanted:
+                    break
+                continue
             if look.kinds or not special.isdisjoint(served):
                 walk = Walk(request, request.wanted - len(taken), _restraints(look, had))
                 walk.taken = taken
@@ -332,7 +361,8 @@ class PostgresClaiming(PostgresFinishing, Claiming):
             return rows
         taken: list[Row] = []
         for _ in range(AGAIN):
-            ids = yield from self._first(list(queues), wanted - len(taken))
+            places = yield from self.first_of(queues, wanted - len(taken))
+            ids = [place.id for place in places]
             rows = yield self.sql["take_ids"](ids=ids, chosen=False, **claim)
             taken += rows
             # What others have locked meanwhile is not there at the next look.
@@ -340,20 +370,46 @@ class PostgresClaiming(PostgresFinishing, Claiming):
                 break
         return taken
 
-    def _first(self, queues: list[str], wanted: int) -> Steps[list[str]]:
-        """The first ids of several queues in their common order, whoever looks at them."""
-        each = max(4, 2 * wanted // len(queues))
-        while True:
-            rows: list[Row] = yield self.sql["line_heads"](queues=queues, each=each)
-            rows.sort()
-            read: dict[str, int] = {}
-            # Behind the last one read of a queue there may be better ones than those that follow;
-            # nothing follows the last one wanted.
-            for _, _, _, queue in rows[: wanted - 1]:
-                read[queue] = read.get(queue, 0) + 1
-            if max(read.values(), default=0) < each:
-                return [job_id for _, _, job_id, _ in rows[:wanted]]
-            each *= 4
+    def _of_many(
+        self, line: Line, look: Look, known: Fronts | None, wanted: int, claim: dict[str, Any]
+    ) -> Steps[list[Row]]:
+        """Begin runs of the first jobs of a line of so many queues that their fronts are known."""
+        taken: list[Row] = []
+        for _ in range(AGAIN):
+            if known is None:
+                looked = yield from self.looked_at(line, frozenset(look.paused), look.now)
+                if not isinstance(looked, Fronts):
+                    taken += yield from self._of_queues(looked, wanted - len(taken), claim)
+                    break
+                known = looked
+            places = yield from self.next_of(known, wanted - len(taken))
+            if places:
+                ids = [place.id for place in places]
+                rows: list[Row] = yield self.sql["take_ids"](ids=ids, chosen=False, **claim)
+                taken += rows
+                if len(taken) == wanted:
+                    self.known[line] = known
+                    break
+            elif known.old:
+                known = None  # what has arrived since that look is not known
+            else:
+                break
+        return sorted(taken, key=_order)
+
+    def heads_of(self, queues: Sequence[str], each: int) -> Steps[list[Place]]:
+        """Where the first few jobs of each of these queues stand, whoever looks at them."""
+        rows: list[Row] = yield self.sql["line_heads"](queues=list(queues), each=each)
+        return [Place(*row) for row in rows]
+
+    def fronts(self) -> Steps[list[Place]]:
+        """The first job of each queue."""
+        rows: list[Row] = yield self.sql["ready_fronts"]()
+        return [Place(*row) for row in rows]
+
+
+def _order(row: Row) -> tuple[int, int, str]:
+    """Priority, time and id of a row of the queries that take jobs."""
+    return row[5], row[9], row[0]
 
 
 @lru_cache(READ)

@@ -6,13 +6,16 @@ has limits, its kind is paused or its queue goes by turns, the claim walks.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from msgspec import json
 
 from longshore.core.model import Claimed
-from longshore.core.store import Claim, ClaimRequest
+from longshore.core.store import Claim, ClaimRequest, Line
+from longshore.stores.lines import names
 from longshore.stores.sql.core import Deltas
+from longshore.stores.sql.fronts import Fronts, Merging, Place
 from longshore.stores.sql.statements import Row, Steps
 from longshore.stores.sql.walk import Restraints, Walk, limits_of
 from longshore.stores.sql.walking import Read, Walking, in_order, unruled
@@ -33,7 +36,7 @@ class Chosen(NamedTuple):
     over: bool = False  # it ended before a job that has to be looked at
 
 
-class Claiming(Walking):
+class Claiming(Merging, Walking):
     """The steps of a claim."""
 
     def claimed(self, request: ClaimRequest, now: int, deltas: Deltas) -> Steps[Claim]:
@@ -101,20 +104,27 @@ class Claiming(Walking):
             claim = yield from self.parked(request, now)
             return Chosen(claim.taken, claim.again, walked=True, over=claim.over)
         taken: list[Row] = []
+        remembers = len(request.lines) == 1
+        queues: list[str] | Fronts = []
         for number, line in enumerate(request.lines):
-            queues = yield from self.served(line, restraints)
+            queues = yield from self.line_of(line, restraints, now, remembers=remembers)
             wanted = request.wanted - len(taken)
             rows: list[Row] = []
             read: Read | None = None
-            plain = restraints.fair.isdisjoint(queues)
+            plain = isinstance(queues, Fronts) or restraints.fair.isdisjoint(queues)
             if plain:
-                rows = yield from self._line(queues, request.wanted, now)
+                rows = yield from self._first(queues, request.wanted, now)
+                if len(rows) < wanted and _is_old(queues):
+                    # What has arrived since the look is not known: look again, at all of it.
+                    queues = yield from self.line_of(line, restraints, now)
+                    rows = yield from self._first(queues, request.wanted, now)
                 whole = len(rows) < request.wanted
                 if taken:
                     # A queue may be on two lines: what the first has is not there for the second.
                     mine = {row[0] for row in taken}
                     rows = [row for row in rows if row[0] not in mine]
-                read = Read(rows, whole) if len(queues) == 1 else None
+                if isinstance(queues, list) and len(queues) == 1:
+                    read = Read(rows, whole)
                 plain = unruled(rows) and not restraints.kinds
                 plain = plain or not any(restrained(row, restraints) for row in rows)
             if not plain:
@@ -127,9 +137,11 @@ class Claiming(Walking):
             if len(taken) == request.wanted:
                 break
         yield from self.began(taken, request, now)
+        if remembers and isinstance(queues, Fronts):
+            self.known[request.lines[0]] = queues
         return Chosen(taken)
 
-    def _line(self, queues: list[str], wanted: int, now: int) -> Steps[list[Row]]:
+    def _first(self, queues: list[str] | Fronts, wanted: int, now: int) -> Steps[list[Row]]:
         """The first jobs of some queues in their common order."""
         rows: list[Row]
         match queues:
@@ -138,29 +150,47 @@ class Claiming(Walking):
             case [queue]:
                 rows = yield self.sql["ready_queue"](queue=queue, now=now, limit=wanted)
                 return rows
-            case served:
-                ids = yield from self.merged(served, wanted)
-                rows = yield self.sql["ready_ids"](ids=self.ids(ids), now=now)
-                return in_order(rows, ids)
+            case Fronts():
+                places = yield from self.next_of(queues, wanted)
+            case _:
+                places = yield from self.first_of(queues, wanted)
+        ids = [place.id for place in places]
+        rows = yield self.sql["ready_ids"](ids=self.ids(ids), now=now)
+        return in_order(rows, ids)
 
-    def merged(self, queues: list[str], wanted: int) -> Steps[list[str]]:
-        """The first ids of several queues in their common order.
+    def line_of(
+        self, line: Line, restraints: Restraints, now: int, *, remembers: bool = False
+    ) -> Steps[list[str] | Fronts]:
+        """The queues of a line that may hold jobs; of many, where the first ones stand.
 
-        Of each queue a few are read, and more where these turn out to be among the first.
+        ``remembers``: as the last claim has left it, if that was a moment ago.
         """
-        each = max(4, 2 * wanted // len(queues))
-        while True:
-            rows: list[Row] = yield self.sql["ready_heads"](queues=self.listed(queues), each=each)
-            rows.sort(key=_place)
-            first = rows[:wanted]
-            read: dict[str, int] = {}
-            # Behind the last one read of a queue there may be better ones than those that follow;
-            # nothing follows the last one wanted.
-            for row in rows[: wanted - 1]:
-                read[row[3]] = read.get(row[3], 0) + 1
-            if max(read.values(), default=0) < each:
-                return [row[2] for row in first]
-            each *= 4
+        if names(line) is not None or restraints.fair:
+            return (yield from self.served(line, restraints))
+        known = self.known.get(line) if remembers else None
+        if known is not None and known.hold(restraints.queues, now):
+            return known.again()
+        return (yield from self.looked_at(line, restraints.queues, now))
+
+    def heads_of(self, queues: Sequence[str], each: int) -> Steps[list[Place]]:
+        """Where the first few jobs of each of these queues stand."""
+        rows: list[Row] = yield self.sql["line_heads"](queues=self.listed(queues), each=each)
+        return [
+            Place(int(place), int(at), job_id, queue)
+            for queue, jobs in rows
+            if jobs is not None
+            for job in jobs.split(",")
+            for place, at, job_id in (job.split(" "),)
+        ]
+
+    def fronts(self) -> Steps[list[Place]]:
+        """The first job of each queue."""
+        rows: list[Row] = yield self.sql["ready_fronts"]()
+        return [
+            Place(int(place), int(at), job_id, queue)
+            for (front,) in rows
+            for queue, place, at, job_id in (front.split(" "),)
+        ]
 
     def claims(self, rows: list[Row]) -> tuple[Claimed, ...]:
         """Rows of the queries ``ready_...`` and ``claimed_again``: a record's fields in order."""
@@ -181,12 +211,12 @@ class Claiming(Walking):
         return tuple(records)
 
 
+def _is_old(queues: list[str] | Fronts) -> bool:
+    return isinstance(queues, Fronts) and queues.old
+
+
 def restrained(row: Row, restraints: Restraints) -> bool:
     """Whether something may hold back a job; ``row`` as the queries ``ready_...`` give it."""
     if row[2] in restraints.kinds:
         return True
     return bool(limits_of(row[17]))
-
-
-def _place(row: Row) -> Row:
-    return row[:3]

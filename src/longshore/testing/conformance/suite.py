@@ -37,6 +37,7 @@ from longshore.testing.conformance.maintaining import (
     PromoteConformance,
     PruneConformance,
 )
+from longshore.testing.conformance.many_queues import ManyQueuesConformance
 from longshore.testing.conformance.noting import (
     ExpectConformance,
     KeptNotesConformance,
@@ -109,6 +110,7 @@ class StoreConformance(
     FenceConformance,
     EndingConformance,
     ClaimConformance,
+    ManyQueuesConformance,
     OrderConformance,
     ProducingConformance,
 ):

@@ -1,0 +1,12 @@
+-- Where the first few jobs of each of several queues stand in the order of a claim: priority, time
+-- and id of each, all from the index.
+select q.value, (
+    select group_concat(priority || ' ' || scheduled_at || ' ' || id, ',') from (
+        select priority, scheduled_at, id from longshore_job indexed by longshore_job_line
+        where state = 'available' and parked is null and blocked_by is null and fair_key is null
+          and queue = q.value
+        order by priority, scheduled_at, id
+        limit :each
+    )
+)
+from json_each(:queues) as q;

@@ -215,7 +215,8 @@ class FaultProxy:
             case "drop_reply" if asks and self._amount:
                 self._amount -= 1
                 pair.swallows = not self._amount
-            case "drop_reply" if pair.swallows:
+            # A long request comes in pieces: the rest of it is carried.
+            case "drop_reply" if pair.swallows and not asks:
                 self._spend()
                 pair.reset()
                 raise EOFError

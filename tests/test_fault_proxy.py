@@ -153,3 +153,31 @@ def ends(client: socket.socket) -> bool:
         return not client.recv(1)
     except ConnectionResetError:
         return True
+
+
+def test_a_request_in_pieces_is_carried_whole_before_its_reply_is_lost() -> None:
+    heard: list[bytes] = []
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listening:
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            said = b""
+            with connection, contextlib.suppress(OSError):
+                while not said.endswith(b".") and (piece := connection.recv(65_536)):
+                    said += piece
+                heard.append(said)
+                connection.sendall(b"yes")
+
+        server = threading.Thread(target=serve)
+        server.start()
+        with FaultProxy("127.0.0.1", listening.getsockname()[1]) as line, client(line) as one:
+            line.drop_reply()
+            one.sendall(b"one ")
+            end = time.monotonic() + PLENTY
+            while line.requests < 1 and time.monotonic() < end:
+                time.sleep(0.01)
+            one.sendall(b"request.")
+            with contextlib.suppress(ConnectionResetError):
+                assert one.recv(10) == b""
+            server.join(PLENTY)
+    assert heard == [b"one request."]

@@ -11,7 +11,7 @@ import pytest
 
 from longshore.core.limits import Limit, Rules
 from longshore.core.model import ENDED, Ending, JobState, Lease
-from longshore.core.store import ClaimRequest, Filter, Store
+from longshore.core.store import ClaimRequest, Filter, Line, Store
 from longshore.stores.clock import ManualClock
 from longshore.testing.conformance import OnStatement
 from tests.places import SQL_SERVERS, Place, each, place
@@ -196,3 +196,36 @@ def test_claimers_producers_and_people_meet_no_error(clients: Clients) -> None:
     counted = clients.first.run(clients.first.count(Filter()))
     assert sum(c.jobs for c in counted if c.state in ENDED) == len(every)
     assert not [c for c in counted if c.jobs and c.state not in ENDED]
+
+
+def test_what_others_hold_of_many_queues_is_passed_over(clients: Clients) -> None:
+    """The first jobs of all are being claimed; who looks sees them until that is committed."""
+    hot = [job(queue="q000") for _ in range(60)]
+    others = [job(queue=f"q{number:03}") for number in range(100)]
+    clients.first.run(clients.first.insert([*hot, *others]))
+    ids = [one.id for one in [*hot, *others]]
+    holds, goes_on = threading.Event(), threading.Event()
+
+    def hold(operation: str, number: int) -> None:
+        if operation == "claim" and number == 0:
+            holds.set()
+            goes_on.wait(PLENTY)
+
+    def claimed(store: Store, name: str, claim_id: int, wanted: int, *more: Line) -> list[str]:
+        lines = (*EVERYTHING, *more)
+        claim = store.run(store.claim(ClaimRequest(name, claim_id, wanted, lines)))
+        return [one.id for one in claim.jobs]
+
+    other = clients.store(hold)
+    for name in ("p1", "p2"):
+        register(clients.first, name)
+    # Two lines are not tried in a statement of their own, which would be committed before.
+    together = Together(lambda: claimed(other, "p1", 1, 25, Line(("none",))))
+    try:
+        assert holds.wait(PLENTY)
+        mine = [claimed(clients.first, "p2", number + 1, 10) for number in range(3)]
+        mine.append(claimed(clients.first, "p2", 4, 300))
+    finally:
+        goes_on.set()
+    assert together.join() == [ids[:25]]
+    assert mine == [ids[25:35], ids[35:45], ids[45:55], ids[55:]]

@@ -121,6 +121,37 @@ def raise_from(number: int, error: BaseException | None) -> None:
     raise ValueError(number) from error
 
 
+class Nowhere(Exception):
+    __module__ = None  # type: ignore[assignment]
+
+
+def of_no_module() -> None:
+    raise Nowhere
+
+
+class Touchy(Exception):
+    """One whose attributes raise something else when they are not there."""
+
+    def __getattr__(self, name: str) -> object:
+        return self.__dict__["inner"][name]
+
+
+class Itself(str):
+    __slots__ = ()
+
+    def __format__(self, spec: str) -> str:
+        return "formatted"
+
+
+class Formats(Exception):
+    def __str__(self) -> str:
+        return Itself("as it is")
+
+
+def formatting() -> None:
+    raise Formats
+
+
 class Unsayable(Exception):
     def __str__(self) -> str:
         raise RuntimeError("no message")
@@ -131,8 +162,8 @@ def unsayable() -> None:
 
 
 RICHER = (
-    unsayable, noted, misspelt, no_attribute, unreadable, grouped, endless, never_raised_itself,
-    circle, a_long_chain,
+    of_no_module, unsayable, noted, misspelt, no_attribute, unreadable, grouped, endless,
+    never_raised_itself, circle, a_long_chain,
 )  # fmt: skip
 
 
@@ -162,6 +193,31 @@ def test_where_there_is_more_to_say_the_standard_library_says_it(
     error = raised(body)
     assert quickly(error) is None
     assert describe(error).traceback == as_python_says(error)
+
+
+def test_a_message_is_told_as_it_is() -> None:
+    error = raised(formatting)
+    assert quickly(error) == as_python_says(error)
+    assert (describe(error).traceback or "").endswith("Formats: as it is\n")
+
+
+def test_an_error_whose_attributes_raise_is_still_told() -> None:
+    def body() -> None:
+        raise Touchy
+
+    try:
+        said = as_python_says(raised(body))
+    except KeyError:  # the library itself does not manage before Python 3.13
+        said = "(its traceback could not be made: KeyError)"
+    assert describe(raised(body)).traceback == said
+
+
+def test_a_line_as_long_as_a_program_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traces, "LONGEST", 10)
+    monkeypatch.setattr(traces, "frames", {})
+    error = raised(plain)
+    assert quickly(error) == as_python_says(error)
+    assert traces.frames == {}
 
 
 def test_frames_of_different_places_in_one_function_differ() -> None:

@@ -35,10 +35,17 @@ def _message(error: BaseException) -> str:
 
 def _traceback(error: BaseException) -> str:
     try:
-        text = quickly(error) or _in_full(error)
+        text = _quickly(error) or _in_full(error)
     except BaseException as problem:  # noqa: BLE001 - hostile exceptions again
         text = f"(its traceback could not be made: {type(problem).__name__})"
     return storable(text, MAX_TRACEBACK)
+
+
+def _quickly(error: BaseException) -> str | None:
+    try:
+        return quickly(error)
+    except BaseException:  # noqa: BLE001 - attributes of an exception may raise when asked for
+        return None
 
 
 def _in_full(error: BaseException) -> str:

@@ -16,6 +16,8 @@ FRAMES = 60
 CHAIN = 20
 #: How many frames are remembered; with more the memory begins anew.
 REMEMBERED = 4096
+#: A longer text is not: a line of code may be a whole program.
+LONGEST = 2000
 #: From so many equal lines on the standard library writes how often one was repeated.
 REPEATED = 4
 
@@ -80,19 +82,26 @@ def _frame(entry: TracebackType) -> str:
     code = entry.tb_frame.f_code
     key = id(code), entry.tb_lasti
     known = frames.get(key)
-    if known is None:
+    if known is not None:
+        return known[1]
+    text = "".join(traceback.format_tb(entry, limit=1))
+    if len(text) <= LONGEST:
         if len(frames) >= REMEMBERED:
             frames.clear()
-        known = frames[key] = code, "".join(traceback.format_tb(entry, limit=1))
-    return known[1]
+        frames[key] = code, text
+    return text
 
 
 def _last_line(error: BaseException) -> str | None:
+    cls = type(error)
     try:
-        cls, message = type(error), str(error)
+        message = "".join(str(error))  # not of a class that formats itself
     except BaseException:  # noqa: BLE001 - a user's __str__ may raise anything
         return None
     name = cls.__qualname__
-    if cls.__module__ not in ("__main__", "builtins"):
-        name = f"{cls.__module__}.{name}"
+    module: object = cls.__module__  # a class may say what it likes
+    if not isinstance(module, str):
+        return None
+    if module not in ("__main__", "builtins"):
+        name = f"{module}.{name}"
     return f"{name}: {message}\n" if message else f"{name}\n"

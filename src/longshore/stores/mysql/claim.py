@@ -351,14 +351,22 @@ class MySQLClaiming(MySQLCore, Consuming):
         self, fronts: Fronts, wanted: int, now: int, taken: dict[str, Row]
     ) -> Steps[None]:
         """Hold the first jobs of so many queues that their fronts are remembered."""
+        # What we hold, and what others do, is still there for who looks without holding.
+        tried = set(taken)
+        most = wanted - len(taken)
         while len(taken) < wanted:
-            places = yield from self.next_of(fronts, wanted - len(taken))
+            if most > wanted - len(taken):
+                fronts.forget()
+            places = yield from self.next_of(fronts, most, tried)
             if not places:
                 break
             ids = [place.id for place in places]
-            # What others have locked meanwhile is not there; what we hold already is.
+            tried.update(ids)
             rows: list[Row] = yield self.sql["ready_held"](ids=self.ids(ids), now=now)
-            taken.update((row[0], row) for row in in_order(rows, ids))
+            for row in in_order(rows, ids)[: wanted - len(taken)]:
+                taken[row[0]] = row
+            # Others may hold hundreds of the first ones: not one step for each.
+            most *= 2
 
     def _from_line(
         self, fronts: list[Place], wanted: int, now: int, taken: dict[str, Row]

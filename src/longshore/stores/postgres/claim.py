@@ -35,9 +35,6 @@ MANY: Final = 100_000
 #: What sorts behind every character of a queue's name.
 _BEHIND: Final = "~"
 
-#: How often a claim looks again after others have taken what it had chosen.
-AGAIN: Final = 10
-
 
 class Look(NamedTuple):
     """A row of the query ``look``."""
@@ -244,6 +241,7 @@ class PostgresClaiming(PostgresFinishing, Claiming):
         """Begin runs of what a walk has chosen, and read it, in one statement."""
         rows: list[Row] = yield self.sql["take_ids"](
             ids=list(ids),
+            wanted=len(ids),
             chosen=True,
             process_id=claim.request.process_id,
             claim_id=claim.request.claim_id,
@@ -310,7 +308,7 @@ class PostgresClaiming(PostgresFinishing, Claiming):
                         return Chosen(walk.taken, over=walk.over)
                 yield from self.walked(walk, request.lines[number:], look.now)
                 return Chosen(walk.taken, walk.again, walked=True, over=walk.over)
-            taken += yield from self._of_queues(served, request.wanted - len(taken), claim)
+            taken += yield from self._of_queues(served, request.wanted - len(taken), claim, set())
             if len(taken) == request.wanted:
                 break
         return Chosen(taken)
@@ -351,8 +349,9 @@ class PostgresClaiming(PostgresFinishing, Claiming):
         walk.over = bool(first.behind)
 
     def _of_queues(
-        self, queues: Sequence[str], wanted: int, claim: dict[str, Any]
+        self, queues: Sequence[str], wanted: int, claim: dict[str, Any], tried: set[str]
     ) -> Steps[list[Row]]:
+        """Begin runs of the first jobs of these queues but for those that were ``tried``."""
         rows: list[Row]
         if not queues:
             return []
@@ -360,14 +359,13 @@ class PostgresClaiming(PostgresFinishing, Claiming):
             rows = yield self.sql["take_queue"](queue=queues[0], wanted=wanted, **claim)
             return rows
         taken: list[Row] = []
-        for _ in range(AGAIN):
-            places = yield from self.first_of(queues, wanted - len(taken))
-            ids = [place.id for place in places]
-            rows = yield self.sql["take_ids"](ids=ids, chosen=False, **claim)
-            taken += rows
-            # What others have locked meanwhile is not there at the next look.
-            if len(rows) == len(ids):
+        most = wanted
+        while len(taken) < wanted:
+            places = yield from self.first_of(queues, most, tried)
+            if not places:
                 break
+            taken += yield from self._of_places(places, wanted - len(taken), claim, tried)
+            most *= 2
         return taken
 
     def _of_many(
@@ -375,26 +373,42 @@ class PostgresClaiming(PostgresFinishing, Claiming):
     ) -> Steps[list[Row]]:
         """Begin runs of the first jobs of a line of so many queues that their fronts are known."""
         taken: list[Row] = []
-        for _ in range(AGAIN):
+        tried: set[str] = set()
+        most = wanted
+        while len(taken) < wanted:
             if known is None:
                 looked = yield from self.looked_at(line, frozenset(look.paused), look.now)
                 if not isinstance(looked, Fronts):
-                    taken += yield from self._of_queues(looked, wanted - len(taken), claim)
+                    taken += yield from self._of_queues(looked, wanted - len(taken), claim, tried)
                     break
                 known = looked
-            places = yield from self.next_of(known, wanted - len(taken))
+            if most > wanted - len(taken):
+                known.forget()
+            places = yield from self.next_of(known, most, tried)
             if places:
-                ids = [place.id for place in places]
-                rows: list[Row] = yield self.sql["take_ids"](ids=ids, chosen=False, **claim)
-                taken += rows
-                if len(taken) == wanted:
-                    self.known[line] = known
-                    break
+                taken += yield from self._of_places(places, wanted - len(taken), claim, tried)
+                # Others may hold hundreds of the first ones: not one step for each.
+                most *= 2
             elif known.old:
                 known = None  # what has arrived since that look is not known
+                most = wanted - len(taken)
             else:
                 break
+        if known is not None and len(taken) == wanted:
+            self.known[line] = known
         return sorted(taken, key=_order)
+
+    def _of_places(
+        self, places: Sequence[Place], wanted: int, claim: dict[str, Any], tried: set[str]
+    ) -> Steps[list[Row]]:
+        """Begin runs of the first of these jobs; those that others have locked are left to them.
+
+        They stay where they are until the others commit, so they are not tried again.
+        """
+        ids = [place.id for place in places]
+        rows: list[Row] = yield self.sql["take_ids"](ids=ids, wanted=wanted, chosen=False, **claim)
+        tried.update(ids)
+        return rows
 
     def heads_of(self, queues: Sequence[str], each: int) -> Steps[list[Place]]:
         """Where the first few jobs of each of these queues stand, whoever looks at them."""

@@ -9,7 +9,7 @@ those they did not read. What arrives meanwhile in front of that is seen by the 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from typing import Any, Final, NamedTuple
 
@@ -32,6 +32,13 @@ class Place(NamedTuple):
     scheduled_at: int
     id: str
     queue: str
+
+
+class Read(NamedTuple):
+    """What was read of several queues."""
+
+    heads: list[Place]  # in order
+    behind: Mapping[str, Place]  # the last one read of a queue, where more may stand behind it
 
 
 class Fronts:
@@ -62,6 +69,10 @@ class Fronts:
         copy._until = self._until
         copy.old = True
         return copy
+
+    def forget(self) -> None:
+        """Some queues were taken out of it whose jobs are still there."""
+        self._until = self._now
 
     def hold(self, paused: frozenset[str], now: int) -> bool:
         """Whether a claim may still go by these, with these queues paused."""
@@ -109,59 +120,77 @@ class Merging:
             return sorted(served)
         return Fronts([place for place in places if place.queue in served], paused, now, took)
 
-    def first_of(self, queues: Sequence[str], wanted: int) -> Steps[list[Place]]:
-        """The first jobs of a few queues, of which nothing is known."""
-        heads, _ = yield from self._read(queues, wanted, None, 4)
-        return heads[:wanted]
+    def first_of(
+        self, queues: Sequence[str], wanted: int, without: Container[str] = ()
+    ) -> Steps[list[Place]]:
+        """The first jobs of a few queues, of which nothing is known.
 
-    def next_of(self, fronts: Fronts, wanted: int) -> Steps[list[Place]]:
+        ``without``: ids of jobs that are there and not to be had.
+        """
+        read = yield from self._read(queues, wanted, None, 4, without)
+        return read.heads[:wanted]
+
+    def next_of(
+        self, fronts: Fronts, wanted: int, without: Container[str] = ()
+    ) -> Steps[list[Place]]:
         """The first jobs of queues whose fronts are known; what is known afterwards is kept."""
         queues = list(fronts.pop(wanted))
         if not queues:
             return []
         while True:
             bound = fronts.bound
-            heads, each = yield from self._read(queues, wanted, bound, 2)
-            good = heads if bound is None else [head for head in heads if head < bound]
+            read = yield from self._read(queues, wanted, bound, 2, without)
+            good = [head for head in read.heads if bound is None or head < bound]
             if len(good) >= wanted or bound is None:
                 break
             # What was read has fewer than it seemed: others have taken them.
             queues += fronts.pop(len(queues))
-        _keep(fronts, heads, good[:wanted], each)
+        _keep(fronts, read, good[:wanted])
         return good[:wanted]
 
     def _read(
-        self, queues: Sequence[str], wanted: int, bound: Place | None, least: int
-    ) -> Steps[tuple[list[Place], int]]:
-        """The first jobs of these queues in order, and how many of each were read at most."""
+        self,
+        queues: Sequence[str],
+        wanted: int,
+        bound: Place | None,
+        least: int,
+        without: Container[str],
+    ) -> Steps[Read]:
+        """The first jobs of these queues that are to be had; ``least`` or more of each are read."""
         each = max(least, 2 * wanted // max(1, len(queues)))
         while True:
-            heads = yield from self.heads_of(queues, each)
-            heads.sort()
-            read: dict[str, int] = {}
+            found = yield from self.heads_of(queues, each)
+            last: dict[str, Place] = {}
+            size: dict[str, int] = {}
+            for head in sorted(found):
+                last[head.queue] = head
+                size[head.queue] = size.get(head.queue, 0) + 1
+            heads = sorted(head for head in found if head.id not in without)
+            behind = {queue: place for queue, place in last.items() if size[queue] == each}
+            left = dict.fromkeys(behind, 0)
+            for head in heads:
+                if head.queue in left:
+                    left[head.queue] += 1
             # Behind the last one read of a queue there may be better ones than those that follow;
             # nothing follows the last one wanted, and beyond the bound nothing is taken.
             for head in heads[: wanted - 1]:
                 if bound is not None and head > bound:
                     break
-                read[head.queue] = read.get(head.queue, 0) + 1
-            if max(read.values(), default=0) < each:
-                return heads, each
+                if head.queue in left:
+                    left[head.queue] -= 1
+            if all(left.values()):
+                return Read(heads, behind)
             each *= 4
 
 
-def _keep(fronts: Fronts, heads: Sequence[Place], taken: Sequence[Place], each: int) -> None:
-    """Put back what is known of queues of which ``each`` jobs were read and some are taken."""
-    read: dict[str, int] = {}
-    last: dict[str, Place] = {}
+def _keep(fronts: Fronts, read: Read, taken: Sequence[Place]) -> None:
+    """Put back what is known of queues that were read, and of which some jobs are taken."""
     kept: set[str] = set()
     gone = {place.id for place in taken}
-    for head in heads:
-        read[head.queue] = read.get(head.queue, 0) + 1
-        last[head.queue] = head
+    for head in read.heads:
         if head.queue not in kept and head.id not in gone:
             kept.add(head.queue)
             fronts.put(head)
-    for queue, jobs in read.items():
-        if jobs == each and queue not in kept:
-            fronts.put(last[queue])  # more may stand behind it
+    for queue, place in read.behind.items():
+        if queue not in kept:
+            fronts.put(place)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from random import Random
 
 from longshore.core.model import NewJob
-from longshore.core.store import Line, SetQueue
+from longshore.core.store import Line, Retention, SetQueue
 from longshore.testing.conformance.bench import HOUR, MINUTE, SECOND, Bench, succeeded
 
 #: More than any store looks at one by one, also when half of them are empty.
@@ -97,6 +97,14 @@ class ManyQueuesConformance:
         taken = [job for some in _drained(bench, 30, lines) for job in some]
         assert taken == [*first, *others]
 
+    def test_what_one_line_has_taken_is_not_there_for_the_next(self, bench: Bench) -> None:
+        first = [bench.add(queue=queue)[0] for queue in QUEUES]
+        more = bench.add(6, queue=QUEUES[3])
+        bench.process()
+        lines = (Line((QUEUES[3],)), Line(("*",)))
+        assert bench.taken("p1", 10, lines=lines) == [first[3], *more, *first[:3]]
+        assert bench.taken("p1", 10, lines=lines) == first[4:14]
+
     def test_what_comes_back_is_taken_in_its_old_place_before_long(self, bench: Bench) -> None:
         first = [bench.add(queue=queue)[0] for queue in QUEUES]
         bench.process("p1")
@@ -107,6 +115,16 @@ class ManyQueuesConformance:
         bench.pass_time(LATER)
         bench.process("p3")
         assert bench.taken("p3", 12) == [*first[:10], *first[20:22]]
+
+    def test_of_many_queues_that_are_empty_nothing_is_left(self, bench: Bench) -> None:
+        bench.open(Retention(succeeded=0, cancelled=0, dead=0))
+        for queue in QUEUES:
+            bench.add(queue=queue, keep_result=0)
+        bench.process()
+        assert {stat.name for stat in bench.do(bench.store.queues())} == set(QUEUES)
+        bench.finish(*(succeeded(one) for one in bench.leases("p1", len(QUEUES))))
+        bench.do(bench.store.prune(1000))
+        assert bench.do(bench.store.queues()) == ()
 
     def test_ends_are_reported_along_with_such_claims(self, bench: Bench) -> None:
         first = [bench.add(queue=queue)[0] for queue in QUEUES]

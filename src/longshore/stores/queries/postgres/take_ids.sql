@@ -1,5 +1,5 @@
--- Begin runs of these jobs, as far as nobody else does, under one process's lease; unless they are
--- `chosen` by a claim that walks, jobs with limits or turns are left out.
+-- Begin runs of the first of these jobs that nobody else takes, under one process's lease; unless
+-- they are `chosen` by a claim that walks, jobs with limits or turns are left out.
 with picked as materialized (
     select ctid as place from longshore_job
     where id = any(%(ids)s::uuid[])
@@ -8,6 +8,8 @@ with picked as materialized (
           %(chosen)s
           or fair_key is null and (rules is null or strpos(rules, '"limits":') = 0)
       )
+    order by priority, scheduled_at, id
+    limit %(wanted)s
     for update skip locked
 ), taken as (
     update longshore_job as j

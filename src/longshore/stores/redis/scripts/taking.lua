@@ -118,8 +118,8 @@ local FEW, REMEMBERED, WORTH = 64, 50000, 4
 -- The first members of a line of many queues, taken out. To look at all of them takes longer than
 -- to take the jobs. So where the first job of each stands is remembered in a sorted set, whose
 -- members are that job's and the queue: from then on jobs only leave, but for what arrives, and what
--- stands before the fronts that are not looked at is the best there is. Answers whether none of
--- them is marked; if one is, none was taken out.
+-- stands before the fronts that are not looked at is the best there is. Answers the queues, and does
+-- nothing, where these are few; and whether one of those to take is marked: then none was taken out.
 local function from_many(line, paused, wanted, taken)
   local held = {}
   for queue in pairs(paused) do held[#held + 1] = queue end
@@ -127,15 +127,20 @@ local function from_many(line, paused, wanted, taken)
   local key = 'fronts:' .. redis.sha1hex(cmsgpack.pack({ line[1], line[2], held }))
   local times = P .. key .. ':times'
   local from, till = string.match(call('GET', times) or '', '^(%S+) (%S+)$')
+  local remembered = from and tonumber(from) <= T and T < tonumber(till)
+  local queues = not remembered and served(line, paused)
+  if queues and #queues <= FEW then
+    return queues
+  end
   -- It is nothing that a replica or a log has to know: whoever has it not looks.
   local function aside(write, ...)
     local silent = pcall(redis.set_repl, redis.REPL_NONE)
     write(...)
     if silent then redis.set_repl(redis.REPL_ALL) end
   end
-  local function look()
+  local function look(there)
     local fronts, began = {}, call('TIME')
-    for _, queue in ipairs(served(line, paused)) do
+    for _, queue in ipairs(there) do
       local head = call('ZRANGE', P .. 'line:' .. queue, 0, 0, 'WITHSCORES')
       if #head == 0 then
         call('SREM', P .. 'ready', queue)
@@ -151,12 +156,15 @@ local function from_many(line, paused, wanted, taken)
     local ended = call('TIME')
     local took = (ended[1] - began[1]) * 1000000 + ended[2] - began[2]
     local till = T + took + math.max(REMEMBERED, WORTH * took)
-    aside(call, 'SET', times, NOW .. ' ' .. string.format('%.0f', till), 'PX', 10000)
+    if #there > FEW then
+      aside(call, 'SET', times, NOW .. ' ' .. string.format('%.0f', till), 'PX', 10000)
+    else
+      aside(call, 'DEL', times)
+    end
     aside(call, 'PEXPIRE', P .. key, 10000)
   end
-  local remembered = from and tonumber(from) <= T and T < tonumber(till)
-  if not remembered then look() end
-  local fronts, first, heads, size, queues, keys
+  if queues then look(queues) end
+  local fronts, first, heads, size, keys
   while true do
     local count, last = wanted, false
     repeat
@@ -180,11 +188,11 @@ local function from_many(line, paused, wanted, taken)
     if not remembered or #first >= wanted then break end
     -- What has arrived since that look is not known, and may be better than what is left.
     remembered = false
-    look()
+    look(served(line, paused))
   end
   local counts = taken_out(first, wanted, taken)
   if not counts then
-    return false
+    return nil, true
   end
   local old, new = {}, {}
   for index, queue in ipairs(queues) do
@@ -203,7 +211,7 @@ local function from_many(line, paused, wanted, taken)
   end
   aside(each, 'ZREM', P .. key, old)
   aside(each, 'ZADD', P .. key, new)
-  return true
+  aside(call, 'PEXPIRE', P .. key, 10000) -- it may have been empty in between
 end
 
 -- The first ids of these lines, each {queues or beginnings, excludes, whether to look what exists}.
@@ -216,12 +224,17 @@ local function from_lines(lines, wanted, taken)
     if left <= 0 then
       return nil
     end
-    local many = line[3] and call('SCARD', P .. 'ready') > FEW
-    local queues = many and {} or served(line, paused)
-    if many then
-      if not from_many(line, paused, left, taken) then
+    local queues, marked
+    if line[3] and call('SCARD', P .. 'ready') > FEW then
+      queues, marked = from_many(line, paused, left, taken)
+      if marked then
         return number
       end
+    else
+      queues = served(line, paused)
+    end
+    if not queues then
+      -- They were many.
     elseif #queues == 1 then
       -- Quicker than ZPOPMIN, which seeks each member anew and tells its score.
       local read, last = call('ZRANGE', P .. 'line:' .. queues[1], 0, left - 1), #taken

@@ -99,7 +99,7 @@ def _last_line(error: BaseException) -> str | None:
     except BaseException:  # noqa: BLE001 - a user's __str__ may raise anything
         return None
     name = cls.__qualname__
-    module: object = cls.__module__  # a class may say what it likes
+    module = getattr(cls, "__module__", None)  # a class may say what it likes
     if not isinstance(module, str):
         return None
     if module not in ("__main__", "builtins"):

@@ -186,7 +186,7 @@ def test_claims_and_reports_find_their_jobs_by_an_index(
         "end_plain": reports,
         "look": {**process, "any": True},
         "take_queue": {**process, "now": 1, "queue": "q1", "wanted": 100},
-        "take_ids": {**process, "now": 1, "ids": reports["ids"], "chosen": True},
+        "take_ids": {**process, "now": 1, "ids": reports["ids"], "wanted": 10, "chosen": True},
         "ready_heads": {"queues": ["q1", "q2"], "each": 5},
         "leased": {"ids": reports["ids"]},
         "unreached": {"process_id": "p", "oldest_claim": 1, "limit": 10},

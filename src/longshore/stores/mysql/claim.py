@@ -40,6 +40,9 @@ STREAMED = 0.05
 MANY = 16
 PAIR = 2
 
+#: So many jobs at least are held in one statement, where others may have most of them.
+HELD = 16
+
 
 class Stream(NamedTuple):
     """A queue that is being drained: where a claim that was served in full has ended."""
@@ -362,10 +365,14 @@ class MySQLClaiming(MySQLCore, Consuming):
                 break
             ids = [place.id for place in places]
             tried.update(ids)
-            rows: list[Row] = yield self.sql["ready_held"](ids=self.ids(ids), now=now)
-            for row in in_order(rows, ids)[: wanted - len(taken)]:
-                taken[row[0]] = row
-            # Others may hold hundreds of the first ones: not one step for each.
+            while ids and len(taken) < wanted:
+                # Hardly more than are wanted: others pass over what is held here.
+                step = max(wanted - len(taken), HELD)
+                some, ids = ids[:step], ids[step:]
+                rows: list[Row] = yield self.sql["ready_held"](ids=self.ids(some), now=now)
+                for row in in_order(rows, some)[: wanted - len(taken)]:
+                    taken[row[0]] = row
+            # Others may hold hundreds of the first ones: not a look for each.
             most *= 2
 
     def _from_line(

@@ -365,6 +365,8 @@ class PostgresClaiming(PostgresFinishing, Claiming):
             if not places:
                 break
             taken += yield from self._of_places(places, wanted - len(taken), claim, tried)
+            if len(places) < most:
+                break
             most *= 2
         return taken
 
@@ -382,8 +384,8 @@ class PostgresClaiming(PostgresFinishing, Claiming):
                     taken += yield from self._of_queues(looked, wanted - len(taken), claim, tried)
                     break
                 known = looked
-            if most > wanted - len(taken):
-                known.forget()
+            if most > wanted - len(taken) or (tried and not known.old):
+                known.forget()  # it leaves out jobs that are still there
             places = yield from self.next_of(known, most, tried)
             if places:
                 taken += yield from self._of_places(places, wanted - len(taken), claim, tried)

@@ -158,15 +158,20 @@ class Merging:
     ) -> Steps[Read]:
         """The first jobs of these queues that are to be had; ``least`` or more of each are read."""
         each = max(least, 2 * wanted // max(1, len(queues)))
+        found: dict[str, list[Place]] = {}
+        asked: dict[str, int] = {}
+        more = queues
         while True:
-            found = yield from self.heads_of(queues, each)
-            last: dict[str, Place] = {}
-            size: dict[str, int] = {}
-            for head in sorted(found):
-                last[head.queue] = head
-                size[head.queue] = size.get(head.queue, 0) + 1
-            heads = sorted(head for head in found if head.id not in without)
-            behind = {queue: place for queue, place in last.items() if size[queue] == each}
+            asked.update(dict.fromkeys(more, each))
+            found.update((queue, []) for queue in more)
+            for head in (yield from self.heads_of(more, each)):
+                found[head.queue].append(head)
+            behind = {
+                queue: max(places) for queue, places in found.items() if len(places) == asked[queue]
+            }
+            heads = sorted(
+                head for places in found.values() for head in places if head.id not in without
+            )
             left = dict.fromkeys(behind, 0)
             for head in heads:
                 if head.queue in left:
@@ -178,9 +183,11 @@ class Merging:
                     break
                 if head.queue in left:
                     left[head.queue] -= 1
-            if all(left.values()):
+            # One long queue is no reason to read far into all of them.
+            more = [queue for queue, jobs in left.items() if jobs == 0]
+            if not more:
                 return Read(heads, behind)
-            each *= 4
+            each = 4 * max(asked[queue] for queue in more)
 
 
 def _keep(fronts: Fronts, read: Read, taken: Sequence[Place]) -> None:

@@ -36,7 +36,8 @@ pytest.register_assert_rewrite(
     *(
         f"{__name__}.{theme}"
         for theme in (
-            *("bench", "producing", "claiming", "finishing", "leasing", "maintaining"),
+            *("bench", "producing", "claiming", "many_queues", "finishing", "leasing"),
+            "maintaining",
             *("inspecting", "ordering", "living", "faults", "ruled", "scripts"),
             *(
                 "trace",

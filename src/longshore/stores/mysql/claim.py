@@ -303,14 +303,13 @@ class MySQLClaiming(MySQLCore, Consuming):
         """
         wanted = request.wanted
         stream = self._streams.pop(line, None)
-        known = self.known.get(line) if len(request.lines) == 1 else None
+        before = self.known.get(line) if len(request.lines) == 1 else None
+        known: Fronts | None = None
         if stream is not None and stream.goes_on(wanted, paused):
             yield from self._front([(stream.after, wanted)], wanted, now, taken)
-        elif known is not None and known.hold(paused, now):
-            known = known.again()
+        elif before is not None and before.hold(paused, now):
+            known = before.again()
             yield from self._from_many(known, wanted, now, taken)
-        else:
-            known = None
         if len(taken) < wanted:
             partly = known is not None
             stream = known = None

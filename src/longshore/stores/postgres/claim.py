@@ -155,6 +155,8 @@ class PostgresClaiming(PostgresFinishing, Claiming):
             # So many have expired that the others would have to be searched for: come again.
             return Claim(live=True, due_in=0)
         look, had = ready
+        if known is not None and not known.hold(frozenset(look.paused), look.now):
+            known = None  # it was looked again, at all queues, and one was paused meanwhile
         if request.wanted <= 0:
             return Claim(live=True)
         taken = yield from self._taken(request, look, had, known)

@@ -18,7 +18,7 @@ from longshore.core.store import Filter, Retention
 from longshore.errors import LongshoreError, StoreBusy
 from longshore.stores.sqlite.store import SQLiteStore
 from longshore.testing.conformance import Bench, OpenStore, StoreConformance
-from longshore.testing.conformance.bench import HOUR, LEASE
+from longshore.testing.conformance.bench import HOUR, LEASE, MINUTE
 from longshore.testing.conformance.faults import WRITES, FaultConformance
 from longshore.testing.conformance.living import LifeConformance
 from longshore.testing.conformance.planning import due, fire, hourly
@@ -99,8 +99,18 @@ class TestSQLiteStore(StoreConformance, StoreOfOneMachine):
         assert bench.beat("p1").lost == {"p1"}
         bench.process("p2")
         assert bench.do(bench.store.elect("p2", LEASE))
-        assert bench.rescue().leases == (lease,)
+        # It needs no second look: nothing outlived the boot.
+        assert bench.rescue(patience=MINUTE).leases == (lease,)
         assert bench.state(job) is JobState.AVAILABLE
+
+    def test_no_doubt_outlives_the_boot(self, bench: Bench) -> None:
+        bench.add()
+        bench.process()
+        lease = bench.lease()
+        bench.pass_time(LEASE + 1)
+        assert bench.rescue(patience=MINUTE).withheld == 1
+        bench.clock.reboot()
+        assert bench.rescue(patience=MINUTE).leases == (lease,)
 
 
 class StoreOnAServer:

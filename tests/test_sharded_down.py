@@ -207,6 +207,9 @@ def test_jobs_of_a_shard_that_was_away_are_not_given_to_others_at_once(spread: S
     spread.clock.advance(LEASE + 1)
     spread.rise(1)
     assert spread.run(spread.store.rescue(Rescue(patience=3_600_000_000))).leases == ()
+    # Looked at for the first time, and a moment later.
+    assert spread.run(spread.store.rescue(Rescue(patience=1))).withheld == 1
+    spread.clock.advance(1)
     assert spread.run(spread.store.rescue(Rescue(patience=1))).leases == (lease,)
     assert spread.run(spread.store.get([job]))[job].state is JobState.AVAILABLE
 

@@ -324,47 +324,6 @@ def test_eight_processes_share_a_file_and_each_job_runs_once(store: SQLiteStore)
     assert (counted.state, counted.jobs) == (JobState.SUCCEEDED, len(ids))
 
 
-FORK = """
-import os, sys, time
-from longshore.core.model import JobState, NewJob
-from longshore.core.store import Filter
-from longshore.ids import new_id
-from longshore.stores.sqlite.store import SQLiteStore
-
-def job():
-    return NewJob(new_id(), "k", "q", b"{}", JobState.AVAILABLE, 0, 1, 1)
-
-store = SQLiteStore(sys.argv[1], synchronous="normal")
-watch = store.watch()
-watch.wait(0)
-store.run(store.insert([job()]))
-closed, may_go_on = os.pipe(), os.pipe()
-child = os.fork()
-if child == 0:
-    store.run(store.insert([job()]))
-    os.write(closed[1], b"x")
-    os.read(may_go_on[0], 1)
-    store.run(store.insert([job()]))
-    os._exit(0)
-os.read(closed[0], 1)
-assert watch.wait(5)
-store.close()
-os.write(may_go_on[1], b"x")
-assert os.waitpid(child, 0)[1] == 0
-again = SQLiteStore(sys.argv[1])
-print(again.run(again.count(Filter()))[0].jobs)
-again.close()
-"""
-
-
-def test_what_a_forked_child_writes_outlives_its_parents_connection(path: str) -> None:
-    # With a connection carried over the fork, closing the parent's would drop the child's write.
-    done = subprocess.run(
-        [sys.executable, "-c", FORK, path], capture_output=True, text=True, timeout=30, check=False
-    )
-    assert (done.stdout.strip(), done.stderr) == ("3", "")
-
-
 # --- leases ---
 
 

@@ -12,14 +12,16 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from longshore import CONTEXT, Discard, Event, Job, JobContext, JobState, Longshore, StoreError
 from longshore.core.model import Lease
-from longshore.core.store import Claim, ClaimRequest, Rescue, Watch
+from longshore.core.store import Claim, ClaimRequest, Operation, Rescue, Watch
 from longshore.running import RunState
 from longshore.worker.beacon import Beacon
+from longshore.worker.buffer import STALE
 from longshore.worker.claims import Claims
 from longshore.worker.control import Cancel, Drain, Refused, child_channel, parent_channel
 from longshore.worker.engine import Engine
@@ -178,6 +180,36 @@ def test_a_slow_job_does_not_make_its_worker_claim_and_give_back(jobs: Longshore
         for handle in late:
             handle.wait(timeout=10)
     assert max(handle.record.run for handle in late) <= 2
+
+
+def test_jobs_of_a_slow_store_are_not_stale_as_they_come(
+    jobs: Longshore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @jobs.job(kind="tiny")
+    def tiny() -> None:
+        return None
+
+    @jobs.job(kind="brief")
+    def brief() -> None:
+        time.sleep(0.02)
+
+    store = jobs.store
+    run = store.run
+
+    def slowly(op: Operation[Any]) -> Any:
+        answer = run(op)
+        if op.name in ("claim", "exchange"):
+            time.sleep(1.2 * STALE / 1e6)
+        return answer
+
+    jobs.enqueue_many(tiny.bind() for _ in range(100))
+    with jobs.worker(threads=1).running():
+        eventually(lambda: jobs.query.filter(state="succeeded").count() == 100, 20)
+        monkeypatch.setattr(store, "run", slowly)
+        handles = jobs.enqueue_many(brief.bind() for _ in range(10))
+        for handle in handles:
+            handle.wait(timeout=20)
+    assert [handle.record.run for handle in handles] == [1] * 10
 
 
 def test_a_process_that_lost_its_lease_may_run_the_same_job_again(
@@ -436,24 +468,6 @@ def test_a_lease_that_is_renewed_after_a_burial_is_nobodys() -> None:
     beacon.renew(1.0)
     beacon.close()
     beacon.renew(2.0)
-
-
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_two_threads_may_fork_at_once(jobs: Longshore) -> None:
-    def fork_often() -> None:
-        for _ in range(40):
-            jobs.query.count()
-            pid = os.fork()
-            if not pid:
-                os._exit(0)
-            os.waitpid(pid, 0)
-
-    threads = [threading.Thread(target=fork_often, daemon=True) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    assert not any(thread.is_alive() for thread in threads)
 
 
 def test_the_exact_loop_is_woken_from_other_threads() -> None:

@@ -166,8 +166,8 @@ class Rescue(msgspec.Struct, frozen=True, gc=False):
     the store was not told: they run again, the first time uncounted, unless they may run at most
     once. At most ``limit`` jobs a call. ``crash``, seen of the process's end, is kept with each.
 
-    With ``patience``, microseconds, a mass expiry (:mod:`.expiry`) is doubted, and any if ``by``,
-    who asks, has no lease either: jobs then go back from processes found without one that long ago.
+    With ``patience``, microseconds, an expiry is doubted: jobs go back from processes that were
+    found without a lease that long ago by the store's clock and have not been renewed since.
     """
 
     dead: str | None = None
@@ -175,7 +175,6 @@ class Rescue(msgspec.Struct, frozen=True, gc=False):
     limit: int = 1000
     patience: int | None = None
     crash: Crash | None = None
-    by: str | None = None
     over: frozenset[tuple[str, int]] = frozenset()
 
     def fate(self, run: tuple[str, int], *, once: bool, history: str) -> tuple[bool, Crash | None]:

@@ -182,6 +182,7 @@ class Parts(RuleBasedStateMachine):
             dict(zip(rescued.leases, rescued.interrupted, strict=True)),
             dict(zip(expected.leases, expected.interrupted, strict=True)),
         )
+        agree(rescued.withheld, expected.withheld)
         self.compare()
 
     def ending(self, lease: Lease, how: str) -> Ending:

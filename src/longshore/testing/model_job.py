@@ -198,3 +198,16 @@ def claimed(job: ModelJob) -> Claimed:
     fields: dict[str, Any] = {name: getattr(job, name) for name in own}
     fields |= {name: getattr(job.new, name) for name in given}
     return Claimed(**fields, claimed_at=job.claimed_at or 0, meta=None)
+
+
+def doubted(leases: dict[str, int], lost: Iterable[str], patience: int, now: int) -> set[str]:
+    """Of processes without a lease those that keep their jobs for now; since when is noted."""
+    kept: set[str] = set()
+    for process_id in lost:
+        end = leases.get(process_id, 0)
+        if end > 0:
+            leases[process_id] = -now
+            kept.add(process_id)
+        elif end < 0 and now < patience - end:
+            kept.add(process_id)
+    return kept

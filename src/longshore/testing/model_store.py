@@ -21,7 +21,6 @@ from typing import Final
 import msgspec
 
 from longshore.core.batches import LATER, Together
-from longshore.core.expiry import MANY_JOBS
 from longshore.core.limits import SetKind, SetLimit
 from longshore.core.model import (
     ENDED,
@@ -49,7 +48,7 @@ from longshore.core.store import (
     SetQueue,
 )
 from longshore.testing.model_bundles import ModelBundles
-from longshore.testing.model_job import ModelJob, claimed, kept_runs, serves
+from longshore.testing.model_job import ModelJob, claimed, doubted, kept_runs, serves
 from longshore.testing.model_keys import ModelKeys
 from longshore.testing.model_rules import Restraints
 from longshore.testing.model_ticks import ModelSchedules
@@ -159,15 +158,15 @@ class ModelStore(ModelKeys):
         return changed
 
     def rescue(self, request: Rescue) -> Rescued:
-        gone = [
-            job
-            for job in self.jobs.values()
-            if job.state is JobState.RUNNING
-            and (job.claimed_by == request.dead if request.dead else not self.live(job.claimed_by))
-        ]
+        running = [job for job in self.jobs.values() if job.state is JobState.RUNNING]
+        lost = [job for job in running if job.claimed_by == request.dead]
+        if request.dead is None:
+            lost = [job for job in running if not self.live(job.claimed_by)]
+        kept: set[str] = set()
         if request.dead is None and request.patience is not None:
-            # A mass expiry needs more jobs at once than a life of this model has.
-            assert len(gone) < MANY_JOBS
+            owners = {job.claimed_by or "" for job in lost}
+            kept = doubted(self.processes, owners, request.patience, self.now)
+        gone = [job for job in lost if job.claimed_by not in kept]
         leases = tuple(job.lease() for job in gone)
         fates = [
             request.fate(
@@ -181,9 +180,9 @@ class ModelStore(ModelKeys):
             job.give_back(self.now, interrupted=counts, note=note)
         self.bundles.follow(self.now)
         for process_id in [request.dead] if request.dead else list(self.processes):
-            if request.dead or not self.live(process_id):
+            if request.dead or not (self.live(process_id) or process_id in kept):
                 self.processes.pop(process_id, None)
-        return Rescued(leases, tuple(counts for counts, _ in fates))
+        return Rescued(leases, tuple(counts for counts, _ in fates), len(lost) - len(gone))
 
     def prune(self) -> int:
         """Everything past its retention, with no limit; returns how many jobs went."""

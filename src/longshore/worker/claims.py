@@ -31,7 +31,10 @@ class Claims:
         return number
 
     def arrived(self, claim_id: int, jobs: int, now: float) -> None:
-        """The answer is here, with so many jobs; a claim that failed has none."""
+        """The answer is here ``now``, with so many jobs; a claim that failed has none.
+
+        Counted from when it was asked for, jobs of a slow store would be stale as they come.
+        """
         if jobs:
             self._open[claim_id] = jobs
             self._arrived[claim_id] = now

@@ -350,7 +350,7 @@ class Engine:
 
     def _take(self, now: float, request: ClaimRequest, claim: Claim) -> None:
         jobs = claim.jobs
-        self._claims.arrived(request.claim_id, len(jobs), now)
+        self._claims.arrived(request.claim_id, len(jobs), time.monotonic())
         if not claim.live:
             # It ran out: the next beat renews it, unless others have our jobs. That is told too.
             self._more, self._retry_at = True, now + PATIENCE

@@ -19,10 +19,12 @@ from longshore.worker.journal import log, tell_dead
 from longshore.worker.patience import Guard
 
 BEAT = 1.0
-RESCUE = 2.0
-#: A lease is renewed so often while it lasts. Who rescues looks twice as often, and waits as long
-#: as one renewal takes before it believes that everybody is dead: 1.5 leases in all.
+RESCUE = 1.0
+#: A lease is renewed so often while it lasts. Who rescues looks five times as often, and believes
+#: that a process is gone when it was found without a lease for as long as one renewal takes: with
+#: the looks that find it and that give its jobs back less than 1.5 leases in all.
 RENEWALS = 3
+LOOKS = 5
 TIDY = 10.0
 BATCH = 1000
 
@@ -106,7 +108,10 @@ class Heart:
         return left if 0 < left < 1.1 * BEAT else _spread(BEAT)
 
     def _to_next_look(self) -> float:
-        return _spread(min(BEAT, self._lease / 20))
+        """To the moment of a rescue if that is near: what this is late by, a lost job waits."""
+        pause = _spread(min(BEAT, self._lease / 20))
+        left = self._next_rescue - boot_seconds()
+        return min(pause, left) if left > 0 else pause
 
     def beat(self) -> None:
         """One beat: always listens, and renews when a third of the lease has passed."""
@@ -135,7 +140,7 @@ class Heart:
             if wait:
                 self._next_rescue = now + wait
             else:
-                self._next_rescue = now + min(RESCUE, self._lease / (2 * RENEWALS))
+                self._next_rescue = now + _spread(min(RESCUE, self._lease / (RENEWALS * LOOKS)))
                 self._rescue()
         if now >= self._next_tidy:
             self._next_tidy = now + TIDY
@@ -143,19 +148,15 @@ class Heart:
 
     def _rescue(self) -> None:
         patience = self._lease / RENEWALS
-        by = next((member.id for member in self._members()), None)
-        request = Rescue(limit=BATCH, patience=int(patience * 1_000_000), by=by)
+        request = Rescue(limit=BATCH, patience=int(patience * 1_000_000))
         given = self._store.run(self._store.rescue(request))
-        if given.withheld:
-            # Not sooner than they may be given back: a second look is worth nothing before.
-            self._next_rescue = boot_seconds() + patience
-            if not self._withheld:
-                log.warning(
-                    "%d running jobs seem to be without a process, which is hard to believe: they"
-                    " are given back if that is still so in %.1f s",
-                    given.withheld,
-                    patience,
-                )
+        if given.withheld and not self._withheld:
+            log.warning(
+                "%d running jobs belong to processes whose leases have run out: they are given back"
+                " if those are not renewed within %.1f s",
+                given.withheld,
+                patience,
+            )
         self._withheld = bool(given.withheld)
         if given.leases:
             log.warning("rescued %d jobs of processes that are gone", len(given.leases))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from longshore.core.expiry import is_mass
 from longshore.core.interruptions import Crash
 from longshore.core.model import (
     ENDED,
@@ -147,7 +146,7 @@ class State(Claiming):
         )
         withheld = 0
         if request.patience is not None and request.dead is None:
-            gone, withheld = self._doubted(gone, request.patience, request.by)
+            gone, withheld = self._believed(gone, request.patience)
         rows = [row for process_id in gone for row in self.running.get(process_id, {}).values()]
         leases: list[Lease] = []
         interrupted: list[bool] = []
@@ -186,24 +185,20 @@ class State(Claiming):
 
     # --- helpers ---
 
-    def _doubted(self, gone: list[str], patience: int, by: str | None) -> tuple[list[str], int]:
-        """Of processes without a lease those to believe it of, and how many jobs others keep.
+    def _believed(self, gone: list[str], patience: int) -> tuple[list[str], int]:
+        """Of processes without a lease those found so long ago enough; how many jobs others keep.
 
         Since when one is doubted lies in its record, below zero, until a beat renews it.
         """
-        doomed = {process_id: len(self.running[process_id]) for process_id in gone}
-        mass = is_mass(sum(doomed.values()), sum(map(len, self.running.values())))
-        if not mass and (by not in self.known or self.is_live(by)):
-            return gone, 0
         now = self.clock.boot_us()
         believed: list[str] = []
         for process_id in gone:
             process = self.known.get(process_id)
             if process is not None and process.expires_at > 0:
                 process.expires_at = -now
-            if process is None or patience - process.expires_at <= now:
+            elif process is None or patience - process.expires_at <= now:
                 believed.append(process_id)
-        return believed, sum(doomed.values()) - sum(doomed[one] for one in believed)
+        return believed, sum(len(self.running[one]) for one in gone if one not in believed)
 
     def _succeeded(self, rows: list[Row], now: int) -> None:
         """End running rows of which there is nothing to tell; :meth:`end` for many at once."""

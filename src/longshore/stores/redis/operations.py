@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from msgspec import json, msgpack
 
-from longshore.core.expiry import MANY_JOBS
 from longshore.core.interruptions import AFTER_END, BEFORE_START, Crash
 from longshore.core.model import (
     TRANSITIONS,
@@ -135,8 +134,6 @@ class Maintaining(Core):
             request.limit,
             int(started is not None),
             patience,
-            MANY_JOBS,
-            "" if request.by is None else word(request.by),
             *map(_note, (request.crash, Crash(BEFORE_START), Crash(AFTER_END))),
             *seen,
         )

@@ -60,8 +60,7 @@ class Maintaining(Core):
                 left = request.limit - len(leases)
                 if left <= 0 or self._is_fresh(shard, request):
                     break
-                by = None if request.by is None else self.lives.name(request.by, shard)
-                asked = msgspec.structs.replace(request, dead=name, limit=left, by=by)
+                asked = msgspec.structs.replace(request, dead=name, limit=left)
                 reply = yield from self.ask(shard, self.shards[shard].rescue(asked))
                 replies.append(reply)
                 if not failed(reply):

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from msgspec import json
 
 from longshore.core.batches import Together
-from longshore.core.expiry import is_mass
 from longshore.core.model import Ending, Inserted, Lease, NewJob, Patch
 from longshore.core.store import (
     Beat,
@@ -343,8 +342,7 @@ class Maintaining(Claiming, Noting):
                 return [], [], 0
         gone = [process_id for (process_id,) in found if process_id is not None]
         # Held before their jobs: nobody claims for one of these or renews it until we end.
-        asked = gone if request.by is None else sorted({*gone, request.by})
-        judged: list[Row] = yield self.sql["judged"](ids=self.listed(asked), **lease_time)
+        judged: list[Row] = yield self.sql["judged"](ids=self.listed(gone), **lease_time)
         known = [process_id for process_id, _, _ in judged]
         if request.dead is not None:
             return known, gone, 0
@@ -353,34 +351,30 @@ class Maintaining(Claiming, Noting):
         if request.patience is None or not gone:
             return known, gone, 0
         ends = {process_id: end for process_id, _, end in judged}
-        # Who asks has not been renewed either: then perhaps nobody could be.
-        unsure = request.by in ends and request.by not in live
-        believed, withheld = yield from self._believed(
-            gone, ends, request.patience, now, unsure=unsure
-        )
+        believed = yield from self._believed(gone, ends, request.patience, now)
+        if len(believed) == len(gone):
+            return known, gone, 0
+        rows: list[Row] = yield self.sql["running_counts"]()
+        withheld = sum(count for process_id, count in rows if process_id in {*gone} - {*believed})
         return known, believed, withheld
 
     def _believed(
-        self, gone: list[str], ends: Mapping[str, int], patience: int, now: int, *, unsure: bool
-    ) -> Steps[tuple[list[str], int]]:
-        """Of processes without a lease those to believe it of, and how many jobs others keep.
+        self, gone: list[str], ends: Mapping[str, int], patience: int, now: int
+    ) -> Steps[list[str]]:
+        """Of processes without a lease those that were found so long ago enough.
 
         Since when one is doubted lies in its record, below zero, until a beat renews it.
         """
-        rows: list[Row] = yield self.sql["running_counts"]()
-        running: dict[str, int] = dict(rows)
-        mass = is_mass(sum(running.get(one, 0) for one in gone), sum(running.values()))
-        if not mass and not unsure:
-            return gone, 0
         moment = self.lease_end(now, 0)
-        fresh = [one for one in gone if ends.get(one, 0) > 0]
-        for one in fresh:
-            yield self.sql["process_doubt"](id=one, since=-moment)
-        doubted = {**ends, **dict.fromkeys(fresh, -moment)}
-        believed = [
-            one for one in gone if (since := doubted.get(one, 0)) == 0 or patience - since <= moment
-        ]
-        return believed, sum(running.get(one, 0) for one in gone if one not in believed)
+        believed: list[str] = []
+        for process_id in gone:
+            end = ends.get(process_id, 0)
+            # A doubt that begins in the future is from before the server's clock was set back.
+            if end > 0 or -end > moment:
+                yield self.sql["process_doubt"](id=process_id, since=-moment)
+            elif end == 0 or patience - end <= moment:
+                believed.append(process_id)
+        return believed
 
 
 def _text(runs: bytes | str | None) -> str:

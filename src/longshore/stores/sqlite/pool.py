@@ -39,7 +39,9 @@ class Pool:
         self._file: tuple[int, int] | None = None
         self._next_look = 0.0
         self._idle: list[sqlite3.Connection] = []
-        self._lent = 0
+        self._lent = set[sqlite3.Connection]()
+        #: Of these the ones that a fork has waited for in vain: the next one does not.
+        self._kept = set[sqlite3.Connection]()
         self._forking = False
         #: Set once and for all by :meth:`close`.
         self.closed = threading.Event()
@@ -66,13 +68,14 @@ class Pool:
                 self._look()
                 self._next_look = now + SAME_FILE_EVERY
             connection = self._idle.pop() if self._idle else self.connect()
-            self._lent += 1
+            self._lent.add(connection)
             return connection
 
     def give_back(self, connection: sqlite3.Connection, *, healthy: bool) -> None:
         """Keep a connection for the next, or close one that failed."""
         with self.lock:
-            self._lent -= 1
+            self._lent.discard(connection)
+            self._kept.discard(connection)
             if self._forking:
                 self.gate.notify()
             if healthy and not self.closed.is_set():
@@ -94,7 +97,8 @@ class Pool:
         self.gate.acquire()
         # Not for ever: who forks from within an operation would wait for himself.
         self._forking = True
-        self.gate.wait_for(lambda: not self._lent, BEFORE_FORK)
+        self.gate.wait_for(lambda: self._lent <= self._kept, BEFORE_FORK)
+        self._kept = self._lent.copy()
         self._forking = False
         self._close_idle()
 
@@ -104,7 +108,8 @@ class Pool:
 
     def after_fork_in_child(self) -> None:
         """Go on, in the child: threads that had borrowed something are not here."""
-        self._lent = 0
+        self._lent.clear()
+        self._kept.clear()
         self.gate.release()
 
     def _look(self) -> None:

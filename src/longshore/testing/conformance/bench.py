@@ -286,11 +286,10 @@ class Bench:
         started: Sequence[Lease] | None = None,
         limit: int = 1000,
         patience: int | None = None,
-        by: str | None = None,
     ) -> Rescued:
         """Give back jobs; ``started`` are those whose body had begun."""
         seen = None if started is None else frozenset((s.job_id, s.run) for s in started)
-        return self.do(self.store.rescue(Rescue(dead, seen, limit, patience, by=by)))
+        return self.do(self.store.rescue(Rescue(dead, seen, limit, patience)))
 
     # --- looking ---
 

@@ -1,14 +1,14 @@
 -- uses: freeing, jobs
 -- Give back running jobs whose process is gone, judged now. ARGV: the dead process (empty: every
--- one without a lease), limit, whether it is known which had started, for how long a mass expiry is
--- doubted (empty: it is not), how many jobs make one, who asks (an expiry that is his too is doubted
--- likewise), what to keep with the runs of those that had started, of those that had not and of
--- those whose bodies were over, then `id run` or `id run over` of each that had. Answers how many
--- jobs were withheld, then id, process, run and whether it counts as interrupted, in turns.
+-- one without a lease), limit, whether it is known which had started, for how long an expiry is
+-- doubted (empty: it is not), what to keep with the runs of those that had started, of those that
+-- had not and of those whose bodies were over, then `id run` or `id run over` of each that had.
+-- Answers how many jobs were withheld, then id, process, run and whether it counts as interrupted,
+-- in turns.
 local dead, limit, seen = ARGV[4], tonumber(ARGV[5]), ARGV[6] == '1'
 local patience = tonumber(ARGV[7])
 local started, answer, withheld = {}, {}, 0
-for at = 13, #ARGV do started[ARGV[at]] = true end
+for at = 11, #ARGV do started[ARGV[at]] = true end
 local gone = dead ~= '' and { dead } or call('ZRANGEBYSCORE', P .. 'leases', '-inf', NOW)
 
 local function jobs_of(process)
@@ -20,26 +20,17 @@ local function ends_at(process, score)
   call('HSET', P .. 'process:' .. process, 'lease', score)
 end
 
--- Of processes without a lease those to believe it of. Since when one is doubted lies in the end of
--- its lease, below zero, until a beat renews it.
+-- Of processes without a lease those that were found so long ago enough. Since when one is doubted
+-- lies in the end of its lease, below zero, until a beat renews it.
 local function believed()
-  local doomed, running, his = 0, 0, false
-  for _, process in ipairs(gone) do
-    doomed, his = doomed + jobs_of(process), his or process == ARGV[9]
-  end
-  if doomed < tonumber(ARGV[8]) and not his then return gone end
-  for _, process in ipairs(call('ZRANGE', P .. 'leases', 0, -1)) do
-    running = running + jobs_of(process)
-  end
-  if 2 * doomed <= running and not his then return gone end
   local some = {}
   for _, process in ipairs(gone) do
     local till = tonumber(call('HGET', P .. 'process:' .. process, 'lease') or 0)
-    if till > 0 then
-      till = -T
-      ends_at(process, string.format('%.0f', till))
-    end
-    if patience - till <= T then
+    -- A doubt that begins in the future is from before the server's clock was set back.
+    if till > 0 or -till > T then
+      ends_at(process, string.format('%.0f', -T))
+      withheld = withheld + jobs_of(process)
+    elseif till == 0 or patience - till <= T then
       some[#some + 1] = process
     else
       withheld = withheld + jobs_of(process)
@@ -60,13 +51,13 @@ for _, process in ipairs(gone) do
       local run = job.id .. ' ' .. job.run
       -- One that may run at most once has done so. One that was over before is spared no more.
       local over = started[run .. ' over'] and not has(job, 'm')
-        and not find(call('HGET', P .. 'runs', job.id) or '', ARGV[12], 1, true)
+        and not find(call('HGET', P .. 'runs', job.id) or '', ARGV[10], 1, true)
       local interrupted = not over and (not seen or started[run] or started[run .. ' over']) or false
       for _, word in ipairs({ job.id, job.process, job.run, interrupted and 1 or 0 }) do
         answer[#answer + 1] = word
       end
       give_back(job, interrupted and 'interrupted' or 'released',
-        ARGV[interrupted and 10 or over and 12 or 11])
+        ARGV[interrupted and 8 or over and 10 or 9])
     end
     flush()
   end

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from longshore.core.expiry import MANY_JOBS
 from longshore.core.store import (
     Beat,
     Line,
@@ -17,6 +16,7 @@ from longshore.testing.conformance.lockstep import Stage
 from longshore.testing.conformance.making import PLAIN
 
 PATIENCE = LEASE // 3
+MANY = 20
 
 
 class Upkeep(Playing):
@@ -47,11 +47,11 @@ class Upkeep(Playing):
         self.birth(slot)
 
     def rescue_many(self) -> None:
-        """Nearly everybody seems dead: at the first look nothing is given back."""
-        new = [self.new(queue="mail", kind=PLAIN, rules=None) for _ in range(3 * MANY_JOBS)]
+        """Everybody seems dead: at the first look nothing is given back."""
+        new = [self.new(queue="mail", kind=PLAIN, rules=None) for _ in range(3 * MANY)]
         self.insert_new(new)
         self.ask("set_queue", SetQueue("mail", paused=False))
-        for size in (MANY_JOBS, MANY_JOBS, 5):
+        for size in (MANY, MANY, 5):
             self.claim_with(self.request(size, lines=(Line(("mail",)),), sure=True))
         self.advance(LEASE + 1)
         self.rescue_with(Rescue(patience=PATIENCE))

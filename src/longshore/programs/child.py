@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import FrameType
 
 from longshore.cli.exit import IN_MEMORY, Failure, kind_of
@@ -28,6 +28,7 @@ from longshore.running import RunState
 from longshore.worker.arrival import arrive
 from longshore.worker.beacon import Beacon
 from longshore.worker.control import (
+    Among,
     Boot,
     Cancel,
     Channel,
@@ -183,10 +184,10 @@ def _listen(engine: Engine, messages: Iterator[ToChild], timeout: float, around:
                 engine.cancel(leases)
             case ParkedKinds(kinds=kinds):
                 engine.serve_parked(kinds)
+            case Among(processes=processes):
+                engine.durations.among(processes)
             case Ticked(events=events):
-                engine.look()
-                for event in events:
-                    around.publish(event)
+                _ticked(engine, events, around)
             case _:
                 pass
     # The supervisor is gone and with it the beats: finish what fits into the lease.
@@ -195,6 +196,12 @@ def _listen(engine: Engine, messages: Iterator[ToChild], timeout: float, around:
     engine.fence.wait_for_the_end()
     log.error("neither a supervisor nor a lease is left; this process ends with all it runs")
     os._exit(1)
+
+
+def _ticked(engine: Engine, events: Iterable[Event], around: Around) -> None:
+    engine.look()
+    for event in events:
+        around.publish(event)
 
 
 def _orphaned(lease: float) -> float:

@@ -175,6 +175,7 @@ class StoreMachine(TogetherRules, TickRules, NoteRules, LateRules):
         agree(orders.lost, expected.lost)
         agree(set(orders.cancels), set(expected.cancels))
         agree(orders.parked_kinds, expected.parked_kinds)
+        agree(orders.processes, expected.processes)
         self.compare()
 
     # --- time, death and maintenance ---

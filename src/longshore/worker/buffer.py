@@ -1,4 +1,4 @@
-"""How many jobs a process should hold: measured durations decide, nobody configures it."""
+"""How many jobs a process should hold: durations and neighbours decide, nobody configures it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ AHEAD = 50_000
 TINY = 200
 #: A store is asked for at most so many jobs at once.
 CLAIM = 500
+#: All processes of a store together ask for about so many, each for ``LEAST`` at least: a claim
+#: waits for those of others, and of many large ones the last would wait for seconds.
+TOGETHER, LEAST = 4000, 20
 #: A claimed job that has not started after this goes back, microseconds: others may be free. Where
 #: a slot is free here it will start as soon as the machine gets to it, so it waits for longer.
 STALE = 250_000
@@ -29,7 +32,7 @@ _WEIGHT = 0.1
 
 
 class Durations:
-    """What bodies take, by kind and over all: moving averages in microseconds.
+    """What bodies take, by kind and over all: moving averages in microseconds; and what follows.
 
     Fed by the store thread with ended runs, so slots never pay for it.
     """
@@ -37,6 +40,12 @@ class Durations:
     def __init__(self) -> None:
         self._kinds: dict[str, float] = {}
         self._mean: float | None = None
+        #: How many jobs to ask the store for at once.
+        self.portion = CLAIM
+
+    def among(self, processes: int) -> None:
+        """So many processes work on the store, this one included."""
+        self.portion = max(LEAST, min(CLAIM, TOGETHER // max(1, processes)))
 
     def learn(self, batch: Sequence[tuple[RunState, Ending]]) -> None:
         """Take in ended runs; of many, some."""
@@ -81,4 +90,4 @@ class Durations:
         if self._mean >= AHEAD * 1.2:
             return slots
         ahead = int(AHEAD / self._mean * (1 if self._mean < TINY else slots))
-        return slots + min(ahead, 2 * CLAIM)
+        return slots + min(ahead, 2 * self.portion)

@@ -71,6 +71,12 @@ class ParkedKinds(msgspec.Struct, frozen=True, tag="parked"):
     kinds: tuple[str, ...]
 
 
+class Among(msgspec.Struct, frozen=True, tag="among"):
+    """So many processes work on this store, this one included."""
+
+    processes: int
+
+
 class Ticked(msgspec.Struct, frozen=True, tag="ticked"):
     """Ticks of schedules were settled: tell the application, and look for their jobs."""
 
@@ -229,6 +235,7 @@ ToChild = (
     | Quiet
     | Cancel
     | ParkedKinds
+    | Among
     | Ticked
     | Perform
     | Stop

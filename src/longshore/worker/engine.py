@@ -58,6 +58,7 @@ class Engine:
         self._limited = bool(performer.limited_kinds())
         performer.begin = self._begin
         self._lanes = Lanes(plan.slots, performer, self._done)
+        self.durations = self._lanes.durations
         self._ready = (self._lanes.threads.ready, self._lanes.tasks.ready)
         self._order = Order(plan.lines, plan.weights)
         self.stops = Stops(
@@ -249,17 +250,17 @@ class Engine:
         starved = self._lanes.starved()
         if starved == 0 or (starved is None and not self._more and now < self._next_look):
             return 0
-        durations = self._lanes.durations
-        room = self._plan.slots if self._crowded else durations.room(self._plan.slots)
+        slots, portion = self._plan.slots, self.durations.portion
+        room = slots if self._crowded else self.durations.room(slots)
         free = room - self._unfinished()
         free = min(free, self._plan.left(self._claimed_jobs))
         # Small claims cost as much as large ones: wait until the buffer is half empty, unless a
         # slot has nothing to do.
-        ahead = room - self._plan.slots
-        self._low = max(ahead // 2, ahead - CLAIM)
-        if free <= 0 or (self._lanes.waiting > self._low and free < CLAIM):
+        ahead = room - slots
+        self._low = max(ahead // 2, ahead - portion)
+        if free <= 0 or (self._lanes.waiting > self._low and free < portion):
             return 0
-        return min(free, self._order.most, free if starved is None else starved)
+        return min(free, self._order.most, max(portion, slots), starved or free)
 
     def _must_flush(self, now: float) -> bool:
         return bool(self._held) and (
@@ -317,8 +318,7 @@ class Engine:
         request = self._request(wanted, ())
         batch = self._held
         try:
-            endings = self._reports.untold(batch)
-            answer = self._store.run(self._store.exchange(endings, request))
+            answer = self._store.run(self._store.exchange(self._reports.untold(batch), request))
         except StoreError:
             self._claims.arrived(request.claim_id, 0, 0)
             raise
@@ -329,7 +329,7 @@ class Engine:
         self._held = []
         held = self._reports.standing(batch, held)
         self.fenced_writes += len(batch) - len(held)
-        self._lanes.durations.learn(batch)
+        self.durations.learn(batch)
         self._claims.over(batch, self._inflight)
         if self._crowded:
             self._crowded = not any(run.started_at for run, _ in batch)

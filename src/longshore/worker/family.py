@@ -9,8 +9,8 @@ from enum import Enum
 
 from longshore.core.interruptions import Crash, crash_of
 from longshore.core.model import Ending
-from longshore.core.store import ProcessBeat, Rescue
-from longshore.worker.control import Boot, Hello, parent_channel
+from longshore.core.store import Orders, ProcessBeat, Rescue
+from longshore.worker.control import Among, Boot, Cancel, Hello, ParkedKinds, parent_channel
 from longshore.worker.crash import ended
 from longshore.worker.door import ChildReport
 from longshore.worker.fence import ENDS, boot_seconds
@@ -84,6 +84,16 @@ class Child:
         """Its lease was renewed, asked for at ``at``, unless it is among the lost."""
         if self.process_id is not None and self.process_id not in lost:
             self.beacon.renew(max(at, self.beacon.renewed()))
+
+    def pass_on(self, orders: Orders) -> None:
+        """Tell it what a beat brought: what it is to cancel, what it may serve, how many we are."""
+        mine = tuple(lease for lease in orders.cancels if lease.process_id == self.process_id)
+        if mine:
+            self.channel.send(Cancel(mine))
+        if orders.parked_kinds:
+            self.channel.send(ParkedKinds(tuple(sorted(orders.parked_kinds))))
+        if orders.processes is not None:
+            self.channel.send(Among(orders.processes))
 
     def left(self) -> float | None:
         """Seconds until it is killed for a body that must end before the lease does, if any."""

@@ -24,7 +24,6 @@ import msgspec
 from longshore.core.store import Orders, ProcessBeat, Store
 from longshore.middleware import Event
 from longshore.worker.control import (
-    Cancel,
     Drain,
     Finished,
     Found,
@@ -32,7 +31,6 @@ from longshore.worker.control import (
     Go,
     Hello,
     Lost,
-    ParkedKinds,
     Quiet,
     Refused,
     Stuck,
@@ -422,11 +420,7 @@ class Supervisor:
                 child.channel.send(Lost())
                 self._drain_one(child, 0)
                 continue
-            mine = tuple(lease for lease in orders.cancels if lease.process_id == child.process_id)
-            if mine:
-                child.channel.send(Cancel(mine))
-            if orders.parked_kinds:
-                child.channel.send(ParkedKinds(tuple(sorted(orders.parked_kinds))))
+            child.pass_on(orders)
 
     def _ticked(self, events: tuple[Event, ...]) -> None:
         """Every child may have a slot for the jobs; one of them tells the application."""

@@ -86,7 +86,7 @@ class Consuming(Core):
         for child in beat.processes:
             args += (word(child.id), child.oldest_claim)
         lease = "" if beat.lease is None else beat.lease
-        lost, cancels, kinds = yield SCRIPTS["beat"](lease, *args)
+        lost, cancels, kinds, processes = yield SCRIPTS["beat"](lease, *args)
         return Orders(
             lost=frozenset(map(text, lost)),
             cancels=tuple(
@@ -94,6 +94,7 @@ class Consuming(Core):
                 for job_id, process, run in _threes(cancels)
             ),
             parked_kinds=frozenset(map(text, kinds)),
+            processes=None if beat.lease is None else processes,
         )
 
     def _request(self, request: ClaimRequest) -> list[Value]:

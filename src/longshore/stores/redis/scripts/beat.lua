@@ -1,8 +1,8 @@
 -- uses: freeing, jobs
 -- Renew leases, those that ran out too unless somebody has taken a job of theirs; give back claims
 -- that never arrived, fetch orders. ARGV: lease (empty: only listen), then for each process its id
--- and its oldest open claim. Answers the lost, cancels (id, process, run), and the kinds of parked
--- jobs.
+-- and its oldest open claim. Answers the lost, cancels (id, process, run), the kinds of parked jobs,
+-- and how many processes have a lease.
 local lease = ARGV[4] ~= '' and string.format('%.0f', T + tonumber(ARGV[4]))
 local lost, live, cancels, kinds = {}, {}, {}, {}
 for at = 5, #ARGV, 2 do
@@ -40,4 +40,4 @@ for _, line in ipairs(call('SMEMBERS', P .. 'parked')) do
     call('SREM', P .. 'parked', line)
   end
 end
-return { lost, cancels, kinds }
+return { lost, cancels, kinds, call('ZCOUNT', P .. 'leases', '(' .. NOW, '+inf') }

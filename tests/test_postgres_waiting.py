@@ -9,7 +9,7 @@ import pytest
 
 from longshore.core.limits import Limit, Rules
 from longshore.core.model import Ending, JobState, Lease
-from longshore.core.store import ClaimRequest
+from longshore.core.store import Beat, ClaimRequest, ProcessBeat, Rescue
 from longshore.core.store_url import parse_url
 from longshore.stores.postgres.core import FEW
 from longshore.stores.postgres.store import PostgresStore
@@ -17,7 +17,7 @@ from tests import postgres_tools
 from tests.harbour_tools import eventually
 from tests.places import Place, postgres
 from tests.postgres_tools import PLENTY, exchange, leases, over
-from tests.store_tools import EVERYTHING, claim, job, register
+from tests.store_tools import EVERYTHING, LEASE, claim, job, register
 
 pytestmark = pytest.mark.servers
 
@@ -73,6 +73,35 @@ def test_a_claim_that_finds_nothing_says_that_the_lease_is_gone(
     store.run(store.insert([job()]))
     store._in_vain = 0  # by the one statement again
     assert not store.run(store.claim(ClaimRequest("p", 3, 1, EVERYTHING))).live
+
+
+@pytest.mark.parametrize("quick", [True, False], ids=["one statement", "a transaction"])
+def test_a_beat_and_a_claim_do_not_wait_for_each_other(
+    store: PostgresStore, where: Place, look: psycopg.Connection[Any], quick: bool
+) -> None:
+    """Else a beat waits for a claim of each of its processes, and the claims of all for it."""
+    for process in ("p", "q"):
+        register(store, process)
+    mine, later = job(), job()
+    store.run(store.insert([mine, later]))
+    store.quick = quick
+    look.autocommit = True
+    renewed = Beat((ProcessBeat("p", 0), ProcessBeat("q", 0)), LEASE)
+    # A claim is under way, and a beat comes; then the other way round.
+    with look.transaction():
+        claimed = over(look, store.claim(ClaimRequest("p", 1, 1, EVERYTHING)))
+        assert store.run(store.beat(renewed)).lost == frozenset()
+    assert [one.id for one in claimed.jobs] == [mine.id]
+    with look.transaction():
+        assert over(look, store.beat(renewed)).lost == frozenset()
+        assert claim(store, 2, 1) == [later.id]
+    # Who takes a lease away waits for a claim under it.
+    store.run(store.insert([job()]))
+    with look.transaction(), contextlib.closing(postgres(parse_url(where.url))) as other:
+        assert over(look, store.claim(ClaimRequest("p", 3, 1, EVERYTHING))).jobs
+        other.execute("set lock_timeout = '200ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            over(other, store.rescue(Rescue("p")))
 
 
 def test_nobody_is_told_of_work_where_nobody_waits(

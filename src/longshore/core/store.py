@@ -156,7 +156,7 @@ class Orders(msgspec.Struct, frozen=True, gc=False):
     lost: frozenset[str]  # processes of the beat that were given up: others have their jobs
     cancels: tuple[Lease, ...]  # running jobs that a person wants to end
     parked_kinds: frozenset[str]  # kinds of parked jobs: who knows one may claim it
-    processes: int | None = None  # how many have a lease; not counted by one that only listens
+    processes: int = 0  # how many have a lease
 
 
 class Rescue(msgspec.Struct, frozen=True, gc=False):

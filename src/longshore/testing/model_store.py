@@ -140,7 +140,7 @@ class ModelStore(ModelKeys):
                     cancels.append(job.lease())
         self.bundles.follow(self.now)
         kinds = frozenset(job.new.kind for job in self.jobs.values() if job.parked is not None)
-        processes = None if beat.lease is None else sum(map(self.live, self.processes))
+        processes = sum(map(self.live, self.processes))
         return Orders(frozenset(lost), tuple(cancels), kinds, processes)
 
     # --- maintaining ---

@@ -209,8 +209,7 @@ class Worker:
                 return
             engine.cancel(orders.cancels)
             engine.serve_parked(sorted(orders.parked_kinds))
-            if orders.processes is not None:
-                engine.durations.among(orders.processes)
+            engine.durations.among(orders.processes)
 
         def members() -> tuple[ProcessBeat, ...]:
             return () if self._failed else (ProcessBeat(engine.process_id, engine.oldest_claim),)

@@ -92,8 +92,7 @@ class Child:
             self.channel.send(Cancel(mine))
         if orders.parked_kinds:
             self.channel.send(ParkedKinds(tuple(sorted(orders.parked_kinds))))
-        if orders.processes is not None:
-            self.channel.send(Among(orders.processes))
+        self.channel.send(Among(orders.processes))
 
     def left(self) -> float | None:
         """Seconds until it is killed for a body that must end before the lease does, if any."""

@@ -119,7 +119,7 @@ class State(Claiming):
             lost=frozenset(child.id for child in beat.processes) - {child.id for child in live},
             cancels=tuple(cancels),
             parked_kinds=frozenset(row.new.kind for row in self.parked.values()),
-            processes=None if beat.lease is None else sum(map(self.is_live, self.known)),
+            processes=sum(map(self.is_live, self.known)),
         )
 
     # --- maintaining ---

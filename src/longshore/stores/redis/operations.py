@@ -94,7 +94,7 @@ class Consuming(Core):
                 for job_id, process, run in _threes(cancels)
             ),
             parked_kinds=frozenset(map(text, kinds)),
-            processes=None if beat.lease is None else processes,
+            processes=processes,
         )
 
     def _request(self, request: ClaimRequest) -> list[Value]:

@@ -10,7 +10,7 @@ the jobs that share a key are in one.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from heapq import merge
 from itertools import groupby
 from typing import Any, Final
@@ -153,7 +153,7 @@ class Consuming(Core):
             cancels=tuple(_based(lease) for one in orders.values() for lease in one.cancels),
             parked_kinds=frozenset[str]().union(*(one.parked_kinds for one in orders.values())),
             # Each is registered in every shard, and counted wherever it has been renewed by now.
-            processes=None if beat.lease is None else max(_counted(orders.values()), default=0),
+            processes=max(one.processes for one in orders.values()),
         )
 
     # --- parts of a claim ---
@@ -407,7 +407,3 @@ def _based(lease: Lease) -> Lease:
 def _plain(replies: Sequence[Any]) -> frozenset[Lease]:
     """The leases that held in any shard."""
     return frozenset(_based(lease) for reply in replies if not failed(reply) for lease in reply)
-
-
-def _counted(orders: Iterable[Orders]) -> Iterator[int]:
-    return (one.processes for one in orders if one.processes is not None)

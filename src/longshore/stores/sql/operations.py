@@ -231,14 +231,12 @@ class Consuming(Finishing, Claiming, Noting):
         yield from self.counted(deltas)
         cancels: list[Row] = yield self.sql["cancels"](ids=self.listed(live))
         kinds: list[Row] = yield self.sql["parked_kinds"]()
-        leases: list[Row] = []
-        if beat.lease is not None:
-            leases = yield self.sql["leases"](**self.lease_time(now))
+        leases: list[Row] = yield self.sql["leases"](**self.lease_time(now))
         return Orders(
             lost=lost,
             cancels=tuple(Lease(*row) for row in cancels),
             parked_kinds=frozenset(kind for (kind,) in kinds),
-            processes=leases[0][0] if leases else None,
+            processes=leases[0][0],
         )
 
     def renewed_ahead(self, beat: Beat) -> Steps[bool]:  # noqa: ARG002 - for stores that do it

@@ -50,13 +50,15 @@ with recursive t as materialized (
       )
     limit 2
 ), process as materialized (
-    -- Held until the commit: nobody takes the lease away while jobs are claimed under it.
+    -- Held until the commit: nobody takes the lease away while jobs are claimed under it. A beat
+    -- renews it meanwhile, which is no change of the key: else it would wait for a claim of each of
+    -- its processes, and the claims of all others for it.
     select 1 from longshore_process
     where id = %(process_id)s
       and expires_at > coalesce(
           %(now)s::bigint, (extract(epoch from clock_timestamp()) * 1000000)::bigint
       )
-    for share
+    for key share
 ), gate as materialized (
     select d.due_at, s.name,
         s.queues <= 1

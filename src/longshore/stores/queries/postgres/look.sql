@@ -13,7 +13,7 @@ with recursive t as materialized (
       and expires_at > coalesce(
           %(now)s::bigint, (extract(epoch from clock_timestamp()) * 1000000)::bigint
       )
-    for share
+    for key share
 ), found (name) as (
     (
         select queue from longshore_job

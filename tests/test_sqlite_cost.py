@@ -107,7 +107,7 @@ def test_a_plain_job_costs_no_statement_more_for_what_others_have(path: str) -> 
 
 #: Queries that a person asks and that may read along a whole table.
 READ_ALONG = frozenset({"find_job_newest", "find_job_oldest", "find_ended_newest"}) | {
-    *("find_ended_oldest", "count_ended", "processes", "idle_processes", "prune_counts"),
+    *("find_ended_oldest", "count_ended", "processes", "idle_processes", "leases", "prune_counts"),
     *("pauses", "ready_parked", "migrations", "migration_table_there"),
     # These are as long as people have made them.
     *("restraints", "kinds", "settings", "schedules"),

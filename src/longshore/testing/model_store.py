@@ -165,8 +165,9 @@ class ModelStore(ModelKeys):
             lost = [job for job in running if not self.live(job.claimed_by)]
         kept: set[str] = set()
         if request.dead is None and request.patience is not None:
-            owners = {job.claimed_by or "" for job in lost}
-            kept = doubted(self.processes, owners, request.patience, self.now)
+            over = {one for one in self.processes if not self.live(one)}
+            over |= {job.claimed_by or "" for job in lost}
+            kept = doubted(self.processes, over, request.patience, self.now)
         gone = [job for job in lost if job.claimed_by not in kept]
         leases = tuple(job.lease() for job in gone)
         fates = [

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from random import uniform
 
 from longshore.core.store import Beat, Orders, ProcessBeat, Rescue, Rescued, Store
-from longshore.errors import StoreError, StoreGone
+from longshore.errors import StoreError, StoreGone, StoreUnavailable
 from longshore.worker.fence import boot_seconds
 from longshore.worker.journal import log, tell_dead
 from longshore.worker.patience import Guard
@@ -21,10 +21,11 @@ from longshore.worker.patience import Guard
 BEAT = 1.0
 RESCUE = 1.0
 #: A lease is renewed so often while it lasts. Who rescues looks five times as often, and believes
-#: that a process is gone when it was found without a lease for as long as one renewal takes: with
-#: the looks that find it and that give its jobs back less than 1.5 leases in all.
+#: that a process is gone when it was found without a lease for a little longer than one renewal
+#: takes: with the looks that find it and that give its jobs back less than 1.5 leases in all.
 RENEWALS = 3
 LOOKS = 5
+PATIENCE = 1.1
 TIDY = 10.0
 BATCH = 1000
 
@@ -66,6 +67,7 @@ class Heart:
         ]
         self._renewed = 0.0
         self._heard = 0.0
+        self._began = 0.0
         self._next_rescue = 0.0
         self._next_tidy = boot_seconds() + uniform(0, TIDY)  # noqa: S311 - spreads workers
 
@@ -96,7 +98,8 @@ class Heart:
             except StoreGone as error:
                 self.gone = error
             except StoreError as error:
-                self._guard.failed(boot_seconds())
+                if isinstance(error, StoreUnavailable):
+                    self._guard.failed(boot_seconds())
                 log.warning("%s failed: %s", what, error)
             except Exception:  # noqa: BLE001 - see below
                 # A heart that stops over a fault of ours would cost every lease it keeps.
@@ -104,7 +107,10 @@ class Heart:
 
     def _to_next_beat(self) -> float:
         """To the moment of a renewal if that is near: who rescues counts on every living one."""
-        left = self._renewed + self._lease / RENEWALS - boot_seconds()
+        due = self._renewed + self._lease / RENEWALS
+        left = due - boot_seconds()
+        if left <= 0 and self._began < due:
+            return 0.0  # the last beat took so long that it was not to renew yet
         return left if 0 < left < 1.1 * BEAT else _spread(BEAT)
 
     def _to_next_look(self) -> float:
@@ -118,7 +124,7 @@ class Heart:
         members = tuple(self._members())
         if not members:
             return
-        now = boot_seconds()
+        self._began = now = boot_seconds()
         renew = now - self._renewed >= self._lease / RENEWALS
         lease = int(self._lease * 1_000_000) if renew else None
         orders = self._store.run(self._store.beat(Beat(members, lease)))
@@ -147,11 +153,11 @@ class Heart:
             self._tidy()
 
     def _rescue(self) -> None:
-        patience = self._lease / RENEWALS
+        patience = PATIENCE * self._lease / RENEWALS
         request = Rescue(limit=BATCH, patience=int(patience * 1_000_000))
         given = self._store.run(self._store.rescue(request))
         if given.withheld and not self._withheld:
-            log.warning(
+            log.info(
                 "%d running jobs belong to processes whose leases have run out: they are given back"
                 " if those are not renewed within %.1f s",
                 given.withheld,

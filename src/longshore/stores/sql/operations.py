@@ -302,12 +302,11 @@ class Maintaining(Claiming, Noting):
         # A record goes after its rows, never before: without it nobody would look for them.
         lease_time = self.lease_time(now)
         idle: list[Row] = yield self.sql["idle_processes"](**lease_time)
-        if request.dead is not None:
-            idle = [row for row in idle if row[0] == request.dead]
-        if idle:
-            yield self.sql["process_remove"](
-                ids=self.listed([process_id for (process_id,) in idle]), **lease_time
-            )
+        over = [process_id for process_id, _ in idle if request.dead in (None, process_id)]
+        if request.dead is None and request.patience is not None:
+            over = yield from self._believed(over, dict(idle), request.patience, now)
+        if over:
+            yield self.sql["process_remove"](ids=self.listed(over), **lease_time)
         if self.tells and rows:
             yield from self.told()
         leases = tuple(Lease(row[0], row[2], row[1]) for row in rows)

@@ -39,9 +39,10 @@ class Pool:
         self._file: tuple[int, int] | None = None
         self._next_look = 0.0
         self._idle: list[sqlite3.Connection] = []
-        self._lent = set[sqlite3.Connection]()
+        #: By identity: one that its borrower lost is closed by nobody but the garbage collector.
+        self._lent = set[int]()
         #: Of these the ones that a fork has waited for in vain: the next one does not.
-        self._kept = set[sqlite3.Connection]()
+        self._kept = set[int]()
         self._forking = False
         #: Set once and for all by :meth:`close`.
         self.closed = threading.Event()
@@ -68,14 +69,14 @@ class Pool:
                 self._look()
                 self._next_look = now + SAME_FILE_EVERY
             connection = self._idle.pop() if self._idle else self.connect()
-            self._lent.add(connection)
+            self._lent.add(id(connection))
             return connection
 
     def give_back(self, connection: sqlite3.Connection, *, healthy: bool) -> None:
         """Keep a connection for the next, or close one that failed."""
         with self.lock:
-            self._lent.discard(connection)
-            self._kept.discard(connection)
+            self._lent.discard(id(connection))
+            self._kept.discard(id(connection))
             if self._forking:
                 self.gate.notify()
             if healthy and not self.closed.is_set():

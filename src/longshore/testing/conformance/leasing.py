@@ -421,6 +421,16 @@ class PatienceConformance:
         bench.pass_time(SECOND)
         assert bench.rescue(patience=PATIENCE).leases == (second,)
 
+    def test_an_idle_process_is_forgotten_at_the_second_look(self, bench: Bench) -> None:
+        bench.process("p1")
+        bench.process("p2")
+        bench.pass_time(LEASE + 1)
+        bench.rescue(patience=PATIENCE)
+        assert bench.beat("p1").lost == frozenset()
+        bench.pass_time(PATIENCE)
+        bench.rescue(patience=PATIENCE)
+        assert [one.id for one in bench.do(bench.store.processes())] == ["p1"]
+
     def test_who_has_a_lease_does_not_believe_it_of_others(self, bench: Bench) -> None:
         bench.add(2)
         bench.process("p1")

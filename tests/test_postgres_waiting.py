@@ -135,6 +135,29 @@ def test_nobody_is_told_of_work_where_nobody_waits(
     mine.close()
 
 
+def test_a_listener_whose_connection_is_found_to_be_lost_makes_another(
+    store: PostgresStore, look: psycopg.Connection[Any]
+) -> None:
+    """The driver may find it out while something is sent, and tells at the next question."""
+    watch = store.watch()
+    while watch.wait(0.3):
+        pass  # it looks at what came before
+    lost = watch._connection
+    assert lost is not None
+    look.execute("select pg_terminate_backend(%s)", [lost.pgconn.backend_pid])
+    with contextlib.suppress(psycopg.Error):
+        eventually(lost.pgconn.consume_input)
+    assert lost.pgconn.status == psycopg.pq.ConnStatus.BAD
+    assert not watch.wait(0.2)
+    while watch.wait(0.3):
+        pass
+    assert watch._connection not in (None, lost)
+    store._hinted = float("-inf")
+    store.run(store.insert([job(fresh=True)]))
+    assert watch.wait(PLENTY)
+    watch.close()
+
+
 def waits(look: psycopg.Connection[Any]) -> bool:
     """Whether somebody does in this database: beside it the workers of other tests wait."""
     row = look.execute(

@@ -126,7 +126,11 @@ class PostgresWatch:
         poll = select.poll()
         poll.register(self._woken, select.POLLIN)
         if listening is not None:
-            poll.register(listening.fileno(), select.POLLIN)
+            try:
+                poll.register(listening.fileno(), select.POLLIN)
+            except psycopg.Error:  # it was found to be lost while something was sent or read
+                self._lost()
+                return False, False
         ready = {handle for handle, _ in poll.poll(math.ceil(seconds * 1000))}
         if self._woken in ready:
             self._drain()
@@ -224,14 +228,17 @@ class PostgresWatch:
             while (told := connection.pgconn.notifies()) is not None:
                 heard = heard or not (claiming and told.extra == END)
         except psycopg.Error:
-            self._disconnect()
-            self._next_try = time.monotonic() + LEAVE_ALONE / 10
+            self._lost()
         return heard
 
     def _drain(self) -> None:
         with contextlib.suppress(BlockingIOError):
             while os.read(self._woken, 512):
                 pass
+
+    def _lost(self) -> None:
+        self._disconnect()
+        self._next_try = time.monotonic() + LEAVE_ALONE / 10
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

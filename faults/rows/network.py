@@ -62,7 +62,8 @@ def deaf(trial: Trial) -> None:
     with through(trial, producers=False) as line:
         trial.worker()
         trial.ready(2)
-        line.blackhole(LISTENS[trial.store_kind])
+        # A process joins a moment before it listens.
+        trial.until(lambda: _deaf(line, LISTENS[trial.store_kind]) >= 2, 30, "two who listen")
         trial.at_least("connections of listeners that are dead", line.doomed, 1)
         since = now()
         trial.load(rate=rate).end(300)
@@ -75,6 +76,12 @@ def deaf(trial: Trial) -> None:
         # Looked for once a second, and the 0.2 s of the promise.
         trial.at_most("p99 of the wait, s", quantile(waits, 0.99), 1.2, timed=True)
         trial.at_most("median once it hears again, s", quantile(later, 0.5), 0.1, timed=True)
+
+
+def _deaf(line: FaultProxy, saying: bytes) -> int:
+    """How many connections have said this and hear nothing from now on."""
+    line.blackhole(saying)
+    return line.doomed
 
 
 @row("F57", "the line stands for some leases, and nobody says so", on=SERVERS)

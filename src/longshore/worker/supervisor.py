@@ -56,9 +56,9 @@ from longshore.worker.ticker import Ticker
 
 BOOT_LIMIT = 120.0
 GRACE = 2.0
-#: How long, after the deadline of the bodies, a store may keep a worker from ending, seconds: a
-#: little less than one call may take. ``LEAST``: after the last child, however late it was.
-LAST, LEAST = 4.5, 1.0
+#: How long, after the deadline of the bodies, a store may keep a worker from ending, seconds: what
+#: is left of five the program needs to end. ``LEAST``: after the last child, however late it was.
+LAST, LEAST = 4.0, 1.0
 FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
 #: A child that ended no job and lived no longer than this did not work, it only started.
 SHORT_LIFE = 5.0

@@ -222,7 +222,7 @@ class Inspecting(Core):
         """What wants a worker."""
         time, _, pauses, first = yield SCRIPTS["queues"]()
         # Without a process it only listens, to what a worker would hear.
-        _, _, kinds = yield SCRIPTS["beat"]("")
+        _, _, kinds, _ = yield SCRIPTS["beat"]("")
         names = {text(queue) for queue, _ in _pairs(first)}
         paused = _paused(pauses, int(time))
         return Demand(tuple(sorted(names - paused.keys())), frozenset(map(text, kinds)))

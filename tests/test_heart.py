@@ -39,6 +39,18 @@ def heart_of(store: Watched) -> Heart:
     return Heart(store, 3, lambda: (ProcessBeat("p", 0),), lambda orders: None)
 
 
+def between_renewals(heart: Heart, number: int) -> list[float]:
+    """Seconds between so many renewals."""
+    at: list[float] = []
+    heart.renewed = lambda asked, _lost: at.append(asked)
+    heart.start()
+    try:
+        eventually(lambda: len(at) >= number)
+    finally:
+        heart.stop()
+    return [later - earlier for earlier, later in pairwise(at)]
+
+
 def test_leases_are_renewed_while_a_rescue_hangs() -> None:
     store = Watched()
     store.free.clear()
@@ -58,14 +70,7 @@ def test_leases_are_renewed_while_a_rescue_hangs() -> None:
 @pytest.mark.timed
 def test_a_lease_is_renewed_as_soon_as_a_third_of_it_has_passed() -> None:
     """Who rescues waits that long for the living: a beat later they are taken for dead."""
-    heart, at = heart_of(Watched()), list[float]()
-    heart.renewed = lambda asked, _lost: at.append(asked)
-    heart.start()
-    try:
-        eventually(lambda: len(at) > 3)
-    finally:
-        heart.stop()
-    gaps = [later - earlier for earlier, later in pairwise(at)]
+    gaps = between_renewals(heart_of(Watched()), 4)
     assert min(gaps) >= 3 / 3
     assert sorted(gaps)[1] < 3 / 3 + 0.5
 
@@ -80,14 +85,7 @@ def test_a_renewal_that_a_slow_beat_has_passed_over_comes_at_once() -> None:
                 threading.Event().wait(0.35)
             return super().run(op)
 
-    heart, at = heart_of(Slow()), list[float]()
-    heart.renewed = lambda asked, _lost: at.append(asked)
-    heart.start()
-    try:
-        eventually(lambda: len(at) > 4)
-    finally:
-        heart.stop()
-    gaps = sorted(later - earlier for earlier, later in pairwise(at))
+    gaps = sorted(between_renewals(heart_of(Slow()), 5))
     assert gaps[-2] < 3 / 3 + 0.35 + 0.2
 
 

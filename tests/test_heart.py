@@ -89,6 +89,24 @@ def test_a_renewal_that_a_slow_beat_has_passed_over_comes_at_once() -> None:
     assert gaps[-2] < 3 / 3 + 0.35 + 0.2
 
 
+def test_a_heart_without_anybody_to_beat_for_does_not_spin() -> None:
+    asked: list[float] = []
+
+    def nobody() -> tuple[ProcessBeat, ...]:
+        asked.append(time.monotonic())
+        return ()
+
+    heart = Heart(Watched(), 3, nobody, lambda orders: None)
+    heart.start()
+    try:
+        deadline = time.monotonic() + 2.5  # a renewal was due after one second
+        eventually(lambda: time.monotonic() > deadline)
+    finally:
+        heart.stop()
+    # A beat a second; looks after the store, each of which asks twice at most.
+    assert len(asked) < 100
+
+
 def test_nothing_is_rescued_before_what_is_ours_was_renewed() -> None:
     store = Watched()
     heart = heart_of(store)

@@ -121,10 +121,11 @@ class Heart:
 
     def beat(self) -> None:
         """One beat: always listens, and renews when a third of the lease has passed."""
+        # Noted where there is nobody to beat for as well: else the next would follow at once.
+        self._began = now = boot_seconds()
         members = tuple(self._members())
         if not members:
             return
-        self._began = now = boot_seconds()
         renew = now - self._renewed >= self._lease / RENEWALS
         lease = int(self._lease * 1_000_000) if renew else None
         orders = self._store.run(self._store.beat(Beat(members, lease)))

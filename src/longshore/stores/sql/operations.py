@@ -353,11 +353,11 @@ class Maintaining(Claiming, Noting):
             return known, gone, 0
         ends = {process_id: end for process_id, _, end in judged}
         believed = yield from self._believed(gone, ends, request.patience, now)
-        if len(believed) == len(gone):
+        kept = set(gone).difference(believed)
+        if not kept:
             return known, gone, 0
         rows: list[Row] = yield self.sql["running_counts"]()
-        withheld = sum(count for process_id, count in rows if process_id in {*gone} - {*believed})
-        return known, believed, withheld
+        return known, believed, sum(jobs for process_id, jobs in rows if process_id in kept)
 
     def _believed(
         self, gone: list[str], ends: Mapping[str, int], patience: int, now: int

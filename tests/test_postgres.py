@@ -179,7 +179,7 @@ def test_claims_and_reports_find_their_jobs_by_an_index(
         "count": count,
         "strict": True,
         "slotted": False,
-        "notify": False,
+        **store.listened(tell=False),
     }
     told = {
         "exchange": {**reports, **_line(EVERYTHING[0]), "wanted": 100},

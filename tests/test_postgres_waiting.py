@@ -38,6 +38,11 @@ def ends(listener: psycopg.Connection[Any]) -> int:
     return [told.payload for told in listener.notifies(timeout=0.3)].count("end")
 
 
+def lie_down(store: PostgresStore, listener: psycopg.Connection[Any]) -> None:
+    """Show that this one waits."""
+    listener.execute("select pg_advisory_lock_shared(%s)", [store.ear])
+
+
 def running(store: PostgresStore, jobs: int, claim_id: int = 1) -> list[Lease]:
     store.run(store.insert([job() for _ in range(jobs)]))
     return leases(store.run(store.claim(ClaimRequest("p", claim_id, jobs, EVERYTHING))))
@@ -172,6 +177,7 @@ def waits(look: psycopg.Connection[Any]) -> bool:
 def test_each_end_is_told_at_once_while_they_are_few(
     store: PostgresStore, listener: psycopg.Connection[Any], exchanged: bool
 ) -> None:
+    lie_down(store, listener)
     register(store)
     running_now = running(store, 12)
     for number, lease in enumerate(running_now):
@@ -182,9 +188,35 @@ def test_each_end_is_told_at_once_while_they_are_few(
     assert ends(listener) == 12
 
 
+@pytest.mark.parametrize("how", ["finish", "exchange", "with others"])
+def test_nobody_is_told_of_ends_where_nobody_waits(
+    store: PostgresStore, listener: psycopg.Connection[Any], how: str
+) -> None:
+    register(store)
+    for number in range(4):
+        first, second = running(store, 2, 10 + 2 * number)
+        if number == 2:
+            assert ends(listener) == 0
+            lie_down(store, listener)
+        ending, other = Ending(first, JobState.SUCCEEDED), Ending(second, JobState.CANCELLED)
+        if how == "exchange":
+            exchange(store, 11 + 2 * number, 1, [first])
+        else:
+            store.run(store.finish([ending, other] if how == "with others" else [ending]))
+        store.run(store.finish([other]))
+    assert ends(listener) == 2
+    # In a transaction of others it is told in any case.
+    listener.execute("select pg_advisory_unlock_all()")
+    store.quick = False
+    (lease,) = running(store, 1, 30)
+    over(listener, store.finish([Ending(lease, JobState.SUCCEEDED)]))
+    assert ends(listener) == 1
+
+
 def test_ends_of_many_are_told_with_their_commits_now_and_then(
     store: PostgresStore, listener: psycopg.Connection[Any]
 ) -> None:
+    lie_down(store, listener)
     register(store)
     held = running(store, 10 * (FEW + 1))
     while held:

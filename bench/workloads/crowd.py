@@ -12,6 +12,7 @@ from bench.ledger import Entry, read
 from bench.sample import Invalid, Sample, exactly_once, percentiles, same
 from bench.workloads.fleet import LOG, SETTLE, connected, ended, running, succeeded, until
 from bench.workloads.stores import fill
+from longshore import Longshore
 
 CLAIMS = "claims"
 TROUBLE = "the store failed"  # what a worker says when a call of its did
@@ -37,7 +38,7 @@ def processes(home: Path, *, store: str, jobs: int, processes: int) -> Sample:
     fill(app, note.bind, range(jobs))
     app.queues["default"].pause()
     with running(home, jobs, "--processes", str(processes)) as worker:
-        until(lambda: _there(home, worker) >= processes, "the start of the workers")
+        until(lambda: _there(home, worker, app) >= processes, "the start of the workers")
         time.sleep(SETTLE)
         start = time.monotonic_ns()
         app.queues["default"].resume()
@@ -87,12 +88,12 @@ def _late(entry: Entry, start: int) -> int:
     return late
 
 
-def _there(home: Path, worker: subprocess.Popen[bytes]) -> int:
-    """How many processes have loaded the application; each has a ledger."""
+def _there(home: Path, worker: subprocess.Popen[bytes], app: Longshore) -> int:
+    """How many processes may claim."""
     if worker.poll() is not None:
         ended(worker, home)
         raise Invalid("longshore worker ended before there was work")
-    return len(list(home.glob("*.ledger")))
+    return len(app.store.run(app.store.processes()))
 
 
 def _untroubled(home: Path) -> None:

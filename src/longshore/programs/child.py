@@ -56,12 +56,14 @@ from longshore.worker.logs import set_up_logging
 from longshore.worker.options import WorkerOptions, lines_of, weights_of
 from longshore.worker.perform import Performer
 from longshore.worker.plan import Plan
+from longshore.worker.turnstile import Passage
 
 
-def main(control: int, shared: int, crash: int) -> None:
+def main(control: int, shared: int, crash: int, inner: int = -1, outer: int = -1) -> None:
     """The life of a child.
 
-    The descriptors are its socket, its page of shared memory and where to write how it crashed.
+    The descriptors are its socket, its page of shared memory and where to write how it crashed, and
+    of a worker with many children the two sides of their turnstile.
     """
     # Ctrl-C reaches the whole group: the supervisor decides, and tells.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -77,7 +79,10 @@ def main(control: int, shared: int, crash: int) -> None:
     try:
         app, where = load(options)
         channel.send(Found(app.settings.store.reveal()))
-        engine, isolated = build(app, options, Beacon(shared))
+        beacon = Beacon(shared)
+        engine, isolated = build(app, options, beacon)
+        if inner >= 0:
+            engine.passage = Passage(inner, outer, beacon, app.settings.lease)
         warnings = arrive(
             app.client.store,
             processes=options.processes,
@@ -235,4 +240,4 @@ def _hello(app: Host, where: str, options: WorkerOptions, warnings: tuple[str, .
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
-        main(*map(int, sys.argv[1:4]))
+        main(*map(int, sys.argv[1:]))

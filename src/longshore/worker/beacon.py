@@ -20,10 +20,10 @@ _HEAD = struct.Struct("qqqq")  # oldest claim, bodies running, jobs ended, turns
 _NUMBER = struct.Struct("q")
 _TIME = struct.Struct("d")
 # Behind the head, each written by itself.
-_FENCED, _RENEWED, _EXCLUSIVE, _TICKS = 32, 40, 48, 56
+_FENCED, _RENEWED, _EXCLUSIVE, _TICKS, _PLACE = 32, 40, 48, 56, 64
 _ENTRY = struct.Struct("=36sIB")  # job id, run, whether the body is over
 _OVER = 40
-_OFFSET = 64
+_OFFSET = 72
 _ENTRIES = 4096
 _SIZE = _OFFSET + _ENTRIES * _ENTRY.size
 
@@ -85,6 +85,10 @@ class Beacon:
         """So many bodies run that must have ended before the lease does."""
         _NUMBER.pack_into(self._memory, _EXCLUSIVE, exclusive)
 
+    def stand(self, place: int) -> None:
+        """It stands there in the line of those who claim."""
+        _NUMBER.pack_into(self._memory, _PLACE, place)
+
     def renew(self, at: float) -> None:
         """The supervisor has renewed the lease, asked for at this time since boot, in seconds.
 
@@ -97,6 +101,10 @@ class Beacon:
         """When the lease was renewed; 0 if not yet."""
         at: float = _TIME.unpack_from(self._memory, _RENEWED)[0]
         return at
+
+    def read_place(self) -> int:
+        """Where it stands in the line of those who claim."""
+        return self._number(_PLACE)
 
     def read_started(self) -> frozenset[tuple[str, int]]:
         """Every (job id, run) in the table."""

@@ -6,10 +6,12 @@ store holds for this process from an older claim never arrived here and may go b
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 
 from longshore.core.model import Ending, Lease
+from longshore.core.outcome import Attempt, interrupted, released
 from longshore.core.store import Claim
 from longshore.running import Reports, RunState
 
@@ -77,6 +79,14 @@ class Claims:
         except RuntimeError:
             # The store thread changed the table meanwhile; an old answer is always safe.
             return 0
+
+
+def given_back(run: RunState) -> Ending:
+    """How a run ends that has not come to its end here."""
+    run.ended_at = ended = time.time_ns() // 1000
+    started = run.started_at or run.claimed.claimed_at
+    attempt = Attempt(run.claimed, run.lease, started, ended)
+    return interrupted(attempt) if run.once and run.started_at else released(attempt)
 
 
 def begun(claim: Claim, process_id: str, claim_id: int, report: Reports) -> dict[str, RunState]:

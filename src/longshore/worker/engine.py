@@ -11,14 +11,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from random import uniform
+from typing import TypeVar
 
 from longshore.core.model import Ending, JobState, Lease
-from longshore.core.outcome import Attempt, interrupted, released
-from longshore.core.store import Claim, ClaimRequest, Store, Watch
+from longshore.core.store import Claim, ClaimRequest, Operation, Store, Watch
 from longshore.errors import Cancelled, Interrupted, StoreError
 from longshore.running import RunState
 from longshore.worker.buffer import CLAIM, STALE, STALE_BEFORE_FREE_SLOTS
-from longshore.worker.claims import Claims, begun
+from longshore.worker.claims import Claims, begun, given_back
 from longshore.worker.fence import Fence, OwnPage, boot_seconds
 from longshore.worker.journal import Journal, log
 from longshore.worker.lanes import Lanes
@@ -29,6 +29,9 @@ from longshore.worker.plan import Beacon, Mode, Plan
 from longshore.worker.remaining import held_back
 from longshore.worker.reports import Reports
 from longshore.worker.stops import Stops
+from longshore.worker.turnstile import Free, Passing
+
+T = TypeVar("T")
 
 GATHER, FLUSH = 0.005, 500
 GRACE = 1.0
@@ -76,6 +79,8 @@ class Engine:
         self.mode = Mode.CLAIMING
         #: Asked when others have the process's jobs: a new id to go on with, or None to stop.
         self.on_lost: Callable[[], str | None] = lambda: None
+        #: Around each claim: it may have to wait for those of its siblings.
+        self.passage: Passing = Free()
         self.jobs_ended = 0
         self.jobs_returned = 0
         self.fenced_writes = 0  # came back refused: the job was another process's by then
@@ -129,6 +134,7 @@ class Engine:
         """Stop claiming, give back what has not started, and after ``timeout`` what still runs."""
         self._deadline = min(self._deadline or float("inf"), time.monotonic() + timeout)
         self.mode = Mode.DRAINING
+        self.passage.hurry()
         self._watch.wake()
 
     def cancel(self, leases: Sequence[Lease]) -> None:
@@ -308,22 +314,22 @@ class Engine:
 
     def _claim(self, wanted: int, kinds: tuple[str, ...]) -> tuple[ClaimRequest, Claim]:
         request = self._request(wanted, kinds)
-        try:
-            return request, self._store.run(self._store.claim(request))
-        except StoreError:
-            self._claims.arrived(request.claim_id, 0, 0)
-            raise
+        return request, self._asked(request, self._store.claim(request))
 
     def _exchange(self, now: float, wanted: int) -> None:
         request = self._request(wanted, ())
         batch = self._held
+        answer = self._asked(request, self._store.exchange(self._reports.untold(batch), request))
+        self._settle(batch, answer.held)
+        self._take(now, request, answer.claim)
+
+    def _asked(self, request: ClaimRequest, op: Operation[T]) -> T:
         try:
-            answer = self._store.run(self._store.exchange(self._reports.untold(batch), request))
+            with self.passage:
+                return self._store.run(op)
         except StoreError:
             self._claims.arrived(request.claim_id, 0, 0)
             raise
-        self._settle(batch, answer.held)
-        self._take(now, request, answer.claim)
 
     def _settle(self, batch: list[tuple[RunState, Ending]], held: frozenset[Lease]) -> None:
         self._held = []
@@ -419,14 +425,7 @@ class Engine:
                 self._give_back(stale)
 
     def _give_back(self, runs: Sequence[RunState]) -> None:
-        self._held += [(run, self._released(run)) for run in runs]
-
-    def _released(self, run: RunState) -> Ending:
-        ended = time.time_ns() // 1000
-        run.ended_at = ended
-        started = run.started_at or run.claimed.claimed_at
-        attempt = Attempt(run.claimed, run.lease, started, ended)
-        return interrupted(attempt) if run.once and run.started_at else released(attempt)
+        self._held += [(run, given_back(run)) for run in runs]
 
     def _pause(self, now: float) -> float:
         if self.fence.closed:
@@ -497,4 +496,4 @@ class Engine:
                     del self._inflight[run.claimed.id]
                 elif run.claimed.id not in ended:
                     run.lost = True
-                    self._held.append((run, self._released(run)))
+                    self._held.append((run, given_back(run)))

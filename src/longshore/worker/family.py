@@ -85,14 +85,14 @@ class Child:
         if self.process_id is not None and self.process_id not in lost:
             self.beacon.renew(max(at, self.beacon.renewed()))
 
-    def pass_on(self, orders: Orders) -> None:
-        """Tell it what a beat brought: what it is to cancel, what it may serve, how many we are."""
+    def pass_on(self, orders: Orders, callers: int) -> None:
+        """Tell it what a beat brought: what it is to cancel, what it may serve, how many ask."""
         mine = tuple(lease for lease in orders.cancels if lease.process_id == self.process_id)
         if mine:
             self.channel.send(Cancel(mine))
         if orders.parked_kinds:
             self.channel.send(ParkedKinds(tuple(sorted(orders.parked_kinds))))
-        self.channel.send(Among(orders.processes))
+        self.channel.send(Among(callers))
 
     def left(self) -> float | None:
         """Seconds until it is killed for a body that must end before the lease does, if any."""

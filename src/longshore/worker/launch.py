@@ -14,15 +14,17 @@ import sys
 
 from longshore.worker.beacon import Beacon
 from longshore.worker.crash import CrashFile
+from longshore.worker.turnstile import Turnstile, abreast
 
 
 class Launch:
     """A process that has been started and heard nothing yet: its socket, page and crash file.
 
-    Whoever takes it closes these; one that nobody takes ends by :meth:`abandon`.
+    Whoever takes it closes these; one that nobody takes ends by :meth:`abandon`. ``more``:
+    descriptors that all children of its worker are given.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *more: int) -> None:
         ours, theirs = socket.socketpair()
         memory = Beacon.create()
         self.socket = ours
@@ -30,7 +32,7 @@ class Launch:
         self.crash_file = CrashFile()
         try:
             with theirs:
-                fds = (theirs.fileno(), memory, self.crash_file.descriptor)
+                fds = (theirs.fileno(), memory, self.crash_file.descriptor, *more)
                 self.popen = subprocess.Popen(
                     [sys.executable, "-m", "longshore.programs.child", *map(str, fds)],
                     pass_fds=fds,
@@ -57,21 +59,26 @@ class Launch:
 class Launches:
     """Processes for the first children of a worker, and after them one for each that is asked for.
 
-    It ends with :meth:`close`, which ends those that nobody has taken.
+    Where they are more than may claim at a time they go through a turnstile. It ends with
+    :meth:`close`, which ends those that nobody has taken.
     """
 
     def __init__(self, number: int) -> None:
         self._ready: list[Launch] = []
+        tokens = abreast()
+        self.turnstile = Turnstile(tokens)
+        self._more = self.turnstile.descriptors if number > tokens else ()
         # Who cannot have them all now asks again, and says so, when it takes them.
         with contextlib.suppress(OSError):
             for _ in range(number):
-                self._ready.append(Launch())
+                self._ready.append(Launch(*self._more))
 
     def take(self) -> Launch:
         """One that boots already, or else a new one; raises :class:`OSError` if it cannot be."""
-        return self._ready.pop(0) if self._ready else Launch()
+        return self._ready.pop(0) if self._ready else Launch(*self._more)
 
     def close(self) -> None:
         """End what was not taken."""
         while self._ready:
             self._ready.pop().abandon()
+        self.turnstile.close()

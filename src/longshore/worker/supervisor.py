@@ -309,6 +309,7 @@ class Supervisor:
         if not child.finished and not child.refused and not self._stopping:
             log.error("child %d: %s\n%s", child.pid, crash.message, crash.traceback or "")
         self._fenced += child.beacon.read_fenced()
+        self._launches.turnstile.died(child.beacon.read_place())
         child.process_id = None
         child.bury()
         if store is None or request.dead is None:
@@ -370,6 +371,7 @@ class Supervisor:
             if child.stage is Stage.WORKING and self._has_worked(child):
                 self._waits.pop(child.number, None)
             self._keep_watch(child, now)
+        self._launches.turnstile.look([child.beacon.read_place() for child in self._children])
         if self._options.reload and not self._stopping:
             self._look_for_changes()
 
@@ -414,13 +416,14 @@ class Supervisor:
         return [beat for child in list(self._children) if (beat := child.beat()) is not None]
 
     def _obey(self, orders: Orders) -> None:
+        callers = self._launches.turnstile.callers(orders.processes, len(self._members()))
         for child in list(self._children):
             if child.process_id in orders.lost:
                 log.error("child %d lost its lease and is replaced", child.pid)
                 child.channel.send(Lost())
                 self._drain_one(child, 0)
                 continue
-            child.pass_on(orders)
+            child.pass_on(orders, callers)
 
     def _ticked(self, events: tuple[Event, ...]) -> None:
         """Every child may have a slot for the jobs; one of them tells the application."""

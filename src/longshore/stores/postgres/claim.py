@@ -112,7 +112,7 @@ class PostgresClaiming(PostgresFinishing, Claiming):
             **_line(request.lines[0]),
             "claim_id": request.claim_id,
             "wanted": request.wanted,
-            "notify": hint,
+            **self.listened(tell=hint),
         }
         try:
             rows: list[Row] = yield Alone(self.sql["exchange"], params)

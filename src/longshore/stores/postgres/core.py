@@ -102,7 +102,7 @@ class PostgresCore(Core):
         Of many the next commit tells, and who waits looks again by himself.
         """
         if ended <= FEW and self.heard:
-            yield Alone(self.sql["notify_end"], {"channel": self.channel})
+            yield Alone(self.sql["notify_end"], {"channel": self.channel, "ear": self.ear})
 
     # --- what statements are told ---
 
@@ -114,6 +114,14 @@ class PostgresCore(Core):
     def given_now(self) -> int | None:
         """The time, where a clock of ours decides and not the server's."""
         return None if self.clock is None else self.clock.wall_us()
+
+    def listened(self, *, tell: bool) -> dict[str, Any]:
+        """What a statement takes that tells, with ``tell``, while somebody waits.
+
+        In a transaction of others the commit may come long after a look at who waits.
+        """
+        ear = self.ear if self.quick else None
+        return {"channel": self.channel, "notify": tell, "ear": ear}
 
     def hint(self, *, end: bool = False) -> bool:
         """Whether to tell now that there is work, or with ``end`` that jobs have ended."""
@@ -147,7 +155,6 @@ class PostgresCore(Core):
                 "kept": kept,
                 # A day is dropped when all of it is past its time: longer ones would hold it back.
                 "near": DAY if kept is None else max(kept, DAY),
-                "channel": self.channel,
             }
             self._day = day
         return {**self._bounds, "now": self.given_now()}

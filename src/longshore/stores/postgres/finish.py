@@ -33,7 +33,13 @@ class PostgresFinishing(PostgresGating, Finishing):
             try:
                 yield Alone(
                     self.sql["end_plain"],
-                    {**self.ending(), **reports, "strict": True, "slotted": False, "notify": hint},
+                    {
+                        **self.ending(),
+                        **reports,
+                        **self.listened(tell=hint),
+                        "strict": True,
+                        "slotted": False,
+                    },
                 )
             except Refused:
                 pass
@@ -92,9 +98,9 @@ class PostgresFinishing(PostgresGating, Finishing):
             ](
                 **self.ending(),
                 **_reports(reported, process_id),
+                **self.listened(tell=True),
                 strict=False,
                 slotted=True,
-                notify=True,
             )
             count, gone, keys, _ = rows[0]
             vacant.update(keys or ())

@@ -95,9 +95,7 @@ class PostgresProducing(PostgresGating, Producing):
 
     def _insertion(self, jobs: Sequence[NewJob], *, alone: bool, ruled: bool) -> Statement:
         kind = Alone if alone else Statement
-        # In a transaction of others the commit may come long after a look at who waits.
-        ear = self.ear if self.quick else None
-        params: dict[str, Any] = {"channel": self.channel, "notify": self.hint(), "ear": ear}
+        params = self.listened(tell=self.hint())
         if ruled:
             columns = zip(*(_ruled_row(job, 0) for job in _by_key(jobs)), strict=True)
             params.update(zip(_RULED_COLUMNS, map(list, columns), strict=True))

@@ -75,5 +75,12 @@ select
             select slot_key from gone where slot_key is not null
         ) as v (key)
     ),
-    case when %(notify)s then pg_notify(%(channel)s, 'end')::text end
+    case
+        when not %(notify)s then null
+        -- Who waits has this lock; who can have it for a moment need not tell.
+        when case when %(ear)s::bigint is null then false
+            when pg_try_advisory_lock(%(ear)s::bigint) then pg_advisory_unlock(%(ear)s::bigint)
+            else false end then null
+        else pg_notify(%(channel)s, 'end')::text
+    end
 from gone;

@@ -180,7 +180,14 @@ with recursive t as materialized (
                 'longshore: ', gone.jobs, ' of ', %(count)s::integer, ' leases hold'
             )::integer
             else gone.jobs end as jobs,
-        case when %(notify)s then pg_notify(%(channel)s, 'end')::text end as told
+        case
+            when not %(notify)s then null
+            -- Who waits has this lock; who can have it for a moment need not tell.
+            when case when %(ear)s::bigint is null then false
+                when pg_try_advisory_lock(%(ear)s::bigint) then pg_advisory_unlock(%(ear)s::bigint)
+                else false end then null
+            else pg_notify(%(channel)s, 'end')::text
+        end as told
     from gate, (select count(*) as jobs from gone) as gone
 )
 select gate.open, held.jobs, case when gate.due_at is not null then greatest(0, gate.due_at - t.now) end, taken.*

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -9,7 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from longshore.worker.turnstile import FEWEST, LOOKS, MOST, Passage, Place, Turnstile, abreast
+from longshore import Longshore
+from longshore.worker.turnstile import (
+    FEWEST,
+    LOOK_EVERY,
+    LOOKS,
+    MOST,
+    SLICE,
+    Passage,
+    Place,
+    Turnstile,
+    abreast,
+)
 from tests.harbour_tools import Harbour, command, eventually
 
 LEASE = 60.0
@@ -38,9 +50,13 @@ class Child:
         self._thread = threading.Thread(target=self._go, daemon=True)
 
     def _go(self) -> None:
-        with self.passage:
+        while not self.passage.enter():
+            if self.out.is_set():  # as one that is told to end
+                break
+        else:
             self.inside.set()
             assert self.out.wait(30)
+        self.passage.leave()
 
     def go(self) -> "Child":
         self._thread.start()
@@ -50,6 +66,7 @@ class Child:
     def leave(self) -> None:
         self.out.set()
         self._thread.join(30)
+        assert not self.passage.waits
 
 
 @pytest.fixture
@@ -58,9 +75,7 @@ def turnstile() -> Iterator[Turnstile]:
     yield one
     one.close()
     while MADE:
-        made = MADE.pop()
-        made._inner.close()
-        made._outer.close()
+        MADE.pop().close()
 
 
 def passage(turnstile: Turnstile, page: Page, lease: float) -> Passage:
@@ -123,42 +138,122 @@ def test_the_token_of_one_that_died_inside_is_put_back(turnstile: Turnstile) -> 
 
 
 def test_a_token_that_went_with_one_that_waited_is_replaced(turnstile: Turnstile) -> None:
-    for _ in range(2):
-        passage(turnstile, Page(), LEASE)._inner.recv(1)
-    waiting = Child(turnstile).go()
-    for _ in range(2 * LOOKS):
-        turnstile.look([waiting.page.place])
-    assert not waiting.inside.wait(0.2), "nobody has died who could have had one"
-    turnstile.died(Place.WAITING)
-    turnstile.look([Place.INSIDE, waiting.page.place])
-    for _ in range(LOOKS - 1):
-        turnstile.look([waiting.page.place])
-    assert not waiting.inside.wait(0.2), "it may be on its way"
-    turnstile.look([Place.OUTSIDE, waiting.page.place])
-    assert waiting.inside.wait(5)
-    again = Child(turnstile).go()
-    for _ in range(2 * LOOKS):
-        turnstile.look([waiting.page.place, again.page.place])
-        turnstile.look([Place.WAITING])
-    assert not again.inside.wait(0.2), "one has died, and one was put in"
-    waiting.leave()
-    again.leave()
+    lost = passage(turnstile, Page(), LEASE)
+    assert lost.enter()
+    first = Child(turnstile).go()
+    assert first.inside.wait(5)
+    second = Child(turnstile).go()
+    for look in range(LOOKS - 1):
+        for _ in range(3):  # of several in a moment one counts
+            turnstile.look([first.page.place, second.page.place], LOOK_EVERY * look)
+    assert not second.inside.wait(0.2), "it may be on its way"
+    turnstile.look([first.page.place, second.page.place], LOOK_EVERY * LOOKS)
+    assert second.inside.wait(5)
+    third = Child(turnstile).go()
+    for look in range(2 * LOOKS):
+        inside = Place.INSIDE if look % LOOKS == 5 else Place.OUTSIDE
+        places = [first.page.place, inside, third.page.place]
+        turnstile.look(places, LOOK_EVERY * (LOOKS + 1 + look))
+    assert not third.inside.wait(0.2), "all are there, if not at each look"
+    for child in (first, second, third):
+        child.leave()
+
+
+def test_where_nobody_stands_there_are_as_many_as_there_should_be(turnstile: Turnstile) -> None:
+    turnstile.died(Place.INSIDE)  # it had given its token back, but not said so
+    kept = [Child(turnstile).go() for _ in range(3)]
+    assert all(child.inside.wait(5) for child in kept)
+    for child in kept:
+        child.leave()
+    turnstile.look([Place.OUTSIDE] * 3, 1.0)
+    kept = list(full(turnstile))
+    late = Child(turnstile).go()
+    assert not late.inside.wait(0.2)
+    for child in kept:
+        child.leave()
+    assert late.inside.wait(5)
+    late.leave()
+    for child in full(turnstile):
+        child.leave()
 
 
 def test_who_is_to_end_waits_no_more_and_takes_no_token_from_others(turnstile: Turnstile) -> None:
     kept = full(turnstile)
     leaving, other = Child(turnstile).go(), Child(turnstile).go()
-    leaving.passage.hurry()
-    leaving.passage.hurry()
-    assert leaving.inside.wait(5)
+    began = time.monotonic()
     leaving.leave()
-    late = Child(turnstile)
-    late.passage.hurry()
-    assert late.go().inside.wait(5)
-    late.leave()
+    assert time.monotonic() - began < 5 * SLICE
+    assert leaving.page.place == Place.OUTSIDE
     assert not other.inside.wait(0.2)
     for child in (*kept, other):
         child.leave()
+    for child in full(turnstile):
+        child.leave()
+
+
+def test_the_default_timeout_of_an_application_changes_nothing() -> None:
+    socket.setdefaulttimeout(0.01)
+    try:
+        turnstile = Turnstile(1)
+        inner, outer = turnstile.descriptors
+        one = Passage(os.dup(inner), os.dup(outer), Page(), LEASE)
+        other = Passage(os.dup(inner), os.dup(outer), Page(), LEASE)
+        assert one.enter()
+        assert not other.enter()
+        assert not other.enter()
+        one.leave()
+        assert other.enter()
+        for end in (one, other, turnstile):
+            end.close()
+    finally:
+        socket.setdefaulttimeout(None)
+
+
+@pytest.mark.parametrize("told", ["drain", "quiet", "nothing"])
+def test_who_is_told_to_stop_while_it_waits_claims_nothing(
+    told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And reports what has ended while it waits."""
+    jobs = Longshore("memory://")
+    begun, go = threading.Event(), threading.Event()
+
+    @jobs.job(kind="slow")
+    def slow() -> None:
+        begun.set()
+        assert go.wait(30)
+
+    turnstile = Turnstile(1)
+    inner, outer = turnstile.descriptors
+    other = Passage(os.dup(inner), os.dup(outer), Page(), LEASE)
+    mine = Passage(os.dup(inner), os.dup(outer), Page(), LEASE)
+    worker = jobs.worker(threads=2)
+    engine = worker._engine(until_empty=False)
+    engine.passage = mine
+    monkeypatch.setattr(worker, "_engine", lambda **_: engine)
+    first = slow.enqueue()
+    with worker.running():
+        assert begun.wait(10)
+        eventually(other.enter)
+        second = slow.enqueue()
+        eventually(lambda: mine.waits)
+        go.set()
+        first.wait(timeout=10)
+        assert second.state == "available", "others claim"
+        if told == "drain":
+            engine.drain(5)
+        elif told == "quiet":
+            engine.quiet(on=True)
+        if told != "nothing":
+            eventually(lambda: not mine.waits)
+        other.leave()
+        if told == "nothing":
+            second.wait(timeout=10)
+        else:
+            time.sleep(0.3)
+            assert second.state == "available"
+    for end in (mine, other, turnstile):
+        end.close()
+    jobs.close()
 
 
 @pytest.mark.parametrize(
@@ -168,6 +263,7 @@ def test_those_in_line_ask_for_more_than_if_all_asked(
     turnstile: Turnstile, processes: int, mine: int, callers: int
 ) -> None:
     assert turnstile.callers(processes, mine) == callers
+    assert Turnstile(0).callers(processes, mine) == processes
 
 
 def test_there_are_as_many_tokens_as_processors(monkeypatch: pytest.MonkeyPatch) -> None:

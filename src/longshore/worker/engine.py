@@ -26,7 +26,7 @@ from longshore.worker.loopwatch import LoopWatch
 from longshore.worker.order import Order
 from longshore.worker.perform import Performer
 from longshore.worker.plan import Beacon, Mode, Plan
-from longshore.worker.remaining import held_back
+from longshore.worker.remaining import is_nothing_left
 from longshore.worker.reports import Reports
 from longshore.worker.stops import Stops
 from longshore.worker.turnstile import Free, Passing
@@ -79,7 +79,7 @@ class Engine:
         self.mode = Mode.CLAIMING
         #: Asked when others have the process's jobs: a new id to go on with, or None to stop.
         self.on_lost: Callable[[], str | None] = lambda: None
-        #: Around each claim: it may have to wait for those of its siblings.
+        #: Before each claim: it may have to wait for those of its siblings.
         self.passage: Passing = Free()
         self.jobs_ended = 0
         self.jobs_returned = 0
@@ -134,7 +134,6 @@ class Engine:
         """Stop claiming, give back what has not started, and after ``timeout`` what still runs."""
         self._deadline = min(self._deadline or float("inf"), time.monotonic() + timeout)
         self.mode = Mode.DRAINING
-        self.passage.hurry()
         self._watch.wake()
 
     def cancel(self, leases: Sequence[Lease]) -> None:
@@ -222,11 +221,19 @@ class Engine:
         if self.fence.closed and not self._given_up:
             # Perhaps others have our jobs: what did not start goes back, and ends wait.
             self._give_back(self._lanes.take_back(lambda _run: True))
-        elif now >= self._retry_at:
+            self.passage.leave()
+        elif now < self._retry_at:
+            self.passage.leave()
+        else:
             wanted = self._wanted(now)
-            if wanted or self._must_flush(now) or self._parked_kinds or self._given_up:
-                self._talk(now, wanted)
+            admitted = bool(wanted or self._parked_kinds) and self.passage.enter()
+            if admitted:  # it may have waited
+                wanted = self._wanted(now := time.monotonic())
+            if admitted or self._must_flush(now) or self._given_up:
+                self._talk(now, wanted if admitted else 0, admitted=admitted)
                 self._gather()
+            if admitted or not wanted or self.mode is not Mode.CLAIMING:
+                self.passage.leave()
         self._tend(now)
         if self._finished(now):
             self.mode = Mode.STOPPED
@@ -276,7 +283,7 @@ class Engine:
             or self.mode is Mode.DRAINING
         )
 
-    def _talk(self, now: float, wanted: int) -> None:
+    def _talk(self, now: float, wanted: int, *, admitted: bool) -> None:
         """Finish and claim in as few round trips as possible; a store's trouble is waited out."""
         try:
             if self._given_up:
@@ -285,7 +292,7 @@ class Engine:
             self._reports.save(now, self._held)
             if self._held:
                 self._flush_at = now + GATHER
-            if self._parked_kinds:
+            if self._parked_kinds and admitted:
                 kinds, self._parked_kinds = self._parked_kinds, ()
                 left = min(self._plan.left(self._claimed_jobs), CLAIM)
                 if left and self.mode is Mode.CLAIMING:
@@ -296,9 +303,8 @@ class Engine:
             elif wanted:
                 self._take(now, *self._claim(wanted, ()))
             elif self._held:
-                batch = self._held
-                held = self._store.run(self._store.finish(self._reports.untold(batch)))
-                self._settle(batch, held)
+                batch = self._reports.untold(self._held)
+                self._settle(self._held, self._store.run(self._store.finish(batch)))
         except StoreError as error:
             self._trouble += 1
             wait = min(0.1 * 2**self._trouble, 5.0) * uniform(0.5, 1.0)  # noqa: S311 - jitter
@@ -325,8 +331,7 @@ class Engine:
 
     def _asked(self, request: ClaimRequest, op: Operation[T]) -> T:
         try:
-            with self.passage:
-                return self._store.run(op)
+            return self._store.run(op)
         except StoreError:
             self._claims.arrived(request.claim_id, 0, 0)
             raise
@@ -432,7 +437,7 @@ class Engine:
             return 0.1
         if now < self._retry_at:
             return min(self._retry_at - now, TURN)
-        if self._must_flush(now):
+        if self._must_flush(now) or self.passage.waits:
             return 0
         wait = min(self._plan.poll_interval, TURN)
         hungry = self._unfinished() < self._plan.slots and self._plan.left(self._claimed_jobs) > 0
@@ -469,11 +474,7 @@ class Engine:
         if self._looked == self._claims.last:  # that was before the pause that this is the end of
             return False
         self._looked = self._claims.last
-        try:
-            return not held_back(self._store, self._plan.lines)
-        except StoreError as error:
-            log.warning("what is left could not be read: %s", error)
-            return False
+        return is_nothing_left(self._store, self._plan.lines)
 
     # --- stopping -----------------------------------------------------------------------------
 

@@ -65,9 +65,8 @@ class Launches:
 
     def __init__(self, number: int) -> None:
         self._ready: list[Launch] = []
-        tokens = abreast()
-        self.turnstile = Turnstile(tokens)
-        self._more = self.turnstile.descriptors if number > tokens else ()
+        self.turnstile = Turnstile(abreast() if number > abreast() else 0)
+        self._more = self.turnstile.descriptors
         # Who cannot have them all now asks again, and says so, when it takes them.
         with contextlib.suppress(OSError):
             for _ in range(number):

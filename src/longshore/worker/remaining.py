@@ -8,9 +8,20 @@ from typing import Final
 from longshore.core.lines import serves
 from longshore.core.model import JobState
 from longshore.core.store import Filter, Line, Store
+from longshore.errors import StoreError
+from longshore.worker.journal import log
 
 _LOOK: Final = 1000  # available jobs that are looked at
 _KINDS_OF_LIMIT: Final = ("c:", "r:")
+
+
+def is_nothing_left(store: Store, lines: Sequence[Line]) -> bool:
+    """Whether no limit holds back jobs of these lines, as far as that could be read."""
+    try:
+        return not held_back(store, lines)
+    except StoreError as error:
+        log.warning("what is left could not be read: %s", error)
+        return False
 
 
 def held_back(store: Store, lines: Sequence[Line]) -> bool:

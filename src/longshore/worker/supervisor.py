@@ -371,7 +371,8 @@ class Supervisor:
             if child.stage is Stage.WORKING and self._has_worked(child):
                 self._waits.pop(child.number, None)
             self._keep_watch(child, now)
-        self._launches.turnstile.look([child.beacon.read_place() for child in self._children])
+        places = [child.beacon.read_place() for child in self._children]
+        self._launches.turnstile.look(places, now)
         if self._options.reload and not self._stopping:
             self._look_for_changes()
 

@@ -5,22 +5,21 @@ others hold, and the longer they take the more that is. Sixty of them take a ser
 sixty in a row. So children share as many tokens as claims are of use at once. Who has one claims,
 and passes it on to who has waited longest.
 
-Tokens lie in a socket: a child takes one by receiving, for which the system lets children wait in a
-row, and gives it back by sending. On its page a child says where it stands, so that its supervisor
-puts back the token of one that died with it. Whoever gets none for a while goes in without: a child
-that is stopped with a token makes the others slower, and no more.
+Tokens lie in a socket: a child takes one by receiving and gives it back by sending, and the system
+wakes one of those who wait, who came first before others. On its page a child says where it stands,
+so that its supervisor puts back the token of one that died with it. Whoever gets none for a while
+goes in without: a child that is stopped with a token makes the others slower, and no more.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
-import struct
+import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from enum import IntEnum
-from types import TracebackType
 from typing import Final, Protocol
 
 #: Claims of one worker are of use side by side as long as there are processors for them: at least,
@@ -29,11 +28,12 @@ FEWEST, MOST = 2, 8
 #: Of those who stand in line each asks for as much as if only one in so many did: none waits for
 #: long.
 SHARE: Final = 4
-#: For how long a child waits for a token, seconds, and for which part of its lease at most: by the
-#: turns of its store thread its supervisor sees that it makes progress.
+#: For how long a child waits for a token, seconds, and for which part of its lease at most.
 PATIENCE, PART = 4.0, 0.25
-#: So often in a row nobody may be seen inside before a token counts as lost.
-LOOKS: Final = 3
+#: So long at a time, seconds: ends of jobs are reported meanwhile, and orders are heard.
+SLICE: Final = 0.1
+#: How often the supervisor looks, seconds, and how many looks show how many tokens there are.
+LOOK_EVERY, LOOKS = 0.5, 20
 
 _TOKEN: Final = b"."
 
@@ -55,72 +55,92 @@ class Turnstile:
     """The tokens of one worker; its supervisor's.
 
     Args:
-        tokens: how many children may claim at a time.
+        tokens: how many children may claim at a time; with none nobody waits.
     """
 
     def __init__(self, tokens: int) -> None:
         self._tokens = tokens
-        self._suspects = 0  # children that died while they waited, perhaps with a token
-        self._looks = 0
-        self._inner, self._outer = socket.socketpair(type=socket.SOCK_DGRAM)
-        for _ in range(tokens):
-            _put(self._outer)
+        self._ends: tuple[socket.socket, ...] = ()
+        self._looks = self._most = 0
+        self._next_look = 0.0
+        if tokens:
+            self._ends = socket.socketpair(type=socket.SOCK_DGRAM)
+            _blocking(*self._ends)
+            self._put(tokens)
 
     @property
-    def descriptors(self) -> tuple[int, int]:
+    def descriptors(self) -> tuple[int, ...]:
         """What a child needs of it: where tokens come from, and where they go to."""
-        return self._inner.fileno(), self._outer.fileno()
+        return tuple(end.fileno() for end in self._ends)
 
     def callers(self, processes: int, mine: int) -> int:
         """By how many a claim should share what there is, of all processes on a store.
 
         ``mine``: those that stand in this line.
         """
+        if not self._tokens:
+            return processes
         return max(0, processes - mine) + min(mine, max(self._tokens, mine // SHARE))
 
     def died(self, place: int) -> None:
         """A child has died where it stood."""
         if place == Place.INSIDE:
-            _put(self._outer)
-        elif place == Place.WAITING:
-            self._suspects += 1
+            self._put(1)
 
-    def look(self, places: Sequence[int]) -> None:
-        """Replace a token that was lost; ``places``: where the children stand.
+    def look(self, places: Sequence[int], now: float) -> None:
+        """See to it that there are as many tokens as there should be.
 
-        A child that died after it took a token and before it said so took it along. Others wait
-        then, and in the end nobody is inside.
+        ``places``: where the children stand ``now``. One that dies between taking a token and
+        saying so takes it along; one that dies after it gave its token back, and before it said so,
+        leaves one too many.
         """
-        lost = self._suspects and Place.INSIDE not in places and Place.WAITING in places
-        self._looks = self._looks + 1 if lost else 0
-        if self._looks >= LOOKS:
-            self._suspects -= 1
-            self._looks = 0
-            _put(self._outer)
+        if not self._tokens or now < self._next_look:
+            return
+        self._next_look = now + LOOK_EVERY
+        if not any(places):
+            while _took(self._ends[0]):
+                pass
+            self._put(self._tokens)
+        if Place.WAITING not in places:
+            self._looks = self._most = 0
+            return
+        # Some may have been woken and not come in yet: so one look shows nothing.
+        self._looks += 1
+        self._most = max(self._most, list(places).count(Place.INSIDE))
+        if self._looks == LOOKS:
+            self._put(max(0, self._tokens - self._most))
+            self._looks = self._most = 0
 
     def close(self) -> None:
         """Close this side of it."""
-        self._inner.close()
-        self._outer.close()
+        for end in self._ends:
+            end.close()
+
+    def _put(self, tokens: int) -> None:
+        for _ in range(tokens):
+            _put_one(self._ends[1])
 
 
-class Passing(AbstractContextManager[None], Protocol):
-    """What an engine puts around its claims."""
+class Passing(Protocol):
+    """What an engine goes through before it claims."""
 
-    def hurry(self) -> None: ...
+    @property
+    def waits(self) -> bool: ...
+    def enter(self) -> bool: ...
+    def leave(self) -> None: ...
 
 
 class Free:
-    """Of a process that has no siblings: it need not wait."""
+    """Of a process that has no siblings: it never waits."""
 
-    def __enter__(self) -> None:
-        pass
+    waits = False
 
-    def __exit__(self, *_: object) -> None:
-        pass
+    def enter(self) -> bool:
+        """At once."""
+        return True
 
-    def hurry(self) -> None:
-        """Nothing."""
+    def leave(self) -> None:
+        """Nothing to give back."""
 
 
 class Page(Protocol):
@@ -130,7 +150,7 @@ class Page(Protocol):
 
 
 class Passage:
-    """A child's way through the turnstile: a context around each of its claims.
+    """A child's way through the turnstile.
 
     Args:
         inner: the descriptor from which tokens come; this takes it over.
@@ -142,44 +162,84 @@ class Passage:
     def __init__(self, inner: int, outer: int, page: Page, lease: float) -> None:
         self._inner = socket.socket(fileno=inner)
         self._outer = socket.socket(fileno=outer)
+        _blocking(self._inner, self._outer)
         self._page = page
-        self._waiting = False
+        self._patience = min(PATIENCE, PART * lease)
+        self._since: float | None = None
         self._token = False
-        self._leaving = False
-        # Not by Python's own timeout, which polls: each token would wake all who wait.
-        seconds, rest = divmod(min(PATIENCE, PART * lease), 1)
-        limit = struct.pack("@ll", int(seconds), int(rest * 1_000_000) or 1)
-        self._inner.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+        # Those who wait are woken in the order in which they began to, and one at a time.
+        self._row = select.epoll() if hasattr(select, "epoll") else None
 
-    def __enter__(self) -> None:
-        self._page.stand(Place.WAITING)
-        self._waiting, self._token = not self._leaving, False
-        if self._waiting:
-            with contextlib.suppress(BlockingIOError):
-                self._token = bool(self._inner.recv(1))
-        self._waiting = False
-        self._page.stand(Place.INSIDE if self._token else Place.OUTSIDE)
+    @property
+    def waits(self) -> bool:
+        """Whether it stands in line."""
+        return self._since is not None
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        # In this order: one that dies in between has given its token back, and not kept it.
+    def enter(self) -> bool:
+        """Stand in line for a moment, behind those who came before; whether it may go in now.
+
+        Until it may, or leaves, it keeps its place there.
+        """
+        began = time.monotonic()
+        if self._since is None:
+            self._since = began
+            self._page.stand(Place.WAITING)
+            if self._row is not None and not self._took():
+                self._row.register(self._inner.fileno(), select.EPOLLIN | select.EPOLLEXCLUSIVE)
+        if not (self._token or self._took()):
+            self._wait()
+            if not self._took():
+                if time.monotonic() < self._since + self._patience:
+                    return False
+                self._page.stand(Place.OUTSIDE)  # it has no token to lose
+        return True
+
+    def leave(self) -> None:
+        """Come out again, or give up the place in the line."""
+        if self._since is None:
+            return
+        if self._row is not None:
+            with contextlib.suppress(FileNotFoundError):  # it went in without waiting
+                self._row.unregister(self._inner.fileno())
+        # One that is seen to die here leaves a token too many: better than one too few.
+        if self._token:
+            _put_one(self._outer)
         self._page.stand(Place.OUTSIDE)
-        if self._token and not self._leaving:
-            _put(self._outer)
+        self._since, self._token = None, False
 
-    def hurry(self) -> None:
-        """This process is to end: it waits no more. Called from another thread."""
-        if not self._leaving:
-            self._leaving = True
-            if self._waiting:
-                _put(self._outer)  # the one that it takes then it does not give back
+    def close(self) -> None:
+        """Close this side of it."""
+        for one in (self._inner, self._outer, self._row):
+            if one is not None:
+                one.close()
+
+    def _took(self) -> bool:
+        self._token = _took(self._inner)
+        if self._token:
+            self._page.stand(Place.INSIDE)
+        return self._token
+
+    def _wait(self) -> None:
+        if self._row is not None:
+            self._row.poll(SLICE)
+        else:
+            select.select([self._inner], [], [], SLICE)
 
 
-def _put(outer: socket.socket) -> None:
-    # Where it is full there are more than enough.
-    with contextlib.suppress(OSError):
+def _blocking(*sockets: socket.socket) -> None:
+    """Whatever the default timeout of the application is: each call here says by itself."""
+    for one in sockets:
+        one.settimeout(None)
+
+
+def _took(inner: socket.socket) -> bool:
+    try:
+        return bool(inner.recv(1, socket.MSG_DONTWAIT))
+    except BlockingIOError:
+        return False
+
+
+def _put_one(outer: socket.socket) -> None:
+    # It holds hundreds: where it is full there are more than enough.
+    with contextlib.suppress(BlockingIOError):
         outer.send(_TOKEN, socket.MSG_DONTWAIT)

@@ -98,7 +98,9 @@ class PostgresFinishing(PostgresGating, Finishing):
             ](
                 **self.ending(),
                 **_reports(reported, process_id),
-                **self.listened(tell=True),
+                channel=self.channel,
+                notify=True,
+                ear=None,  # the commit may come long after a look at who waits
                 strict=False,
                 slotted=True,
             )

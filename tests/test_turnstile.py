@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from longshore import Longshore
@@ -133,7 +134,12 @@ def test_the_token_of_one_that_died_inside_is_put_back(turnstile: Turnstile) -> 
     assert not other.inside.wait(0.2)
     turnstile.died(Place.INSIDE)
     assert other.inside.wait(5)
-    for child in (*gone, other):
+    another = Child(turnstile).go()
+    turnstile.died(Place.WAITING)
+    assert not another.inside.wait(0.2)
+    turnstile.died(Place.LEAVING)
+    assert another.inside.wait(5)
+    for child in (*gone, other, another):
         child.leave()
 
 
@@ -156,6 +162,17 @@ def test_a_token_that_went_with_one_that_waited_is_replaced(turnstile: Turnstile
         turnstile.look(places, LOOK_EVERY * (LOOKS + 1 + look))
     assert not third.inside.wait(0.2), "all are there, if not at each look"
     for child in (first, second, third):
+        child.leave()
+
+
+def test_one_that_is_stopped_in_line_brings_no_tokens(turnstile: Turnstile) -> None:
+    stopped = Place.WAITING
+    for look in range(3 * LOOKS):
+        turnstile.look([stopped, Place.OUTSIDE], LOOK_EVERY * (1 + look))
+    kept = full(turnstile)
+    late = Child(turnstile).go()
+    assert not late.inside.wait(0.2)
+    for child in (*kept, late):
         child.leave()
 
 
@@ -209,7 +226,7 @@ def test_the_default_timeout_of_an_application_changes_nothing() -> None:
         socket.setdefaulttimeout(None)
 
 
-@pytest.mark.parametrize("told", ["drain", "quiet", "nothing"])
+@pytest.mark.parametrize("told", ["drain", "quiet", "nothing", "idle"])
 def test_who_is_told_to_stop_while_it_waits_claims_nothing(
     told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,6 +245,8 @@ def test_who_is_told_to_stop_while_it_waits_claims_nothing(
     mine = Passage(os.dup(inner), os.dup(outer), Page(), LEASE)
     worker = jobs.worker(threads=2)
     engine = worker._engine(until_empty=False)
+    if told == "idle":  # it is not, while there is work for which it waits
+        engine._plan = msgspec.structs.replace(engine._plan, idle_timeout=0.5)
     engine.passage = mine
     monkeypatch.setattr(worker, "_engine", lambda **_: engine)
     first = slow.enqueue()
@@ -243,10 +262,13 @@ def test_who_is_told_to_stop_while_it_waits_claims_nothing(
             engine.drain(5)
         elif told == "quiet":
             engine.quiet(on=True)
-        if told != "nothing":
+        if told == "idle":
+            time.sleep(1)
+            assert mine.waits
+        elif told != "nothing":
             eventually(lambda: not mine.waits)
         other.leave()
-        if told == "nothing":
+        if told in ("nothing", "idle"):
             second.wait(timeout=10)
         else:
             time.sleep(0.3)

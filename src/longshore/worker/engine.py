@@ -81,8 +81,7 @@ class Engine:
         self.on_lost: Callable[[], str | None] = lambda: None
         #: Before each claim: it may have to wait for those of its siblings.
         self.passage: Passing = Free()
-        self.jobs_ended = 0
-        self.jobs_returned = 0
+        self.jobs_ended = self.jobs_returned = 0
         self.fenced_writes = 0  # came back refused: the job was another process's by then
         self.done = False  # ended by itself: its limits are reached
 
@@ -95,16 +94,13 @@ class Engine:
         self._parked_kinds: tuple[str, ...] = ()
         self._more = True  # the store may have jobs for us
         self._crowded = False  # every slot is busy with something long: hold nothing ahead
-        self._next_look = 0.0
+        self._next_look = self._retry_at = self._deadline = 0.0
         self._last_job = time.monotonic()
-        self._retry_at = 0.0
         self._trouble = 0
-        self._sleeping = False
+        self._sleeping = self._interrupted = False
         self._looked = 0  # the claim after which it was seen that limits hold jobs back
         self._fruitless = 0  # claims in a row that brought nothing but asked for another at once
         self._low = 0  # wake the store thread when no more jobs than this are ready
-        self._deadline = 0.0
-        self._interrupted = False
 
     # --- what others ask of it ----------------------------------------------------------------
 
@@ -225,17 +221,18 @@ class Engine:
         elif now < self._retry_at:
             self.passage.leave()
         else:
-            wanted = self._wanted(now)
-            admitted = bool(wanted or self._parked_kinds) and self.passage.enter()
-            if admitted:  # it may have waited
-                wanted = self._wanted(now := time.monotonic())
+            asks = self.mode is Mode.CLAIMING and bool(self._wanted(now) or self._parked_kinds)
+            admitted = asks and self.passage.enter(hurry=self._must_flush(now))
+            now = time.monotonic()  # it may have waited
+            self._gather()
             if admitted or self._must_flush(now) or self._given_up:
-                self._talk(now, wanted if admitted else 0, admitted=admitted)
+                self._talk(now, self._wanted(now) if admitted else 0, admitted=admitted)
                 self._gather()
-            if admitted or not wanted or self.mode is not Mode.CLAIMING:
+            if admitted or not asks:
                 self.passage.leave()
         self._tend(now)
         if self._finished(now):
+            self.passage.leave()
             self.mode = Mode.STOPPED
             return
         pause = self._pause(time.monotonic())
@@ -335,6 +332,8 @@ class Engine:
         except StoreError:
             self._claims.arrived(request.claim_id, 0, 0)
             raise
+        finally:
+            self.passage.leave()
 
     def _settle(self, batch: list[tuple[RunState, Ending]], held: frozenset[Lease]) -> None:
         self._held = []
@@ -460,10 +459,11 @@ class Engine:
         if self._inflight or self._held or self._ended:
             return False
         plan = self._plan
+        idle = 0 if self.passage.waits else now - self._last_job
         self.done = self.mode is not Mode.DRAINING and (
             (plan.until_empty and not self._more and self._claims.last > 0 and self._is_empty())
             or plan.left(self._claimed_jobs) == 0
-            or (plan.idle_timeout is not None and now - self._last_job >= plan.idle_timeout)
+            or (plan.idle_timeout is not None and idle >= plan.idle_timeout)
         )
         return self.done or self.mode is Mode.DRAINING
 

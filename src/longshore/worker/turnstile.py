@@ -44,6 +44,7 @@ class Place(IntEnum):
     OUTSIDE = 0
     WAITING = 1
     INSIDE = 2  # and it has a token
+    LEAVING = 3  # and still has it, or has just given it back
 
 
 def abreast() -> int:
@@ -84,7 +85,7 @@ class Turnstile:
 
     def died(self, place: int) -> None:
         """A child has died where it stood."""
-        if place == Place.INSIDE:
+        if place in (Place.INSIDE, Place.LEAVING):
             self._put(1)
 
     def look(self, places: Sequence[int], now: float) -> None:
@@ -98,8 +99,7 @@ class Turnstile:
             return
         self._next_look = now + LOOK_EVERY
         if not any(places):
-            while _took(self._ends[0]):
-                pass
+            self._take_all()
             self._put(self._tokens)
         if Place.WAITING not in places:
             self._looks = self._most = 0
@@ -108,13 +108,20 @@ class Turnstile:
         self._looks += 1
         self._most = max(self._most, list(places).count(Place.INSIDE))
         if self._looks == LOOKS:
-            self._put(max(0, self._tokens - self._most))
+            # Where some lie there nobody waits for want of them: the one that does is stopped.
+            self._put(self._take_all() or max(0, self._tokens - self._most))
             self._looks = self._most = 0
 
     def close(self) -> None:
         """Close this side of it."""
         for end in self._ends:
             end.close()
+
+    def _take_all(self) -> int:
+        there = 0
+        while _took(self._ends[0]):
+            there += 1
+        return there
 
     def _put(self, tokens: int) -> None:
         for _ in range(tokens):
@@ -126,7 +133,7 @@ class Passing(Protocol):
 
     @property
     def waits(self) -> bool: ...
-    def enter(self) -> bool: ...
+    def enter(self, *, hurry: bool = False) -> bool: ...
     def leave(self) -> None: ...
 
 
@@ -135,7 +142,7 @@ class Free:
 
     waits = False
 
-    def enter(self) -> bool:
+    def enter(self, *, hurry: bool = False) -> bool:  # noqa: ARG002 - as who has to wait
         """At once."""
         return True
 
@@ -168,17 +175,17 @@ class Passage:
         self._since: float | None = None
         self._token = False
         # Those who wait are woken in the order in which they began to, and one at a time.
-        self._row = select.epoll() if hasattr(select, "epoll") else None
+        self._row = select.epoll() if hasattr(select, "EPOLLEXCLUSIVE") else None
 
     @property
     def waits(self) -> bool:
         """Whether it stands in line."""
         return self._since is not None
 
-    def enter(self) -> bool:
+    def enter(self, *, hurry: bool = False) -> bool:
         """Stand in line for a moment, behind those who came before; whether it may go in now.
 
-        Until it may, or leaves, it keeps its place there.
+        Until it may, or leaves, it keeps its place there. ``hurry``: it only looks.
         """
         began = time.monotonic()
         if self._since is None:
@@ -187,7 +194,8 @@ class Passage:
             if self._row is not None and not self._took():
                 self._row.register(self._inner.fileno(), select.EPOLLIN | select.EPOLLEXCLUSIVE)
         if not (self._token or self._took()):
-            self._wait()
+            if not hurry:
+                self._wait()
             if not self._took():
                 if time.monotonic() < self._since + self._patience:
                     return False
@@ -201,8 +209,9 @@ class Passage:
         if self._row is not None:
             with contextlib.suppress(FileNotFoundError):  # it went in without waiting
                 self._row.unregister(self._inner.fileno())
-        # One that is seen to die here leaves a token too many: better than one too few.
         if self._token:
+            # One that dies here leaves a token too many: better than one too few.
+            self._page.stand(Place.LEAVING)
             _put_one(self._outer)
         self._page.stand(Place.OUTSIDE)
         self._since, self._token = None, False
@@ -241,5 +250,5 @@ def _took(inner: socket.socket) -> bool:
 
 def _put_one(outer: socket.socket) -> None:
     # It holds hundreds: where it is full there are more than enough.
-    with contextlib.suppress(BlockingIOError):
+    with contextlib.suppress(OSError):
         outer.send(_TOKEN, socket.MSG_DONTWAIT)

@@ -211,6 +211,12 @@ def _enqueueing(size: Size) -> Iterator[Cell]:
             bare = Call(f"{raw}.{loop}", {"jobs": number})
             title = f"enqueue {number:,} jobs, {how}"
             yield _cell(key, title, RATE, ours, bare, _peers(key, loop, size))
+    number = size(loops["W1"][1])
+    params = {"store": "sqlite", "jobs": number, "durability": "normal"}
+    ours = Call("enqueue.one_by_one", params)
+    bare = Call("raw_sqlite.one_by_one", {"jobs": number, "synchronous": "normal"})
+    title = f"enqueue {number:,} jobs, a call each, not waiting for the disk"
+    yield _cell("W1/normal/sqlite", title, RATE, ours, bare)
 
 
 def _draining(size: Size) -> Iterator[Cell]:

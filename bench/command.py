@@ -32,7 +32,7 @@ PAGE = ROOT / "docs/benchmarks.md"
 RAW = ROOT / "docs/benchmarks"
 WIDTH = 200  # of the table where there is no terminal to ask
 SETTINGS = {
-    "SQLite": "WAL, synchronous=FULL (the default) for Longshore and the raw loops",
+    "SQLite": "WAL, synchronous=FULL (the default), raw loops too, unless a row says otherwise",
     "retention": "the default (a day for succeeded jobs and results) unless a row says otherwise",
     "worker": "10 threads unless a row says otherwise; arguments and results as JSON",
     "cores where there is a server": described(),

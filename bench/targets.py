@@ -40,6 +40,7 @@ TARGETS: Mapping[str, Target] = {
     "W1-redis": Target(share=0.85),
     "W1-postgres": Target(share=0.8),
     "W1-sqlite": Target(share=0.75),
+    "W1-normal-sqlite": Target(share=0.4),
     "W1-mariadb": Target(share=0.8),
     "W1b-redis": Target(least=120_000),
     "W1b-postgres": Target(least=75_000, share=0.6),

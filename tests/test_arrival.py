@@ -21,6 +21,7 @@ from longshore.errors import (
 )
 from longshore.stores import connect
 from longshore.stores.memory.store import MemoryStore
+from longshore.stores.redis.meeting import FILELESS
 from longshore.stores.sqlite import facts as sqlite_facts
 from longshore.stores.sqlite import file as sqlite_file
 from longshore.worker import arrival
@@ -229,6 +230,31 @@ def test_a_redis_that_would_lose_jobs_is_refused(server: Any, client: Any) -> No
     assert [text for text in warnings if "accepted by ?evicting=yes" in text]
     assert [text for text in warnings if "appendonly is no" in text]
     store.close()
+
+
+def _said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [text for text in caplog.messages if "append-only" in text]
+
+
+@pytest.mark.private
+@pytest.mark.servers
+def test_a_process_is_told_once_that_redis_keeps_no_file(
+    server: Any, client: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    FILELESS.clear()
+    for _ in range(2):
+        store = opened(server.url)
+        store.run(store.processes())
+        store.close()
+    assert len(_said(caplog)) == 1
+    # A worker asks, and says it in its banner.
+    caplog.clear()
+    FILELESS.clear()
+    for _ in range(2):
+        store = opened(server.url)
+        assert [text for text in arrive(store) if "appendonly is no" in text]
+        store.close()
+    assert not _said(caplog)
 
 
 @pytest.mark.private

@@ -20,6 +20,7 @@ from longshore.errors import (
     InvalidOption,
     NotInAJob,
 )
+from longshore.ids import new_id
 
 
 @pytest.fixture(params=["memory", "sqlite", "shards"])
@@ -272,6 +273,8 @@ def test_keys_are_not_made_of_outputs(jobs: Longshore) -> None:
             flow.add(unique.bind(first.output))
     with pytest.raises(InvalidOption, match="exactly once"):
         jobs.batch("b", on_success=desk.tell.using(unique=Unique()).bind("x"))
+    with pytest.raises(InvalidOption, match="an id of its own"):
+        jobs.batch("b", on_success=desk.tell.using(id=new_id()).bind("x"))
     with pytest.raises(InvalidOption, match="on_dead"):
         jobs.workflow("w", on_dead="die")  # type: ignore[arg-type]
     with pytest.raises(InvalidOption, match="no name"):

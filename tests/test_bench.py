@@ -3,6 +3,7 @@
 Nothing here is a claim about speed: the sizes are those of ``--quick``.
 """
 
+import os
 import re
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from bench import running
 from bench.cells import STORES, Call, Cell, Row, Skipped, cells, chosen
 from bench.child import function, measured
 from bench.command import PAGE, alone, keep, main, ready
-from bench.ledger import Entry, Ledger, read
+from bench.ledger import Entry, Ledger, begun, read
 from bench.machine import ROOT
 from bench.report import page
 from bench.results import (
@@ -285,7 +286,8 @@ def test_cells_are_chosen_by_workload_by_key_and_by_store() -> None:
     def keys(only: list[str], stores: list[str]) -> list[str]:
         return [cell.key for cell in chosen(every, only, stores)]
 
-    assert keys(["W1"], ["sqlite", "redis"]) == ["W1-sqlite", "W1-redis"]
+    both = keys(["W1"], ["sqlite", "redis"])
+    assert both == ["W1-sqlite", "W1-redis", "W1-normal-sqlite"]
     assert keys(["W2"], ["memory"]) == ["W2-memory"]
     assert keys(["W6"], ["memory"]) == ["W6-import"], "it has no store, so it is in all of them"
     assert len(keys([], [])) == len(every)
@@ -453,6 +455,17 @@ def test_a_ledger_keeps_numbers_and_moments_in_order_and_is_never_overrun(tmp_pa
     assert 0 < first.at <= second.at
     with pytest.raises(Exception, match="buffer"):
         ledger.write(8)
+
+
+def test_who_looks_at_ledgers_reads_how_many_bodies_have_begun(tmp_path: Path) -> None:
+    assert begun(tmp_path) == 0
+    ledger = Ledger(tmp_path, 1_000)
+    (tmp_path / "1.ledger").write_bytes((tmp_path / f"{os.getpid()}.ledger").read_bytes())
+    for number in range(700):
+        assert begun(tmp_path) == number
+        ledger.write(number)
+    (tmp_path / "2.ledger").write_bytes((tmp_path / f"{os.getpid()}.ledger").read_bytes())
+    assert begun(tmp_path) == 1_400
 
 
 def _verdict(ours: list[Sample], target: Target | None) -> Verdict:

@@ -129,6 +129,38 @@ def test_a_text_that_cannot_be_read_says_where(when: str, place: str) -> None:
     assert text[mark.index("^") : mark.rindex("^") + 1] == fields[place]
 
 
+@pytest.mark.parametrize(
+    ("when", "place", "step", "length"),
+    [
+        ("*/90 * * * *", "minute", 90, 60),
+        ("0 */25 * * *", "hour", 25, 24),
+        ("0 0 1/45 * *", "day of month", 45, 31),
+        ("0 0 1 2-5/18 *", "month", 18, 12),
+        ("0 0 * * */8", "day of week", 8, 7),
+        ("*/61 * * * * *", "second", 61, 60),
+    ],
+)
+def test_a_step_over_a_whole_round_is_refused(
+    when: str, place: str, step: int, length: int
+) -> None:
+    # Hourly is not what somebody wants who writes 90 minutes.
+    with pytest.raises(InvalidSchedule, match=f"the {place} .* steps of {step} through {length}"):
+        normal(when)
+
+
+@pytest.mark.parametrize(
+    ("when", "same"),
+    [
+        ("0 */24 * * *", "0 0 * * *"),
+        ("*/60 * * * *", "0 * * * *"),
+        ("0 0 1 */12 *", "0 0 1 1 *"),
+    ],
+)
+def test_a_step_of_a_whole_round_comes_once_in_it(when: str, same: str) -> None:
+    start = seconds("2024-02-28T12:00")
+    assert come(when, "UTC", start, 3) == come(same, "UTC", start, 3)
+
+
 def _places(when: str) -> list[str]:
     places = ["second", "minute", "hour", "day of month", "month", "day of week"]
     return places[6 - len(when.split()) :]
@@ -146,7 +178,7 @@ def _places(when: str) -> list[str]:
         ("@fortnightly", "Did you mean @monthly"),
         ("0 0 30 2 *", "never fires"),
         ("0 0 31 4 *", "never fires"),
-        ("1 1 */100 * MON#4", "never fires"),
+        ("1 1 */31 * MON#4", "never fires"),
         ("*,*," * 100 + "* * * * *", "longer than 256"),
         ("* " * 100_000, "longer than 256"),
         ("every 0s", "out of range"),

@@ -403,7 +403,7 @@ def test_a_pause_of_a_kind_ends_by_itself(jobs: Longshore) -> None:
         def perform(self) -> None:
             ran.set()
 
-    asyncio.run(jobs.apause(kind=Sync, for_="300ms"))
+    asyncio.run(jobs.apause(kind=Sync, for_="1500ms"))
     handle = Sync.enqueue()
     with jobs.worker(threads=1).running():
         assert not ran.wait(0.1)

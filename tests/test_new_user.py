@@ -5,6 +5,7 @@ import subprocess
 import sys
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,6 +93,20 @@ def test_outside_of_an_import_a_worker_may_start(app: Longshore) -> None:
 def test_queues_of_a_worker_are_a_list(app: Longshore) -> None:
     with pytest.raises(ConfigurationError, match=r"queues='mail' is one text"):
         app.worker(queues="mail")
+    with pytest.raises(ConfigurationError, match="queues=5 is no list"):
+        app.worker(queues=5)
+    with pytest.raises(ConfigurationError, match=r"threads .* not '10'"):
+        app.worker(threads="10")
+
+
+@pytest.mark.parametrize("limit", ["5", -1, 1.5, True, None])
+def test_how_many_to_read_is_a_number(app: Longshore, limit: Any) -> None:
+    handle = app.push({"kind": "elsewhere"})
+    for read in (app.batches.list, app.workflows.list, handle.logs, app.limits.list):
+        with pytest.raises(InvalidOption, match="limit="):
+            read(limit=limit)
+    with pytest.raises(InvalidOption, match="after="):
+        handle.logs(after=limit)
 
 
 def test_an_id_in_capitals_or_as_a_uuid_is_the_same_job(app: Longshore) -> None:

@@ -306,3 +306,45 @@ def test_an_idle_worker_starts_a_job_right_after_its_tick(kind: str, tmp_path: P
         jobs.close()
     # What a machine wastes that has other things to do is its own.
     assert statistics.median(started[1:]) <= 0.1, started
+
+
+def test_what_cannot_be_declared_keeps_no_other_from_firing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Refusing(MemoryStore):
+        def declare(self, request: Declare) -> Operation[tuple[str, ...]]:
+            raise ValueError(f"{request.app}: not these")
+
+    store = Refusing()
+    store.run(store.set_schedule(added("each", when="* * * * * *")))
+    told: list[Event] = []
+    ticker = Ticker(store, "app", told.extend)
+    ticker.start([schedule("mine")])
+    eventually(lambda: told)
+    ticker.stop()
+    assert {event.schedule for event in told} == {"each"}
+    assert "not these" in caplog.text
+    store.close()
+
+
+def test_one_that_was_removed_and_added_comes_as_it_says_now() -> None:
+    clock = ManualClock()
+    store = MemoryStore(clock=clock)
+    told: list[Event] = []
+    ticker = Ticker(store, "app", told.extend)
+    store.run(store.set_schedule(added("s", when="0 0 1 1 *")))
+    ticker.turn()
+    store.run(store.set_schedule(SetSchedule(name="s", verb="remove")))
+    clock.advance(1)
+    store.run(store.set_schedule(added("s", when="* * * * *")))
+    ticker._look_at = 0.0
+    ticker.turn()
+    clock.advance(2 * MINUTE)
+    ticker._look_at = 0.0
+    ticker.turn()
+    assert [event.name for event in told][-1:] == ["schedule.fired"]
+    store.close()
+
+
+def added(name: str, when: str) -> SetSchedule:
+    return SetSchedule(name=name, verb="add", app="app", schedule=schedule(name, when=when))

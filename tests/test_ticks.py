@@ -198,3 +198,19 @@ def test_an_older_gap_that_is_settled_takes_nothing_with_it() -> None:
     _, change = ordered(SetSchedule(name="s", verb="resume"), record(entry=entry), START + HOUR)
     assert change is not None
     assert change.record.entry.gap == (START + 2 * MINUTE, START + HOUR, "paused")
+
+
+@pytest.mark.parametrize("stored", [{"when": "*/90 * * * * * *"}, {"tz": "Europe/Gone"}])
+def test_times_that_cannot_be_read_here_can_be_corrected(stored: dict[str, str]) -> None:
+    one = record(**stored)
+    right = Schedule(name="s", when="0 * * * *", job=JOB)
+    (change,) = declared(Declare("app", (right,), fresh=True), {"s": one}, START + HOUR).changes
+    assert (change.record.schedule, change.record.watermark, change.ticks) == (
+        right, START + HOUR, ()
+    )  # fmt: skip
+    _, added = ordered(SetSchedule(name="s", verb="add", schedule=right), one, START + HOUR)
+    assert added is not None
+    paused = record(entry={"paused_at": START}, **stored)
+    _, resumed = ordered(SetSchedule(name="s", verb="resume"), paused, START + HOUR)
+    assert resumed is not None
+    assert not resumed.record.paused

@@ -330,6 +330,30 @@ class TestOptions:
             pass
         connection.close()
 
+    def test_a_task_that_outlives_the_block_joins_nothing(
+        self, way: Way, jobs: Longshore, job: Any
+    ) -> None:
+        connection = sqlite3.connect(way.address.path)
+
+        async def body() -> None:
+            left = asyncio.Event()
+
+            async def later() -> None:
+                await left.wait()
+                await job.aenqueue(2)
+
+            async with jobs.transaction(connection):
+                task = asyncio.create_task(later())
+                await job.aenqueue(1)
+            connection.rollback()
+            left.set()
+            await task
+            assert not connection.in_transaction
+
+        asyncio.run(body())
+        connection.close()
+        assert count(jobs) == 1
+
     def test_a_block_awaits_too(self, way: Way, jobs: Longshore, job: Any) -> None:
         connection = sqlite3.connect(way.address.path)
 

@@ -13,6 +13,7 @@ import pytest
 
 from longshore import (
     CONTEXT,
+    Discard,
     JobContext,
     JobDead,
     JobHandle,
@@ -126,6 +127,21 @@ def test_an_exception_inside_is_a_failed_attempt(jobs: Longshore) -> None:
     assert handle.refresh().state == "dead"
     assert handle.error == "ValueError: no"
     assert jobs.query.count() == 1
+
+
+def test_what_the_body_raised_counts_also_where_nothing_can_be_rolled_back(
+    jobs: Longshore,
+) -> None:
+    @jobs.job(kind="gone", max_attempts=5)
+    def gone(ctx: JobContext = CONTEXT) -> None:
+        with ctx.transaction() as connection:
+            connection.close()
+            raise Discard("no more of it")
+
+    handle = gone.enqueue()
+    run(jobs)
+    record = handle.refresh().record
+    assert (record.state, record.reason) == ("cancelled", "no more of it")
 
 
 def test_an_exception_afterwards_is_kept_and_changes_nothing(jobs: Longshore) -> None:

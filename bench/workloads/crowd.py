@@ -10,7 +10,16 @@ from pathlib import Path
 
 from bench.ledger import Entry, read
 from bench.sample import Invalid, Sample, exactly_once, percentiles, same
-from bench.workloads.fleet import LOG, SETTLE, connected, ended, running, succeeded, until
+from bench.workloads.fleet import (
+    LOG,
+    SETTLE,
+    connected,
+    ended,
+    running,
+    succeeded,
+    until,
+    until_over,
+)
 from bench.workloads.stores import fill
 from longshore import Longshore
 
@@ -42,7 +51,7 @@ def processes(home: Path, *, store: str, jobs: int, processes: int) -> Sample:
         time.sleep(SETTLE)
         start = time.monotonic_ns()
         app.queues["default"].resume()
-        until(lambda: succeeded(app) == jobs or worker.poll() is not None, "the last job")
+        until_over(worker, home, jobs, lambda: succeeded(app) == jobs)
         stop = time.monotonic_ns()
     same("succeeded jobs", succeeded(app), jobs)
     exactly_once((entry.number for entry in read(home)), jobs)
@@ -69,7 +78,7 @@ def due(home: Path, *, store: str, jobs: int) -> Sample:
         fill(app, lambda number: moments[number % STEPS].bind(number), range(jobs))
         if time.monotonic_ns() > start:
             raise Invalid("jobs were due before all of them were stored")
-        until(lambda: succeeded(app) == jobs or worker.poll() is not None, "the last job")
+        until_over(worker, home, jobs, lambda: succeeded(app) == jobs)
         stop = time.monotonic_ns()
     same("succeeded jobs", succeeded(app), jobs)
     entries = read(home)

@@ -8,9 +8,9 @@ from bench.sample import Sample, Stopwatch, same
 from bench.workloads.stores import chunks, opened
 
 
-def one_by_one(home: Path, *, store: str, jobs: int) -> Sample:
+def one_by_one(home: Path, *, store: str, jobs: int, durability: str = "full") -> Sample:
     """One process calls `enqueue` for each job; every call returns once the store has the job."""
-    app = opened(home, store)
+    app = opened(home, store, durability=durability)
 
     @app.job(kind="note")
     def note(number: int) -> None:

@@ -39,13 +39,13 @@ _NOW = 1_800_000_000_000_000
 _DAY = 86_400_000_000
 
 
-def one_by_one(home: Path, *, jobs: int) -> Sample:
+def one_by_one(home: Path, *, jobs: int, synchronous: str = "full") -> Sample:
     """`BEGIN IMMEDIATE`, one prepared `INSERT`, `COMMIT`, for each row.
 
     The row has the columns and the width of a plain job of Longshore, its id as text for a key and
     one index beside it. Rows are made before the clock starts.
     """
-    connection = _opened(home, _ROW)
+    connection = _opened(home, _ROW, synchronous)
     rows = _rows(jobs)
     execute = connection.execute
     with Stopwatch() as watch:
@@ -106,11 +106,11 @@ def _claimed(connection: sqlite3.Connection) -> list[int]:
     return ids
 
 
-def _opened(home: Path, table: str) -> sqlite3.Connection:
+def _opened(home: Path, table: str, synchronous: str = "full") -> sqlite3.Connection:
     connection = sqlite3.connect(home / "raw.db", isolation_level=None)
     for statement in (
         "pragma journal_mode = wal",
-        "pragma synchronous = full",
+        f"pragma synchronous = {synchronous}",
         "pragma cache_size = -16384",
         "pragma wal_autocheckpoint = 4000",
         table,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from faults.frame import row
 from faults.trial import Trial
 from longshore.core.model import JobState, Run
@@ -31,10 +33,7 @@ def memory_eaten(trial: Trial) -> None:
         all(one.state is JobState.DEAD and "MemoryError" in (one.error or "") for one in failed),
         str({(one.state.value, one.error) for one in failed}),
     )
-    # Neighbours of one that is killed may be interrupted too, and so may one of these be, by the
-    # death of another, before its own body began: it does not kill in its second run.
-    began = {line.n for line in trial.lines if line.word is Word.STARTED and line.run == 1}
-    killers = [records[n] for n in killed if n in began]
+    killers = [records[n] for n in _killers(trial, killed)]
     trial.at_least("bodies that killed their process", len(killers), 1)
     trial.holds(
         "killed: interrupted, not failed, and run again",
@@ -51,16 +50,27 @@ def native_crash(trial: Trial) -> None:
         trial.worker()
     trial.ready(4)
     trial.load()
-    crashed = [trial.give("once_killed", how="pointer") for _ in trial.meanwhile(trial.scaled(20))]
+    given = [trial.give("once_killed", how="pointer") for _ in trial.meanwhile(trial.scaled(20))]
     trial.settle()
-    # Not always the first run: that may have ended with its process before the body began.
+    crashed = _killers(trial, given)
     told = [[_told(entry) for entry in trial.records()[n].runs] for n in crashed]
+    trial.at_least("bodies that crashed", len(crashed), 1)
     trial.holds(
         "the run tells of SIGSEGV",
         all(any("SIGSEGV" in text for text in texts) for texts in told),
         str([texts for texts in told if not any("SIGSEGV" in text for text in texts)]),
     )
     trial.recovers(1)
+
+
+def _killers(trial: Trial, given: Sequence[int]) -> list[int]:
+    """Which of these ended their process: those that began in their first run.
+
+    Of two in one process the first may end the other before its body begins, and in a second run
+    neither does anything.
+    """
+    began = {line.n for line in trial.lines if line.word is Word.STARTED and line.run == 1}
+    return [n for n in given if n in began]
 
 
 def _told(entry: Run) -> str:

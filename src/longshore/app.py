@@ -25,7 +25,6 @@ from longshore.core.wording import shown
 from longshore.declare import new_job, read_push
 from longshore.errors import (
     ArgsMismatch,
-    ConfigurationError,
     EnqueueError,
     LongshoreError,
 )
@@ -349,13 +348,11 @@ class Longshore(Composing):
         excluded; ``threads``, the slots of each process.
         """
         from longshore.worker.embedded import Worker  # noqa: PLC0415 - a web process has none
+        from longshore.worker.options import names_of  # noqa: PLC0415 - as above
 
-        if isinstance(queues, str):
-            # Taken apart it would be queues of one letter, served in silence.
-            raise ConfigurationError(f"queues={shown(queues)} is one text. Give a list of names.")
         return Worker(
             self,
-            queues=tuple(queues),
+            queues=names_of(queues),
             processes=processes,
             threads=threads,
             shutdown_timeout=shutdown_timeout,

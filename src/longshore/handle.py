@@ -23,6 +23,7 @@ from longshore.core.model import (
     Run,
 )
 from longshore.core.registry import Declaration, Registry
+from longshore.core.restraints import check_to
 from longshore.core.settings import Settings
 from longshore.core.store import Filter
 from longshore.core.waiting import Facts, Waiting, asks_store, explain, limit_keys
@@ -324,8 +325,10 @@ class JobHandle(Generic[R_co]):
                     raise ResultUnavailable(msg) from error
 
     def _logs(self, after: int, limit: int) -> Plan[list[LogLine]]:
-        store = self._app.client.store
-        return list((yield from ask(store.logs(self.id, after=after, limit=limit))))
+        behind = check_to(after, field="after", least=0)
+        most = check_to(limit, field="limit", least=0)
+        lines = self._app.client.store.logs(self.id, after=behind, limit=most)
+        return list((yield from ask(lines)))
 
     def _cancel(self, reason: str | None) -> Plan[bool]:
         answer = yield from ask(self._app.client.store.cancel([self.id], reason))

@@ -291,15 +291,13 @@ def _opened(
     saved = book.use(name, cursor=True)
     values = Values.taken(f"{book.label}, loop {name!r}", source, start)
     cursor = Cursor(name, lambda at: values.encode(at, MAX_STEP))
-    cursor.passed(start)
-    cursor.dirty = False
+    cursor.begin(start)
     if saved is not None:
         position = msgspec.json.decode(saved.value, type=Position)
         if position.done:
             return None
         start = values.decode(bytes(position.at))
-        cursor.passed(start)
-        cursor.dirty = False
+        cursor.begin(start)
     return _Track(run, book, cursor, start)
 
 

@@ -192,3 +192,15 @@ def test_a_worker_that_cannot_import_its_application_ends_with_3(folder: Path) -
     said = fresh("worker", cwd=folder)
     assert said.returncode == 3
     assert "ZeroDivisionError" in said.stderr
+
+
+def test_who_looks_into_a_file_that_is_not_there_is_told(run: Call, folder: Path) -> None:
+    said = run("jobs", "list", "-o", "json")
+    path = str(folder / "jobs.db")
+    assert (said.code, said.json["jobs"]) == (0, [])
+    assert f"{path} was not there: an empty store is made" in said.err
+    assert "given by: arguments" in said.err
+    assert run("jobs", "list").err == ""
+    (folder / "jobs.db").unlink()
+    assert run("queues", "list", "-q").err == ""
+    assert (folder / "jobs.db").exists()

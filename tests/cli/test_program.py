@@ -133,6 +133,48 @@ def test_completion_completes(folder: Path) -> None:
     assert said.stdout.split() == ["plain,queues"]
 
 
+COMPLETES = """
+print("imported, as some applications say")
+from longshore import Longshore
+jobs = Longshore()
+
+@jobs.schedule("0 5 * * *", name="nightly")
+@jobs.job(kind="mail.send", queue="mail", aliases=["mail.old"])
+def send() -> None: ...
+
+@jobs.job(kind="report.month", queue="reports")
+def month() -> None: ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("enqueue ", ["mail.send", "report.month"]),
+        ("enqueue m", ["mail.send"]),
+        ("enqueue -A shop:jobs mail.send --queue d", ["default"]),
+        ("schedules pause ", ["nightly"]),
+        ("schedules run nig", ["nightly"]),
+        ("queues pause ", ["default", "mail", "reports"]),
+        ("queues pause --kind rep", ["report.month"]),
+        ("worker -Q default,ma", ["default,mail"]),
+        ("-A nosuch enqueue ", []),
+        ("enqueue -A broken ", []),
+    ],
+)
+def test_completion_completes_names_of_the_code(
+    folder: Path, words: str, completed: list[str]
+) -> None:
+    (folder / "shop.py").write_text(COMPLETES)
+    (folder / "broken.py").write_text("import sys\nprint('going')\nsys.exit(3)\n")
+    place = len(words.split()) + words.endswith(" ")
+    env = {"COMP_WORDS": f"longshore {words}", "COMP_CWORD": str(place)}
+    said = fresh(cwd=folder, env={**env, "_LONGSHORE_COMPLETE": "bash_complete"})
+    assert said.stdout.split() == [f"plain,{name}" for name in completed]
+    assert said.stderr == ""
+    assert not (folder / "longshore.db").exists()
+
+
 # --- B51: the application ----------------------------------------------------------------------
 
 

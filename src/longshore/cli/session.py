@@ -11,6 +11,7 @@ import click
 from longshore.app import Longshore
 from longshore.cli.exit import IN_MEMORY, Failure
 from longshore.cli.folder import current_folder
+from longshore.cli.output import out_of
 from longshore.cli.parts import globals_of
 from longshore.discovery import load
 
@@ -35,3 +36,24 @@ def application(ctx: click.Context, *, shared: bool = True) -> Generator[Longsho
         yield app
     finally:
         app.close()
+
+
+@contextmanager
+def stored(ctx: click.Context) -> Generator[Longshore]:
+    """As :func:`application`, for what jobs there are: tells of a SQLite file that is not there.
+
+    Opening it makes it, and who wrote another path would only see that there are no jobs.
+    """
+    with application(ctx) as app:
+        for part in app.settings.store.parts:
+            if is_missing(part.path):
+                out_of(ctx).say(
+                    f"{part.path} was not there: an empty store is made. Is it the right path? It"
+                    f" was given by: {app.settings.sources['store']}"
+                )
+        yield app
+
+
+def is_missing(path: str) -> bool:
+    """Whether a SQLite file is not there: asking must not make an empty store."""
+    return os.path.isabs(path) and not os.path.exists(path)  # noqa: PTH110, PTH117

@@ -27,6 +27,17 @@ LATER: Final = 60_000_000
 
 #: Why a job was cancelled that waited for others, with the id of the one that ended badly.
 DEPENDENCY: Final = "dependency"
+_WITH_ANOTHER: Final = re.compile(rf"{DEPENDENCY} [0-9a-f-]{{36}} has not succeeded")
+
+
+def with_another(cause: str) -> str:
+    """Why a job was cancelled that waited for this one."""
+    return f"{DEPENDENCY} {cause} has not succeeded"
+
+
+def was_with_another(reason: str | None) -> bool:
+    """Whether that is why: said by a store, not by a person who says something like it."""
+    return _WITH_ANOTHER.fullmatch(reason or "") is not None
 
 
 class Sort(StrEnum):
@@ -247,11 +258,15 @@ def filled(payload: bytes, rules: Rules, outputs: Mapping[str, Output]) -> bytes
         >>> filled(b'{"x":"longshore:output:a"}', rules, {"a": Output("succeeded", b"[1,2]")})
         b'{"x":[1,2]}'
     """
-    for after in rules.after:
-        if after.takes:
-            result = outputs[after.job_id].result
-            payload = payload.replace(f'"{marker(after.job_id)}"'.encode(), result or b"null")
-    return payload
+    taken = {
+        f'"{marker(after.job_id)}"'.encode(): outputs[after.job_id].result or b"null"
+        for after in rules.after
+        if after.takes
+    }
+    if not taken:
+        return payload
+    # In one pass: an output that looks like a mark is not filled again.
+    return re.sub(b"|".join(map(re.escape, taken)), lambda found: taken[found[0]], payload)
 
 
 def replacing(job: NewJob) -> NewJob | None:

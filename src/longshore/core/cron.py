@@ -73,7 +73,7 @@ def timetable(when: str, tz: str) -> Timetable:
         >>> timetable("0 5 * * 1-5", "Europe/Paris").explain()
         'At 05:00 on Monday through Friday'
     """
-    text = normal(when)
+    text = _read(when)
     found = zone(tz)
     interval = read_every(text)
     if interval is None:
@@ -91,6 +91,15 @@ def normal(when: object) -> str:
         >>> normal("0  5 * * mon-fri")
         '0 5 * * mon-fri'
     """
+    text = _read(when)
+    # What is stored is read without this: it comes as it always did.
+    if read_every(text) is None:
+        _check_steps(_expanded(text))
+    return text
+
+
+def _read(when: object) -> str:
+    """The text of a schedule, once it is known to say times."""
     if isinstance(when, Every):
         return str(when)
     if not isinstance(when, str):
@@ -244,10 +253,9 @@ def _check(given: str, text: str) -> None:
         alone = ["*"] * len(fields)
         alone[place] = field
         if not _reads(alone):
-            start = len(" ".join(fields[:place])) + (place > 0)
             raise InvalidSchedule(
-                f"the {names[place]} {shown(field)} cannot be read:\n  {text}\n"
-                f"  {' ' * start}{'^' * len(field)}\n{_HELP[names[place]]}"
+                f"the {names[place]} {shown(field)} cannot be read:\n{_marked(text, place)}"
+                f"{_HELP[names[place]]}"
             )
     try:
         next(CronSim(text, _NEVER))
@@ -256,6 +264,34 @@ def _check(given: str, text: str) -> None:
             f"{shown(given)} never fires: no year has such a day. Check day of month, month and"
             " day of week."
         ) from None
+
+
+def _check_steps(text: str) -> None:
+    """Refuse a step that is longer than what it goes through."""
+    fields = text.split()
+    for place, (name, field) in enumerate(zip(_FIELDS[6 - len(fields) :], fields, strict=True)):
+        if (step := _step(field)) > (length := _LENGTHS[name]):
+            raise InvalidSchedule(
+                f"the {name} {shown(field)} takes steps of {step} through {length}: each round"
+                f" begins anew, so it would not come every {step}.\n{_marked(text, place)}"
+                'An interval is written every("90m"), every("3 days").'
+            )
+
+
+def _marked(text: str, place: int) -> str:
+    """A cron text, and below it a mark under one of its fields."""
+    fields = text.split()
+    start = len(" ".join(fields[:place])) + (place > 0)
+    return f"  {text}\n  {' ' * start}{'^' * len(fields[place])}\n"
+
+
+def _step(field: str) -> int:
+    """The step of a field that can be read and says nothing else; 0 if it has none.
+
+    In a list it may stand for its star: ``*/100,1-7`` with ``MON`` is a month's first Monday.
+    """
+    step = "" if "," in field else field.partition("/")[2]
+    return int(step or 0)
 
 
 def _reads(fields: list[str]) -> bool:
@@ -268,6 +304,8 @@ def _reads(fields: list[str]) -> bool:
     return True
 
 
+#: How many of each there are; a step of as many comes once a round, as who writes it means.
+_LENGTHS: Final = dict(zip(_FIELDS, (60, 60, 24, 31, 12, 7), strict=True))
 _SIXTY: Final = "Give 0-59, a range 5-10, a list 1,2 or steps */15."
 _HELP: Final[dict[str, Any]] = {
     "second": _SIXTY,

@@ -14,7 +14,7 @@ import msgspec
 
 from longshore.core.model import NewJob
 from longshore.core.store import Operation
-from longshore.errors import PayloadError
+from longshore.errors import PayloadError, UnknownPayloadVersion
 
 VERSION: Final = 1
 
@@ -79,12 +79,13 @@ def decode(row: bytes) -> NewJob:
     """The job of a row.
 
     Raises:
-        PayloadError: a newer release wrote it, or it is damaged.
+        UnknownPayloadVersion: a newer release wrote it.
+        PayloadError: it is damaged.
     """
     try:
         version = _HEAD.decode(row).v
         if version > VERSION:
-            raise PayloadError(
+            raise UnknownPayloadVersion(
                 f"a newer release of Longshore wrote it (version {version}, here {VERSION});"
                 " relay it with a worker of that release"
             )

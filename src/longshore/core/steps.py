@@ -19,6 +19,8 @@ MAX_STEP: Final = 1_048_576
 #: How often a loop saves how far it is, seconds.
 SAVE_EVERY: Final = 1.0
 
+_UNCHANGING: Final = frozenset({int, str, float, bool, bytes, type(None)})
+
 
 class Position(msgspec.Struct, frozen=True):
     """What is saved of a loop: the cursor of its last item, and whether it has come to its end."""
@@ -34,16 +36,25 @@ class Cursor:
         self.name = name
         self._encode = encode
         self._at: Any = None
+        self._written: bytes | None = None
         self.dirty = False
+
+    def begin(self, at: Any) -> None:
+        """Nothing behind this cursor is dealt with yet."""
+        self._at, self._written, self.dirty = at, None, False
 
     def passed(self, at: Any) -> None:
         """The item behind which this cursor stands is dealt with."""
         self._at = at
+        # The source may change a list or the like in place when it goes on to the next item, and
+        # that is not dealt with. What cannot be changed is written when it is saved.
+        self._written = None if type(at) in _UNCHANGING else self._encode(at)
         self.dirty = True
 
     def value(self, *, done: bool = False) -> bytes:
         """What to save of it."""
-        return msgspec.json.encode(Position(msgspec.Raw(self._encode(self._at)), done))
+        written = self._encode(self._at) if self._written is None else self._written
+        return msgspec.json.encode(Position(msgspec.Raw(written), done))
 
 
 class Book:

@@ -28,6 +28,7 @@ from longshore.core.schedules import (
     TickRecord,
     job_of,
 )
+from longshore.errors import InvalidSchedule
 
 #: A tick that is no older than this is in time, microseconds: another worker had to take over.
 IN_TIME: Final = 30_000_000
@@ -123,11 +124,22 @@ def _after(schedule: Schedule, after: int, count: int) -> list[int]:
 class Change(msgspec.Struct, frozen=True, gc=False):
     """A schedule as it is to be stored, and ticks of before that nobody fires any more.
 
-    ``record`` with the revision 0 is new.
+    ``record`` has the revision that it had; with 0 it is new.
     """
 
     record: ScheduleRecord
     ticks: tuple[TickRecord, ...] = ()
+
+    @property
+    def revised(self) -> ScheduleRecord:
+        """As it is stored.
+
+        A new one begins with its time, a revision that none before it under its name ever had: who
+        still knows one that was removed must not take this for it.
+        """
+        record = self.record
+        revision = record.revision + 1 if record.revision else max(1, record.entry.created_at)
+        return msgspec.structs.replace(record, revision=revision)
 
 
 class Declared(msgspec.Struct, frozen=True, gc=False):
@@ -258,10 +270,12 @@ def _changed(record: ScheduleRecord, after: Entry, now: int) -> Change:
 
 
 def _gone(record: ScheduleRecord, now: int) -> tuple[TickRecord, ...]:
-    return tuple(
-        TickRecord(at=at, outcome=Outcome.MISSED, why=EDITED, made_at=now)
-        for at in _between(record.schedule, record.watermark, now, MOST_TICKS)
-    )
+    try:
+        due = _between(record.schedule, record.watermark, now, MOST_TICKS)
+    except InvalidSchedule:
+        # Times that this release or machine cannot read; who corrects them must not be stopped.
+        due = []
+    return tuple(TickRecord(at=at, outcome=Outcome.MISSED, why=EDITED, made_at=now) for at in due)
 
 
 def _resumed(entry: Entry, record: ScheduleRecord, now: int) -> Entry:
@@ -276,7 +290,11 @@ def _with_gap(entry: Entry, record: ScheduleRecord, gap: tuple[int, int, str]) -
 
     One gap is kept. Where ticks of an older one are not settled yet, what lies between is in it.
     """
-    before, left = record.entry.gap, _after(record.schedule, record.watermark, 1)
+    before = record.entry.gap
+    try:
+        left = _after(record.schedule, record.watermark, 1)
+    except InvalidSchedule:  # as above
+        left = []
     if before is not None and left and left[0] <= before[1]:
         gap = (min(before[0], gap[0]), gap[1], gap[2])
     return msgspec.structs.replace(entry, gap=gap)

@@ -25,7 +25,7 @@ Join = Callable[[Any, bool], "Through"]
 class Place:
     """One thing to join: a connection, or a session for as long as it is in a transaction."""
 
-    __slots__ = ("join", "owner", "session", "through")
+    __slots__ = ("join", "over", "owner", "session", "through")
 
     def __init__(
         self,
@@ -39,6 +39,8 @@ class Place:
         self.through = through
         self.session = session
         self.join = join
+        #: Its block was left. Tasks that were begun inside still have it in their context.
+        self.over = False
 
 
 #: The last one is the innermost. Empty nearly always: then nobody looks any further.
@@ -54,7 +56,7 @@ def joined(owners: tuple[object, ...], *, awaits: bool) -> Through | None:
     sessions: list[Any] = []
     through: Through | None = None
     for place in reversed(HERE.get()):
-        if not any(place.owner is owner for owner in owners):
+        if place.over or not any(place.owner is owner for owner in owners):
             continue
         if place.through is not None:
             return place.through
@@ -107,6 +109,7 @@ class Transaction(Generic[C]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._place.over = True
         # Not by the token: sessions may have come and gone meanwhile.
         HERE.set(tuple(place for place in HERE.get() if place is not self._place))
 

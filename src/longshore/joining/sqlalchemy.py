@@ -44,7 +44,9 @@ class ThroughConnection(Through):
         connection = self._connection
         try:
             driver = connection.connection.dbapi_connection
-            return bool(connection.dialect.detect_autocommit_setting(driver))
+            at_once = bool(connection.dialect.detect_autocommit_setting(driver))
+            # Of sqlite3 the mode says nothing where the caller sends BEGIN himself.
+            return at_once and not getattr(driver, "in_transaction", False)
         except (NotImplementedError, AttributeError):  # a dialect that cannot tell
             return False
 

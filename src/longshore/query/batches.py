@@ -296,6 +296,11 @@ def _callback(app: Composer, job: BoundJob[Any], what: str, key: str) -> NewJob:
             f"{what}: job {kind} is unique, so that another job could take its place; a callback"
             " comes exactly once. Give it using(unique=None)."
         )
+    if job.options.id is not None:
+        raise InvalidOption(
+            f"{what}: job {kind} has an id of its own, so that a job of before could take its"
+            " place; a callback comes exactly once. Give it using(...) without id=."
+        )
     if job.options.at is not None and new.state is JobState.SCHEDULED:
         # Bound as if made at that moment: then it is no delay that counts from the batch's end.
         shift = new.scheduled_at - new.created_at

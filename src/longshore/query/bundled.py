@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, Final, Protocol, Self
 
 from longshore.client import Plan, ask
-from longshore.core.batches import DEPENDENCY, Bundle, NewBundle, Sort
+from longshore.core.batches import Bundle, NewBundle, Sort, was_with_another
 from longshore.core.model import JobRecord, JobState, NewJob, Progress
 from longshore.core.options import check_shard_key
+from longshore.core.restraints import check_to
 from longshore.core.shards import Placing
 from longshore.core.wording import shown
 from longshore.errors import ArgsMismatch, BatchNotFound, EnqueueError, InvalidOption
@@ -198,10 +199,9 @@ class Bundled:
 
 
 def _wants_a_retry(job: JobRecord) -> bool:
-    cancelled = job.state is JobState.CANCELLED
-    return job.state is JobState.DEAD or (
-        cancelled and (job.reason or "").startswith(f"{DEPENDENCY} ")
-    )
+    if job.state is JobState.CANCELLED:
+        return was_with_another(job.reason)
+    return job.state is JobState.DEAD
 
 
 def make_bundle(
@@ -250,13 +250,14 @@ def newest(app: Composer, limit: int, sorts: tuple[Sort, ...]) -> Plan[list[Bund
     """The newest bundles of these sorts."""
     store, cursor = app.client.store, None
     chosen: list[Bundle] = []
-    while len(chosen) < limit:
+    most = check_to(limit, field="limit", least=0)
+    while len(chosen) < most:
         found = yield from ask(store.bundles(cursor=cursor, limit=CHUNK))
         chosen += [one for one in found if one.new.sort in sorts]
         if len(found) < CHUNK:
             break
         cursor = found[-1].id
-    return chosen[:limit]
+    return chosen[:most]
 
 
 def key_of(name: object, shard_key: str | None, noun: str) -> str:

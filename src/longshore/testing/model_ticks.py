@@ -66,8 +66,8 @@ class ModelSchedules:
 
     def _change(self, change: Change) -> None:
         self.seen = True
-        record = change.record
-        self.records[record.name] = msgspec.structs.replace(record, revision=record.revision + 1)
+        record = change.revised
+        self.records[record.name] = record
         kept = self.ticks.setdefault(record.name, {})
         kept |= {tick.at: tick for tick in change.ticks}
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import cast
 
 import msgspec
 
 from longshore.core.lines import Line, read_lines
+from longshore.core.wording import shown
 from longshore.errors import ConfigurationError
 
 MAX_SLOTS = 1000
@@ -46,6 +48,16 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
         return self
 
 
+def names_of(queues: object) -> tuple[str, ...]:
+    """The queues that a program gives a worker; :class:`ConfigurationError` if it is no list."""
+    if isinstance(queues, str):
+        # Taken apart it would be queues of one letter, served in silence.
+        raise ConfigurationError(f"queues={shown(queues)} is one text. Give a list of names.")
+    if not isinstance(queues, Iterable):
+        raise ConfigurationError(f"queues={shown(queues)} is no list. Give a list of names.")
+    return tuple(cast("Iterable[str]", queues))
+
+
 def lines_of(queues: Sequence[str]) -> tuple[Line, ...]:
     """The lines that a worker serves, in the order written.
 
@@ -66,6 +78,8 @@ def weights_of(queues: Sequence[str]) -> tuple[int | None, ...]:
     return tuple(weight for _, weight in read_lines(queues))
 
 
-def _within(field: str, value: int, most: int) -> None:
-    if not 1 <= value <= most:
-        raise ConfigurationError(f"{field} must be a whole number from 1 to {most}, not {value}")
+def _within(field: str, value: object, most: int) -> None:
+    if type(value) is not int or not 1 <= value <= most:
+        raise ConfigurationError(
+            f"{field} must be a whole number from 1 to {most}, not {shown(value)}"
+        )

@@ -16,6 +16,7 @@ from longshore.core.outbox import Outbox, decode
 from longshore.core.store import Store
 from longshore.errors import (
     ClientClosed,
+    EnqueueError,
     PayloadError,
     SchemaMismatch,
     StoreBusy,
@@ -23,6 +24,7 @@ from longshore.errors import (
     StoreFull,
     StoreUnavailable,
     StoreUnwritable,
+    UnknownPayloadVersion,
 )
 from longshore.worker.journal import log
 
@@ -51,6 +53,7 @@ class Relay:
         self._outbox = outbox
         self._rows = cast("Outbox", outbox)
         self._id: str | None = None
+        self._left: set[int] = set()  # rows of a newer release
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._live, name="longshore-relay", daemon=True)
 
@@ -70,7 +73,7 @@ class Relay:
             pass
 
     def once(self) -> int:
-        """Relay the first rows; returns how many there were."""
+        """Relay the first rows; returns of how many there is nothing left to do."""
         if self._id is None:
             self._id = self._store.run(self._store.identity())
         if self._id is None:
@@ -83,6 +86,8 @@ class Relay:
         for row in rows:
             try:
                 places[row.position] = decode(row.job)
+            except UnknownPayloadVersion as error:
+                self._leave(row.position, str(error))
             except PayloadError as error:
                 parked.append((row.position, str(error)))
         done, refused = self._deliver(places)
@@ -95,9 +100,15 @@ class Relay:
                 self._outbox.address,
                 why,
             )
-        return len(rows)
+        return len(done) + len(parked)
 
     # --- helpers ------------------------------------------------------------------------------
+
+    def _leave(self, position: int, why: str) -> None:
+        """A row stays as it is: a worker of the newer release takes it."""
+        if position not in self._left:
+            self._left.add(position)
+            log.warning("row %d of the outbox %s waits: %s", position, self._outbox.address, why)
 
     def _deliver(self, places: dict[int, NewJob]) -> tuple[list[int], list[tuple[int, str]]]:
         """Store jobs in their order; gives the rows that have arrived, and those that cannot."""
@@ -139,7 +150,7 @@ class Relay:
             try:
                 self.drain()
                 wait = LOOK
-            except StoreError as error:
+            except (StoreError, EnqueueError) as error:
                 wait = min(max(wait, LOOK) * 2, LONGEST_WAIT)
                 log.warning("the outbox could not be relayed (%s); again in %.1f s", error, wait)
             except Exception:  # noqa: BLE001 - see below
@@ -158,7 +169,7 @@ def started(store: Store, outbox: Store | None) -> Relay | None:
     relay = Relay(store, outbox)
     try:
         relay.drain()
-    except StoreError as error:
+    except (StoreError, EnqueueError) as error:  # of what is uncertain another try is no repeat
         log.warning("the outbox could not be relayed yet: %s", error)
     relay.start()
     return relay

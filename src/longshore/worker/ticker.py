@@ -124,10 +124,14 @@ class Ticker:
         request = Declare(self._app, self._declared, fresh)
         try:
             refused = self._store.run(self._store.declare(request))
-        except Exception:
+        except StoreError:
             self._fresh = self._fresh or fresh
             self._declare_at = 0.0
             raise
+        except Exception:  # noqa: BLE001 - what is stored fires, whatever is wrong with these
+            self._fresh = self._fresh or fresh
+            log.exception("the schedules of %s could not be declared", self._app)
+            return
         for name in refused:
             if name not in self._refused:
                 log.error(
@@ -199,6 +203,8 @@ class Ticker:
                 firing = planned(record, now, new_id)
                 if firing is not None:
                     yield firing
+                else:  # what was due is not any more
+                    del self._due[record.name]
 
     def _pause(self) -> float:
         """Until the next tick, the next look or the next declaration."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Protocol, TypeAlias, cast
 
@@ -90,7 +91,9 @@ class JobTransaction:
         through = self._leave()
         try:
             if error is not None:
-                self._connection.rollback()
+                # What the body raised counts, also where the connection is gone.
+                with suppress(Exception):
+                    self._connection.rollback()
                 return
             ending = self._success(self._run, self._result)
             patch = self._said()
@@ -103,8 +106,9 @@ class JobTransaction:
             self._connection.commit()
             self._run.report.settled(self._run, ending)
         finally:
-            # What was not committed is gone with the connection.
-            self._connection.close()
+            # What was not committed is gone with the connection. Some drivers close it once only.
+            with suppress(Exception):
+                self._connection.close()
 
     async def __aenter__(self) -> Any:
         self._once()
@@ -122,7 +126,8 @@ class JobTransaction:
         through = self._leave()
         try:
             if error is not None:
-                await self._connection.rollback()
+                with suppress(Exception):  # as above
+                    await self._connection.rollback()
                 return
             ending = self._success(self._run, self._result)
             patch = self._said()
@@ -135,7 +140,8 @@ class JobTransaction:
             await self._connection.commit()
             self._run.report.settled(self._run, ending)
         finally:
-            await self._connection.close()
+            with suppress(Exception):  # as above
+                await self._connection.close()
 
     # --- helpers ------------------------------------------------------------------------------
 
@@ -167,6 +173,8 @@ class JobTransaction:
 
     def _leave(self) -> Through:
         self._open = False
+        if self._place is not None:
+            self._place.over = True
         HERE.set(tuple(place for place in HERE.get() if place is not self._place))
         assert self._through is not None  # noqa: S101 - it was entered
         return self._through

@@ -10,7 +10,7 @@ import click
 from longshore.app import Longshore
 from longshore.cli.output import Columns, clean, out_of
 from longshore.cli.parts import Group, Whole, option
-from longshore.cli.session import application
+from longshore.cli.session import stored
 from longshore.cli.views import ago, many, moment
 from longshore.core.batches import COMPLETE, DEATH, SUCCESS, Bundle
 from longshore.core.model import JobRecord, JobState
@@ -85,7 +85,7 @@ _LIMIT = option(
 @click.pass_context
 def list_batches(ctx: click.Context, limit: int) -> None:
     """List the newest batches and how far they are."""
-    with application(ctx) as app:
+    with stored(ctx) as app:
         found = [view(one.record) for one in app.batches.list(limit=limit)]
         out_of(ctx).rows("batches", found, COLUMNS, empty="no batch is stored")
 
@@ -95,7 +95,7 @@ def list_batches(ctx: click.Context, limit: int) -> None:
 @click.pass_context
 def list_workflows(ctx: click.Context, limit: int) -> None:
     """List the newest workflows and chains and how far they are."""
-    with application(ctx) as app:
+    with stored(ctx) as app:
         found = [view(one.record) for one in app.workflows.list(limit=limit)]
         out_of(ctx).rows("workflows", found, COLUMNS, empty="no workflow is stored")
 
@@ -105,7 +105,7 @@ def list_workflows(ctx: click.Context, limit: int) -> None:
 @click.pass_context
 def retry_batch(ctx: click.Context, batch: str) -> None:
     """Let every dead job of a batch run again."""
-    with application(ctx) as app:
+    with stored(ctx) as app:
         _retry(ctx, app.batches.get(batch))
 
 
@@ -114,7 +114,7 @@ def retry_batch(ctx: click.Context, batch: str) -> None:
 @click.pass_context
 def retry_workflow(ctx: click.Context, workflow: str) -> None:
     """Let every dead job of a workflow run again, and those that were cancelled with them."""
-    with application(ctx) as app:
+    with stored(ctx) as app:
         _retry(ctx, app.workflows.get(workflow))
 
 
@@ -123,7 +123,7 @@ def retry_workflow(ctx: click.Context, workflow: str) -> None:
 @click.pass_context
 def show_batch(ctx: click.Context, batch: str) -> None:
     """Show a batch: its counts, its callbacks and its jobs, the dead ones first."""
-    with application(ctx) as app:
+    with stored(ctx) as app:
         found = app.batches.get(batch)
         jobs = sorted(_records(found), key=lambda job: (_FIRST.get(job.state, 9), job.id))
         came = _callbacks(app, found)
@@ -143,7 +143,7 @@ def show_workflow(ctx: click.Context, workflow: str) -> None:
 
     A job in parentheses is drawn once more elsewhere: there it waits for another.
     """
-    with application(ctx) as app:
+    with stored(ctx) as app:
         found = app.workflows.get(workflow)
         jobs = _records(found)
         document = {**view(found.record), "jobs": [_job(job) for job in jobs]}
@@ -161,7 +161,7 @@ def show_workflow(ctx: click.Context, workflow: str) -> None:
 @click.pass_context
 def cancel_batch(ctx: click.Context, batch: str, reason: str | None) -> None:
     """Cancel every job of a batch that has not ended; running ones are asked to end."""
-    with application(ctx) as app:
+    with stored(ctx) as app:
         _cancel(ctx, app.batches.get(batch), reason)
 
 
@@ -171,7 +171,7 @@ def cancel_batch(ctx: click.Context, batch: str, reason: str | None) -> None:
 @click.pass_context
 def cancel_workflow(ctx: click.Context, workflow: str, reason: str | None) -> None:
     """Cancel every job of a workflow that has not ended; running ones are asked to end."""
-    with application(ctx) as app:
+    with stored(ctx) as app:
         _cancel(ctx, app.workflows.get(workflow), reason)
 
 

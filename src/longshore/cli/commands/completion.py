@@ -22,7 +22,10 @@ SHELLS = ("bash", "zsh", "fish")
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    """Print the script that completes commands and options in SHELL."""
+    """Print the script that completes commands, options and names of the code in SHELL.
+
+    Names: the jobs, schedules and queues of the application that would be used here.
+    """
     found = get_completion_class(shell)
     if found is None:
         raise Failure(USAGE, f"there is no completion for {shell}; it is for {', '.join(SHELLS)}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from longshore.cli import completing
 from longshore.cli.commands.worker import read_queues, start, verbosity
 from longshore.cli.folder import current_folder
 from longshore.cli.parts import Command, Whole, globals_of, option
@@ -18,6 +19,7 @@ from longshore.worker.options import MAX_SLOTS, WorkerOptions
     default="*",
     callback=read_queues,
     metavar="A,B",
+    shell_complete=completing.queues,
     help="Queues, strictly in this order.",
 )
 @option(

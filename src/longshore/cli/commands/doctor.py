@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 import click
@@ -12,7 +11,7 @@ from longshore.app import Longshore
 from longshore.cli.exit import DEGRADED, Failure, kind_of
 from longshore.cli.output import Columns, Out, clean, out_of
 from longshore.cli.parts import Command, option
-from longshore.cli.session import application
+from longshore.cli.session import application, is_missing
 from longshore.cli.shards import troubles
 from longshore.cli.views import many
 from longshore.core.attendance import attendance
@@ -119,7 +118,7 @@ def _look(app: Longshore, report: Report, processes: int, *, fix: bool) -> None:
         facts = ()
     for one in facts:
         report.add(store_findings(one, processes=processes), one.address if len(facts) > 1 else "")
-    if not fix and any(_missing(part.path) for part in app.settings.store.parts):
+    if not fix and any(is_missing(part.path) for part in app.settings.store.parts):
         nothing = "there is no file yet; the first program that stores a job makes it"
         report.add([Finding(result="ok", about="tables", found=nothing)])
         return
@@ -134,11 +133,6 @@ def _look(app: Longshore, report: Report, processes: int, *, fix: bool) -> None:
     except StoreError as error:
         if not report.unfit:  # else what was found says it better
             report.stop(error, "tables")
-
-
-def _missing(path: str) -> bool:
-    """Whether a SQLite file is not there: asking must not make an empty store."""
-    return os.path.isabs(path) and not os.path.exists(path)  # noqa: PTH110, PTH117
 
 
 def _look_at_jobs(app: Longshore, report: Report) -> None:

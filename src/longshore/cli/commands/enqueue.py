@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from longshore.app import Longshore
+from longshore.cli import completing
 from longshore.cli.exit import BAD_INPUT, Failure
 from longshore.cli.job_input import JobInput, Readable, read_input
 from longshore.cli.output import Out, out_of
@@ -40,11 +41,17 @@ from longshore.handle import JobHandle
         "generate | longshore enqueue report -",
     ),
 )
-@click.argument("job", metavar="JOB")
+@click.argument("job", metavar="JOB", shell_complete=completing.kinds)
 @click.argument("words", nargs=-1, metavar="[KEY=TEXT | KEY:=JSON | JSON | -]...")
 @option("--in", "delay", variable="ENQUEUE_IN", type=Seconds(), help="Run it after this time.")
 @option("--at", variable="ENQUEUE_AT", type=Moment(), help="Run it at this time (ISO 8601).")
-@option("--queue", variable="ENQUEUE_QUEUE", type=QueueName(), help="Another queue.")
+@option(
+    "--queue",
+    variable="ENQUEUE_QUEUE",
+    type=QueueName(),
+    help="Another queue.",
+    shell_complete=completing.queues,
+)
 @option("--priority", variable="ENQUEUE_PRIORITY", type=Priority(), help="Lower runs first.")
 @option(
     "--unique-key",

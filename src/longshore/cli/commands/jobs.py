@@ -12,7 +12,7 @@ from longshore.cli.job_log import shown_steps, steps, write_lines, write_more
 from longshore.cli.output import out_of
 from longshore.cli.parts import Group, Whole, option
 from longshore.cli.query_text import read_query
-from longshore.cli.session import application
+from longshore.cli.session import stored
 from longshore.cli.views import (
     COLUMNS,
     FOR_PEOPLE,
@@ -99,7 +99,7 @@ def list_(
 ) -> None:
     """List jobs, newest first."""
     out = out_of(ctx)
-    with application(ctx) as app:
+    with stored(ctx) as app:
         where = read_query(" ".join(query), app.registry)
         wanted = JobQuery(app, where, order=sort, limit=limit)
         known = FOR_PEOPLE if out.form == "table" else COLUMNS
@@ -127,7 +127,7 @@ def show(ctx: click.Context, job_id: str) -> None:
     """
     if not is_id(job_id.lower()):
         raise Failure(BAD_ID, f"{safely(job_id)} is not a job's id: {_IDS}.")
-    with application(ctx) as app:
+    with stored(ctx) as app:
         handle = app.get(job_id.lower())
         waits = handle.why_waiting() if handle.state in WAITING else None
         told = "" if waits is None else str(waits)
@@ -170,7 +170,7 @@ def logs(ctx: click.Context, job_id: str, follow: bool, limit: int) -> None:  # 
     out = out_of(ctx)
     if follow and out.form == "json":
         raise Failure(USAGE, "--follow has no end that a JSON document could have: use -o jsonl.")
-    with application(ctx) as app:
+    with stored(ctx) as app:
         handle = app.get(job_id.lower())
         lines = handle.logs()[-limit:]
         write_lines(out, lines)
@@ -255,6 +255,6 @@ def _perform(
     for text in ids:
         if not is_id(text.lower()):
             raise Failure(BAD_ID, f"{safely(text)} is not a job's id: {_IDS}. Nothing was changed.")
-    with application(ctx) as app:
+    with stored(ctx) as app:
         asked = Asked(ids, query, all_, yes, dry_run, reason)
         perform(app, out_of(ctx), verb, asked)

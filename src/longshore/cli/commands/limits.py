@@ -11,7 +11,7 @@ from longshore.app import Longshore
 from longshore.cli.exit import NO_LIMIT, Failure
 from longshore.cli.output import Columns, Out, out_of
 from longshore.cli.parts import Group, Seconds, Whole, option
-from longshore.cli.session import application
+from longshore.cli.session import stored
 from longshore.cli.views import ago, many, moment, span, to_seconds
 from longshore.core.durations import describe
 from longshore.core.limits import LimitRecord, Setting
@@ -85,7 +85,7 @@ COLUMNS: Columns = {
 def list_(ctx: click.Context, limit: int) -> None:
     """List every key of a limit that is used, or that jobs wait for, and what was set."""
     out = out_of(ctx)
-    with application(ctx) as app:
+    with stored(ctx) as app:
         found = app.limits.list(limit=limit)
         out.rows("limits", [view(one) for one in found], COLUMNS, empty="no limit is used or set")
         if len(found) == limit:
@@ -97,7 +97,7 @@ def list_(ctx: click.Context, limit: int) -> None:
 @click.pass_context
 def show(ctx: click.Context, name: str) -> None:
     """Show one limit: each of its keys, and the jobs that run under it."""
-    with application(ctx) as app:
+    with stored(ctx) as app:
         found = _existing(app, name)
         out_of(ctx).fields({"limit": _whole(name, found)}, _lines(name, found))
 
@@ -120,7 +120,7 @@ def set_(ctx: click.Context, name: str, to: int, per: float | None) -> None:
 
     0 starts no more jobs of it. What runs goes on.
     """
-    with application(ctx) as app:
+    with stored(ctx) as app:
         app.limits.set(name, to=to, per=per)
         _tell(out_of(ctx), app, name)
 
@@ -130,7 +130,7 @@ def set_(ctx: click.Context, name: str, to: int, per: float | None) -> None:
 @click.pass_context
 def reset(ctx: click.Context, name: str) -> None:
     """Give a limit back to the code."""
-    with application(ctx) as app:
+    with stored(ctx) as app:
         app.limits.reset(name)
         _tell(out_of(ctx), app, name)
 

@@ -7,11 +7,12 @@ from typing import Any
 import click
 
 from longshore.app import Longshore
+from longshore.cli import completing
 from longshore.cli.bulk import Asked, confirm
 from longshore.cli.exit import NO_QUEUE, Failure
 from longshore.cli.output import Columns, Out, out_of
 from longshore.cli.parts import Group, QueueName, Seconds, option
-from longshore.cli.session import application
+from longshore.cli.session import stored
 from longshore.cli.views import ago, many, moment
 from longshore.core.durations import describe
 from longshore.core.limits import KindRecord
@@ -89,7 +90,7 @@ KINDS: Columns = {"kind": lambda kind: kind["kind"], "paused": _pause_of}
 def list_(ctx: click.Context) -> None:
     """List every queue that holds jobs or is paused, and the kinds that are paused."""
     out = out_of(ctx)
-    with application(ctx) as app:
+    with stored(ctx) as app:
         found = [view(queue.record) for queue in app.queues]
         kinds = [kind_view(kind) for kind in app.client.run(app.store.kinds())]
         extra = {"paused_kinds": kinds}
@@ -99,11 +100,11 @@ def list_(ctx: click.Context) -> None:
 
 
 @command.command("show", examples=("longshore queues show mail",))
-@click.argument("name", metavar="QUEUE", type=QueueName())
+@click.argument("name", metavar="QUEUE", type=QueueName(), shell_complete=completing.queues)
 @click.pass_context
 def show(ctx: click.Context, name: str) -> None:
     """Show one queue."""
-    with application(ctx) as app:
+    with stored(ctx) as app:
         queue = _existing(app, name).record
         out_of(ctx).fields(
             {"queue": view(queue)},
@@ -121,11 +122,18 @@ def show(ctx: click.Context, name: str) -> None:
 def _chosen(function: Any) -> Any:
     """What is paused or resumed."""
     parts = (
-        click.argument("name", metavar="[QUEUE]", required=False, type=QueueName()),
+        click.argument(
+            "name",
+            metavar="[QUEUE]",
+            required=False,
+            type=QueueName(),
+            shell_complete=completing.queues,
+        ),
         option(
             "--kind",
             variable="QUEUES_KIND",
             metavar="KIND",
+            shell_complete=completing.kinds,
             help="Instead of a queue: one kind of job, in every queue.",
         ),
     )
@@ -161,7 +169,7 @@ def pause(
     """Start no more jobs of a queue, or of a kind; what runs goes on."""
     _one_of(ctx, name, kind)
     out = out_of(ctx)
-    with application(ctx) as app:
+    with stored(ctx) as app:
         if kind is not None:
             kind = _known(app, out, kind)
             app.pause(kind=kind, reason=reason, for_=for_)
@@ -182,7 +190,7 @@ def resume(ctx: click.Context, name: str | None, kind: str | None) -> None:
     """Start jobs of a queue, or of a kind, again."""
     _one_of(ctx, name, kind)
     out = out_of(ctx)
-    with application(ctx) as app:
+    with stored(ctx) as app:
         if kind is not None:
             kind = _known(app, out, kind)
             app.resume(kind=kind)
@@ -196,13 +204,13 @@ def resume(ctx: click.Context, name: str | None, kind: str | None) -> None:
 @command.command(
     "clear", examples=("longshore queues clear imports", "longshore queues clear imports --yes")
 )
-@click.argument("name", metavar="QUEUE", type=QueueName())
+@click.argument("name", metavar="QUEUE", type=QueueName(), shell_complete=completing.queues)
 @option("--yes", "-y", variable="QUEUES_YES", is_flag=True, help="Do not ask.")
 @click.pass_context
 def clear(ctx: click.Context, name: str, *, yes: bool) -> None:
     """Delete the jobs that wait in a queue; running and ended ones stay."""
     out = out_of(ctx)
-    with application(ctx) as app:
+    with stored(ctx) as app:
         queue = _existing(app, name)
         waiting = JobQuery(app, Where(queues=frozenset({name}), states=CLEARED)).count()
         if waiting:

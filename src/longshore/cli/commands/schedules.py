@@ -11,6 +11,7 @@ from typing import Any, Final
 import click
 
 from longshore.app import Longshore
+from longshore.cli import completing
 from longshore.cli.commands.enqueue import payload_of
 from longshore.cli.export import crontab_of, needed, timers_of
 from longshore.cli.folder import current_folder
@@ -111,7 +112,7 @@ def list_(ctx: click.Context) -> None:
 
 
 @command.command("show", examples=("longshore schedules show nightly-eu",))
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=completing.schedules)
 @click.pass_context
 def show(ctx: click.Context, name: str) -> None:
     """Show one schedule, its next times and what became of its last ticks."""
@@ -122,7 +123,7 @@ def show(ctx: click.Context, name: str) -> None:
 @command.command(
     "next", examples=("longshore schedules next", "longshore schedules next nightly-eu -n 3")
 )
-@click.argument("name", metavar="[NAME]", required=False)
+@click.argument("name", metavar="[NAME]", required=False, shell_complete=completing.schedules)
 @option(
     "-n",
     "--count",
@@ -160,7 +161,7 @@ _TIMES: Columns = {
     "run",
     examples=("longshore schedules run nightly-eu", "longshore schedules run nightly region=us"),
 )
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=completing.schedules)
 @click.argument("words", nargs=-1, metavar="[KEY=VALUE]...")
 @click.pass_context
 def run(ctx: click.Context, name: str, words: tuple[str, ...]) -> None:
@@ -186,7 +187,7 @@ def _stdin() -> Readable:
 
 
 @command.command("pause", examples=("longshore schedules pause nightly-eu --reason holidays",))
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=completing.schedules)
 @option("--reason", variable="SCHEDULES_REASON", help="Shown to people.")
 @click.pass_context
 def pause(ctx: click.Context, name: str, reason: str | None) -> None:
@@ -197,7 +198,7 @@ def pause(ctx: click.Context, name: str, reason: str | None) -> None:
 
 
 @command.command("resume", examples=("longshore schedules resume nightly-eu",))
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=completing.schedules)
 @click.pass_context
 def resume(ctx: click.Context, name: str) -> None:
     """Let a schedule fire again, from its next tick on."""
@@ -207,7 +208,7 @@ def resume(ctx: click.Context, name: str) -> None:
 
 
 @command.command("reset", examples=("longshore schedules reset nightly-eu",))
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=completing.schedules)
 @click.pass_context
 def reset(ctx: click.Context, name: str) -> None:
     """Undo what was changed or paused at run time: the code says again what holds."""
@@ -217,7 +218,7 @@ def reset(ctx: click.Context, name: str) -> None:
 
 
 @command.command("remove", examples=("longshore schedules remove report-7",))
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=completing.schedules)
 @click.pass_context
 def remove(ctx: click.Context, name: str) -> None:
     """Forget a schedule that was added at run time, or is in no code any more."""

@@ -15,7 +15,7 @@ from longshore.cli.commands.queues import view as queue_view
 from longshore.cli.exit import DEGRADED, Failure
 from longshore.cli.output import Columns, Out, out_of
 from longshore.cli.parts import Command
-from longshore.cli.session import application
+from longshore.cli.session import stored
 from longshore.cli.shards import counted, troubles
 from longshore.cli.views import ago, many, moment
 from longshore.core.attendance import served
@@ -36,7 +36,7 @@ def command(ctx: click.Context) -> None:
     Exit code 0 when every waiting job has a worker, 1 when not, 4 when the store is out of reach.
     """
     out = out_of(ctx)
-    with application(ctx) as app:
+    with stored(ctx) as app:
         store = app.store
         jobs = counted(store)
         queues = app.client.run(store.queues())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from longshore.cli import completing
 from longshore.cli.folder import current_folder
 from longshore.cli.parts import Command, Seconds, Size, Whole, globals_of, option
 from longshore.errors import ConfigurationError, InvalidOption
@@ -56,6 +57,7 @@ def _read_name(ctx: click.Context, param: click.Parameter, value: str | None) ->
     default="*",
     callback=read_queues,
     metavar="A,B",
+    shell_complete=completing.queues,
     help="Queues, strictly in this order, or by weight, mail:8,web:2; mail* and * take all that"
     " begin so, -audit none.",
 )

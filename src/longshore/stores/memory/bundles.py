@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from longshore.core.batches import (
-    DEPENDENCY,
     LATER,
     Bundle,
     NewBundle,
@@ -18,6 +17,7 @@ from longshore.core.batches import (
     doomed,
     filled,
     older,
+    with_another,
 )
 from longshore.core.limits import Rules
 from longshore.core.model import ENDED, Inserted, JobState, NewJob
@@ -209,7 +209,7 @@ class Bundles:
     def _go_on(self, row: Row, cause: str | None, now: int) -> None:
         rules = row.new.rules or _NONE
         if cause is not None:
-            self._rows.cancel_row(row, f"{DEPENDENCY} {cause} has not succeeded", now)
+            self._rows.cancel_row(row, with_another(cause), now)
         elif blocker(rules, self._outputs(rules)) is None:
             self._fill(row)
             self._rows.step(row, SCHEDULED if row.scheduled_at > now else AVAILABLE)

@@ -69,9 +69,8 @@ class Scheduling:
     # --- helpers ---
 
     def _put(self, change: Change) -> None:
-        record = change.record
-        after = msgspec.structs.replace(record, revision=record.revision + 1)
-        self._records[record.name] = after
+        record = change.revised
+        self._records[record.name] = record
         self._note(record.name, change.ticks)
 
     def _note(self, name: str, ticks: Sequence[TickRecord]) -> None:

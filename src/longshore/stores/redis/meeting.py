@@ -28,6 +28,10 @@ FORM: Final = 1
 
 OLDEST: Final = (6, 2)
 
+#: Servers of which this process was told that they keep no file, or tells it itself and whole: a
+#: process may open its store more than once.
+FILELESS: Final = set[str]()
+
 
 class Meeting:
     """What was found out about a server."""
@@ -41,6 +45,10 @@ class Meeting:
         #: What tells this store from one under the same names after a flush.
         self.epoch = b""
         self._warned = False
+
+    def tell_no_more(self) -> None:
+        """Who asks for the facts tells them himself."""
+        FILELESS.add(self.address)
 
     def look(self, info: bytes) -> None:
         """Refuse a server that would lose jobs, and warn of one that may.
@@ -61,7 +69,9 @@ class Meeting:
                 " Valkey."
             )
         self._look_at_eviction(facts)
-        if self.keeps and facts.get("aof_enabled") == "0" and not self._warned:
+        fileless = self.keeps and facts.get("aof_enabled") == "0"
+        if fileless and self.address not in FILELESS:
+            FILELESS.add(self.address)
             log.warning(
                 "%s: the server keeps no append-only file: when it ends, jobs enqueued since its"
                 ' last snapshot are lost. Set appendonly yes, or durability="normal" to allow it',

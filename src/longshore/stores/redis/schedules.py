@@ -105,7 +105,7 @@ def _stored(changes: Sequence[Change], seen: Sequence[str]) -> Steps[bool]:
 
 def _change(change: Change) -> list[Any]:
     """A schedule as ``scripts/declare.lua`` reads it; numbers as text, for Lua would round them."""
-    record = change.record
+    record = change.revised
     fields: list[Value] = [
         *("revision", str(record.revision), "seen", str(record.seen_at)),
         *("watermark", str(record.watermark), "missed", str(record.missed)),
@@ -115,7 +115,7 @@ def _change(change: Change) -> list[Any]:
     lines: list[str] = []
     for tick in change.ticks:
         lines += (str(tick.at), _line(tick))
-    return [word(record.name), str(record.revision), fields, lines]
+    return [word(record.name), str(change.record.revision), fields, lines]
 
 
 def _record(name: bytes, fields: Sequence[Any], now: int) -> ScheduleRecord:

@@ -267,6 +267,7 @@ class RedisStore(Bundling, Consuming, Maintaining, Inspecting, Scheduling):
     def facts(self) -> tuple[Facts, ...]:
         """What the server says of itself, also one that is not used."""
         meeting = self._meeting
+        meeting.tell_no_more()
 
         def ask(link: Link, _: Operation[Any]) -> Facts:
             return answered(

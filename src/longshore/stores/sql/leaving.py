@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from longshore.core.batches import DEPENDENCY, End
+from longshore.core.batches import End, with_another
 from longshore.core.interruptions import Crash
 from longshore.core.model import Run, Why
 from longshore.stores.sql.bundles import Bundling, counted
@@ -41,7 +41,7 @@ class Leaving(Bundling, Gating):
             counted(tallies, ends, 1)
             over = yield from self.bundled(ends, now)
             jobs = [row for row, _ in over]
-            whys = [f"{DEPENDENCY} {cause} has not succeeded" for _, cause in over]
+            whys = [with_another(cause) for _, cause in over]
             yield from self._cancelled(jobs, whys, now, deltas)
             ends = [End(job[0], rules, "cancelled") for job in jobs if (rules := rules_of(job[6]))]
         yield from self.settled_bundles(tallies, now)

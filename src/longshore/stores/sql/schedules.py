@@ -95,9 +95,7 @@ class Scheduling(Producing):
         if plain:
             yield from self.inserted(plain, now)
         if moved:
-            yield self.sql["schedule_set"].many(
-                [_row(after, again=False) for after, _ in moved.values()]
-            )
+            yield self.sql["schedule_set"].many([_row(after) for after, _ in moved.values()])
             yield from self.ticks_noted(moved.values())
         return tuple(answers)
 
@@ -139,8 +137,8 @@ class Scheduling(Producing):
         )
 
     def schedules_put(self, changes: Sequence[Change]) -> Steps[None]:
-        new = [change.record for change in changes if not change.record.revision]
-        old = [change.record for change in changes if change.record.revision]
+        new = [change.revised for change in changes if not change.record.revision]
+        old = [change.revised for change in changes if change.record.revision]
         if new:
             yield self.sql["schedule_add"].many([_row(record) for record in new])
         if old:
@@ -240,11 +238,11 @@ def _records(rows: Iterable[Row], now: int) -> dict[str, ScheduleRecord]:
     return found
 
 
-def _row(record: ScheduleRecord, *, again: bool = True) -> Row:
-    """Its columns; the revision grows, unless that is done."""
+def _row(record: ScheduleRecord) -> Row:
+    """Its columns."""
     return (
         record.name,
-        record.revision + again,
+        record.revision,
         record.seen_at,
         record.watermark,
         record.last_job,

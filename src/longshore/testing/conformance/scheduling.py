@@ -330,11 +330,31 @@ class TickConformance:
         order(bench, "add", schedule=schedule(bench))
         bench.pass_time(HOUR)
         planned_before = due(bench)
+        removed = read(bench)
         order(bench, "remove")
         order(bench, "add", schedule=schedule(bench))
         before = read(bench)
+        # Whoever knows the one that was removed sees that this is another.
+        assert before.revision != removed.revision
         (fired,) = fire(bench, planned_before)
         assert (fired.held, read(bench), bench.look()) == (False, before, {})
+
+    def test_a_firing_of_one_that_was_removed_is_not_taken_by_its_successor(
+        self, bench: Bench
+    ) -> None:
+        to_half_past(bench)
+        order(bench, "add", schedule=schedule(bench, job={"queue": "before"}))
+        before = read(bench)
+        bench.pass_time(SECOND)
+        order(bench, "remove")
+        order(bench, "add", schedule=schedule(bench, job={"queue": "after"}))
+        bench.pass_time(HOUR)
+        stale = planned(before, bench.now, lambda: bench.new().id)
+        assert stale is not None
+        assert not fire(bench, stale)[0].held
+        assert told(catch_up(bench)) == ["fired"]
+        (job,) = bench.look().values()
+        assert job.queue == "after"
 
     def test_several_schedules_are_fired_at_once_each_for_itself(self, bench: Bench) -> None:
         to_half_past(bench)

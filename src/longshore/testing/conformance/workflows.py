@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from longshore.core.batches import Sort
+from longshore.core.batches import Sort, marker
 from longshore.core.limits import After, Rules
 from longshore.core.model import JobState
 from longshore.core.store import Retention
@@ -75,6 +75,20 @@ class WorkflowConformance:
         bench.finish(succeeded(leases[second.id]))
         (job,) = bench.claim("p1").jobs
         assert job.payload == b'{"v":1,"args":[%b,null],"kwargs":{}}' % result
+
+    def test_an_output_that_looks_like_another_is_given_as_it_is(self, bench: Bench) -> None:
+        bench.process()
+        flow = batch(bench, sort=Sort.WORKFLOW)
+        first, second = node(bench, flow), node(bench, flow)
+        last = node(bench, flow, takes=[first, second])
+        store(bench, [first, second, last], flow)
+        leases = running(bench)
+        bench.finish(succeeded(leases[second.id], b'"secret"'))
+        bench.finish(succeeded(leases[first.id], f'"{marker(second.id)}"'.encode()))
+        (job,) = bench.claim("p1").jobs
+        assert job.payload == b'{"v":1,"args":["%b","secret"],"kwargs":{}}' % (
+            marker(second.id).encode()
+        )
 
     def test_a_result_that_could_not_be_stored_opens_nobody(self, bench: Bench) -> None:
         bench.process()

@@ -9,6 +9,7 @@
 --   children:JOB   who waits for a job
 local function bundling()
   local TOLD = { death = 1, complete = 2, success = 4 }
+  local MARK = '"longshore:output:'
   local touched, busy = {}, false
 
   local function rules_in(id)
@@ -40,20 +41,27 @@ local function bundling()
     return first, bad
   end
 
-  -- Put the outputs that a job takes into its arguments.
+  -- Put the outputs that a job takes into its arguments, in one pass: an output that looks like a
+  -- mark is not filled again.
   local function fill(id, rules)
-    local payload, changed = call('HGET', P .. 'payload', id), false
+    local taken = {}
     for _, after in ipairs(rules.after or {}) do
-      local mark = '"longshore:output:' .. after.job_id .. '"'
-      local from, to = find(payload, mark, 1, true)
-      local result = after.takes and from and (call('HGET', P .. 'result', after.job_id) or 'null')
-      while result and from do
-        payload = sub(payload, 1, from - 1) .. result .. sub(payload, to + 1)
-        changed = true
-        from, to = find(payload, mark, from + #result, true)
-      end
+      if after.takes then taken[after.job_id] = true end
     end
-    if changed then call('HSET', P .. 'payload', id, payload) end
+    if not next(taken) then return end
+    local payload, pieces, done = call('HGET', P .. 'payload', id), {}, 1
+    local from, to = find(payload, MARK, 1, true)
+    while from do
+      local other = sub(payload, to + 1, to + 36)
+      if taken[other] and sub(payload, to + 37, to + 37) == '"' then
+        pieces[#pieces + 1] = sub(payload, done, from - 1)
+        pieces[#pieces + 1] = call('HGET', P .. 'result', other) or 'null'
+        done = to + 38
+      end
+      from, to = find(payload, MARK, to + 1, true)
+    end
+    pieces[#pieces + 1] = sub(payload, done)
+    if #pieces > 1 then call('HSET', P .. 'payload', id, table.concat(pieces)) end
   end
 
   local function go_on(ids)

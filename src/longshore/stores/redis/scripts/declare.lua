@@ -1,7 +1,8 @@
 -- uses: more
 -- Store schedules that are as they were when they were read. ARGV: schedules packed, each {name,
--- revision (0: it is new), fields, lines of ticks in turns with their times}; and the names of those
--- that are only seen, packed. Answers 1 for each that was stored, 0 for each that has changed.
+-- revision that was read (0: it is new), fields, lines of ticks in turns with their times}; and the
+-- names of those that are only seen, packed. Answers 1 for each that was stored, 0 for each that has
+-- changed.
 if emptied() then
   return EMPTIED
 end
@@ -14,7 +15,6 @@ for index, one in ipairs(cmsgpack.unpack(ARGV[4])) do
     answer[index] = 1
     call('ZADD', P .. 'schedules', 0, name)
     call('HSET', key, unpack(fields))
-    call('HINCRBY', key, 'revision', 1)
     if #ticks > 0 then
       each('ZADD', P .. 'ticks:' .. name, ticks)
       call('ZREMRANGEBYRANK', P .. 'ticks:' .. name, 0, -1001)

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import hypothesis
@@ -34,6 +35,7 @@ hypothesis.settings.load_profile("ci")
 GRACE = 5.0  # seconds in which what was told to end may end
 TRACKER = "multiprocessing.resource_tracker"
 KEEPING = pytest.StashKey[servers.Keeping]()
+BEGUN = pytest.StashKey[float]()
 TIMED = "@pytest.mark.timed"
 
 
@@ -58,9 +60,37 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if timed:
             # A virtual machine stands still at times, for as long as such a test may take.
             item.add_marker(pytest.mark.flaky(reruns=2))
+        elif item.get_closest_marker("slow") is not None:
+            stood_still = partial(has_stood_still, item)
+            item.add_marker(pytest.mark.flaky(reruns=1, condition=stood_still))
         (chosen if timed in wanted else left).append(item)
     items[:] = chosen
     config.hook.pytest_deselected(items=left)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    item.stash[BEGUN] = time.monotonic()
+
+
+def has_stood_still(item: pytest.Item) -> bool:
+    """Whether the machine did so while a test ran: what it starts then misses its times."""
+    delays = servers.delays(item.stash[BEGUN])
+    item.add_report_section("call", "machine", f"it stood still for {delays or 'no time'}")
+    return bool(delays)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What passed at a second go only is looked into as well: it is told in full."""
+    for report in terminalreporter.getreports("rerun"):
+        terminalreporter.section(f"failed at first: {report.nodeid}")
+        terminalreporter.line(report.longreprtext)
+        for title, text in report.sections:
+            terminalreporter.line(f"{title}: {text[-4000:]}")
+    with contextlib.suppress(servers.ServerError, OSError):  # it has ended after Ctrl-C
+        if delays := servers.delays():
+            text = f"the machine stood still {len(delays)} times, for up to {max(delays):.1f} s"
+            terminalreporter.line(text)
 
 
 @pytest.hookimpl(trylast=True)

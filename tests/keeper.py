@@ -2,10 +2,10 @@
 
     python -m tests.keeper LISTEN ALIVE FOLDER
 
-It answers requests of the tests, one line of JSON each, on the socket LISTEN. It ends when the
-pipe ALIVE closes, which happens whichever way the run ends: normally, by Ctrl-C or by SIGKILL. Then
-it ends every server that it started, by process, and removes FOLDER. It has a session of its own,
-so that Ctrl-C reaches the tests first.
+It answers requests of the tests, one line of JSON each, on the socket LISTEN, and knows when the
+machine stood still. It ends when the pipe ALIVE closes, which happens whichever way the run ends:
+normally, by Ctrl-C or by SIGKILL. Then it ends every server that it started, by process, and
+removes FOLDER. It has a session of its own, so that Ctrl-C reaches the tests first.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.pulse import Pulse
 from tests.server_programs import END, PROGRAMS, MissingProgram, NoStart, Program
 
 
@@ -33,6 +34,7 @@ class Keeper:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.pulse = Pulse(folder)
         self._numbers = itertools.count(1)
         self._servers: dict[int, Program] = {}
         self._shared: dict[str, dict[str, Any]] = {}
@@ -65,12 +67,15 @@ class Keeper:
                 program = self._servers.pop(number)
                 program.kill()
                 shutil.rmtree(program.folder, ignore_errors=True)
+            case {"do": "delays", "since": since}:
+                return {"delays": self.pulse.delays(since)}
             case _:
                 return {"error": f"the keeper does not know {request}"}
         return {}
 
     def end(self) -> None:
         """End everything that was started, and leave nothing behind."""
+        self.pulse.stop()
         with self._lock:
             self._ending = True
         for program in list(self._servers.values()):
@@ -134,6 +139,7 @@ class Keeper:
 
 def serve(listen: socket.socket, alive: int, folder: Path) -> None:
     keeper = Keeper(folder)
+    keeper.pulse.start()
     told, tell = socket.socketpair()
 
     def over(*_: object) -> None:

@@ -36,11 +36,17 @@ SLACK = 3.0
 
 @contextmanager
 def limited(kind: str, folder: Path, lease: float = LEASE) -> Iterator[Harbour]:
-    """The application of the proofs in a place of its own on a store; its workers are stopped."""
+    """The application of the proofs in a place of its own on a store; its workers are stopped.
+
+    What fails there tells what bodies and workers told.
+    """
     with place(kind, folder) as where:
         harbour = Harbour(folder, lease, name="limited", **where.environment)
         try:
             yield harbour
+        except BaseException as error:
+            error.add_note(f"{harbour.ledger.read_text()[-4000:]}\n{harbour.logs()[-8000:]}")
+            raise
         finally:
             harbour.stop()
 

@@ -39,6 +39,13 @@ def client(where: Place) -> Iterator[Any]:
         yield client
 
 
+@pytest.fixture
+def flushing(client: Any) -> Iterator[Any]:
+    """The server's scripts are everybody's: one test at a time may flush them, in all processes."""
+    with client.lock("tests-flushing-scripts", timeout=60, blocking_timeout=50):
+        yield client
+
+
 def open_at(
     where: Place, *, retention: Retention | None = None, durability: str = "normal", more: str = ""
 ) -> RedisStore:

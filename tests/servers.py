@@ -83,6 +83,12 @@ def private(kind: str, *given: str, durable: bool = False) -> Iterator[Server]:
         server.remove()
 
 
+def delays(since: float = 0.0) -> list[float]:
+    """For how long the machine stood still each time since a moment of the monotonic clock."""
+    found: list[float] = ask(do="delays", since=since)["delays"]
+    return found
+
+
 def ask(**request: object) -> dict[str, Any]:
     """Ask the keeper of this run."""
     address = os.environ.get(VARIABLE)
@@ -106,6 +112,12 @@ class Keeping:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The keeper's process."""
+        assert self._process is not None
+        return self._process.pid
 
     def begin(self) -> None:
         """Start the keeper; a fraction of a second, and none of ours."""

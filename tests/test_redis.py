@@ -43,6 +43,7 @@ pytestmark = pytest.mark.servers
 
 
 where, store, client = redis_tools.where, redis_tools.store, redis_tools.client
+flushing = redis_tools.flushing
 
 
 # --- the keys ---
@@ -222,16 +223,16 @@ def test_a_claim_that_finds_nothing_is_answered_on_a_full_server(kind: str, tmp_
         store.close()
 
 
-def test_scripts_that_were_flushed_are_loaded_again(store: RedisStore, client: Any) -> None:
+def test_scripts_that_were_flushed_are_loaded_again(store: RedisStore, flushing: Any) -> None:
     store.run(store.insert([job()]))
-    client.script_flush()
+    flushing.script_flush()
     store.run(store.insert([job()]))
-    client.script_flush()
+    flushing.script_flush()
     assert len(asyncio.run(store.arun(store.find(Filter(), limit=5))).records) == 2
 
 
 def test_scripts_that_are_flushed_while_they_are_loaded_are_loaded_again(
-    store: RedisStore, client: Any, monkeypatch: pytest.MonkeyPatch
+    store: RedisStore, flushing: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loads = 0
 
@@ -240,11 +241,11 @@ def test_scripts_that_are_flushed_while_they_are_loaded_are_loaded_again(
         loads += 1
         yield from loading()
         if loads < LOADS:
-            client.script_flush()
+            flushing.script_flush()
 
     store.run(store.insert([job()]))
     monkeypatch.setattr("longshore.stores.redis.store.loading", loading_and_flushed)
-    client.script_flush()
+    flushing.script_flush()
     store.run(store.insert([job()]))
     assert loads > 0, "other tests on this server may have loaded them too"
     assert len(store.run(store.find(Filter(), limit=5)).records) == 2
@@ -252,7 +253,7 @@ def test_scripts_that_are_flushed_while_they_are_loaded_are_loaded_again(
 
 @pytest.mark.parametrize("way", ["thread", "loop"])
 def test_scripts_that_are_flushed_while_a_store_is_opened_are_loaded_again(
-    where: Place, client: Any, monkeypatch: pytest.MonkeyPatch, way: str
+    where: Place, flushing: Any, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     loads = 0
 
@@ -261,7 +262,7 @@ def test_scripts_that_are_flushed_while_a_store_is_opened_are_loaded_again(
         loads += 1
         yield from loading()
         if loads <= 2:
-            client.script_flush()
+            flushing.script_flush()
 
     monkeypatch.setattr("longshore.stores.redis.meeting.loading", loading_and_flushed)
     store = open_at(where)

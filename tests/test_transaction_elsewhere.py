@@ -14,7 +14,10 @@ from sqlalchemy.orm import Session
 from longshore import Longshore
 from longshore.errors import (
     ConfigurationError,
+    EnqueueUncertain,
     JobNotFound,
+    LongshoreError,
+    PartlyEnqueued,
     StoreElsewhere,
     StoreFull,
 )
@@ -86,22 +89,31 @@ class TestAfterCommit:
         assert [one.refresh().state for one in kept] == ["available"] * 3
         assert jobs.query.count() == 3
 
+    @pytest.mark.parametrize(
+        ("error", "fate"),
+        [
+            (StoreFull("no room"), "is not. Enqueue it again"),
+            (EnqueueUncertain("no answer", "1"), "is not known. Enqueue again under the same id"),
+            (PartlyEnqueued("of two one", ["1"]), "some of its jobs are not: .stored has"),
+        ],
+    )
     def test_a_store_that_fails_then_says_that_the_work_is_committed(
-        self, session: Session, database: str
+        self, session: Session, database: str, error: LongshoreError, fate: str
     ) -> None:
         app = Longshore("memory://")
 
         def fail(_operation: str, _number: int) -> None:
-            raise StoreFull("no room")
+            raise error
 
         job = app.job(kind=KIND)(transaction_tools.add_one)
         cast("MemoryStore", app.store)._on_statement = fail
         session.execute(sqlalchemy.text("insert into work values (1)"))
         job.using(session=session).enqueue(1)
         job.using(session=session).enqueue(2)
-        with pytest.raises(StoreFull) as caught:
+        with pytest.raises(type(error)) as caught:
             session.commit()
         assert "was committed before this" in caught.value.__notes__[0]
+        assert fate in caught.value.__notes__[0]
         # The session can be used on.
         rows = session.execute(sqlalchemy.text("select number from work")).all()
         assert [tuple(row) for row in rows] == [(1,)]

@@ -138,14 +138,17 @@ class TestOutbox:
             # That of a newer release is for its workers, once they are there.
             assert parked[3] is None
             assert caplog.text.count("newer release") == 1
-            # Looked at again, they stay where they are.
+            # Looked at again, they stay where they are, and keep nobody waiting who comes later.
             assert relay(jobs).once() == 0
+            later = job.using(connection=connection).enqueue(6)
+            connection.commit()
+            assert relay(jobs).once() == 1
+            assert later.refresh().state == "available"
             outbox = jobs.outbox
             assert outbox is not None
             waiting = outbox.run(cast("Outbox", outbox.store).outbox_waiting(str(store)))
             assert (waiting.rows, waiting.parked, waiting.why) == (1, 3, parked[0])
             monkeypatch.setattr("longshore.core.outbox.VERSION", 99)
-            connection.execute("update longshore_outbox set held_until = 0")
             connection.execute(
                 "update longshore_outbox set job = ? where parked is null",
                 (encode(new_job(KIND, Options.of(job.declaration), b'{"v":1}')),),
@@ -376,6 +379,37 @@ def test_the_outbox_on_a_server(kind: str, tmp_path: Path) -> None:
         assert jobs.query.count() == 1200
         assert relay(jobs).once() == 0
         jobs.close()
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("kind", ["postgres18", "mariadb"])
+def test_of_two_relays_that_look_at_the_same_moment_one_takes(kind: str, tmp_path: Path) -> None:
+    with place(kind, tmp_path) as where:
+        jobs = Longshore("memory://", outbox=where.url)
+        other = Longshore("memory://", outbox=where.url)
+        assert jobs.outbox is not None
+        assert other.outbox is not None
+        outbox = cast("Outbox", jobs.outbox.store)
+        jobs.outbox.run(outbox.outbox_add("store", [b"1", b"2"]))
+        taken: list[int] = []
+
+        def meanwhile(operation: str, _number: int) -> None:
+            if operation == "outbox_take" and not taken:
+                taken.append(0)
+                assert other.outbox is not None
+                rows = cast("Outbox", other.outbox.store)
+                taken.append(len(other.outbox.run(rows.outbox_take("store", 10, 60_000_000))))
+
+        # Once it has read the rows, and before it holds them, another relay takes them.
+        vars(jobs.outbox.store)["_on_statement"] = _at(2, meanwhile)
+        taken.append(len(jobs.outbox.run(outbox.outbox_take("store", 10, 60_000_000))))
+        assert sorted(taken) == [0, 0, 2]
+        other.close()
+        jobs.close()
+
+
+def _at(number: int, tell: Any) -> Any:
+    return lambda operation, at: tell(operation, at) if at == number else None
 
 
 @pytest.mark.slow

@@ -115,8 +115,11 @@ def _refusal(job: NewJob, answer: Inserted) -> EnqueueError:
             'Wait until that one has ended, or declare Unique(on_conflict="return") to get it'
         )
         return UniqueHeld(msg, answer.id)
+    other = "another kind or other arguments"
+    if job.rules is not None and job.rules.bundles:
+        other += f", or was there before {job.rules.bundles[0]}, to which this one was to belong"
     msg = (
-        f"a job with id {job.id} exists with another kind or other arguments; nothing was "
+        f"a job with id {job.id} exists with {other}; nothing was "
         f"written. Give job {job.kind} another id=, or none"
     )
     return IdConflict(msg)

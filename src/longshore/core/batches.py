@@ -8,7 +8,7 @@ derive from that whether a bundle has finished; what is decided then stands here
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -24,6 +24,8 @@ SUCCESS: Final = 4
 
 #: So long the prune of an ended member is put off while its bundle has not finished, microseconds.
 LATER: Final = 60_000_000
+#: The same of a workflow that has finished and may be retried: that changes seldom.
+MUCH_LATER: Final = 60 * LATER
 
 #: Why a job was cancelled that waited for others, with the id of the one that ended badly.
 DEPENDENCY: Final = "dependency"
@@ -244,7 +246,9 @@ def doomed(rules: Rules, outputs: Mapping[str, Output]) -> str | None:
         return None
     for after in rules.after:
         there = outputs.get(after.job_id)
-        if there is not None and there.state in {"dead", "cancelled"}:
+        if there is None:
+            continue
+        if there.state in {"dead", "cancelled"} or (after.takes and there.lost):
             return after.job_id
     return None
 
@@ -293,6 +297,40 @@ def replacing(job: NewJob) -> NewJob | None:
 def bundles_of(jobs: Iterable[NewJob]) -> list[str]:
     """Everything these jobs belong to, sorted."""
     return sorted({one for job in jobs if job.rules is not None for one in job.rules.bundles})
+
+
+def strangers(jobs: Sequence[NewJob], together: Together, there: Container[str]) -> frozenset[str]:
+    """The jobs of a new workflow that are ``there`` already, while others of it are not.
+
+    A request is stored as a whole: they were stored by another one, may have ended, and what is to
+    wait for them would wait for ever.
+
+    Example:
+        >>> flow = NewBundle(id="w", name="import", sort=Sort.WORKFLOW, created_at=0)
+        >>> rules = Rules(bundles=("w",))
+        >>> one = NewJob("1", "load", "q", b"", JobState.AVAILABLE, 0, 0, 0, rules=rules)
+        >>> two = msgspec.structs.replace(one, id="2")
+        >>> strangers([one, two], Together((flow,)), {"1"})
+        frozenset({'1'})
+        >>> strangers([one, two], Together((flow,)), {"1", "2"})
+        frozenset()
+    """
+    graphs = {bundle.id for bundle in together.bundles if bundle.sort is not Sort.BATCH}
+    members = [(job.id, job.rules.bundles[0]) for job in jobs if job.rules and job.rules.bundles]
+    fresh = {graph for job_id, graph in members if graph in graphs and job_id not in there}
+    return frozenset(job_id for job_id, graph in members if graph in fresh and job_id in there)
+
+
+def stays(bundle: Bundle, kept_until: int | None, now: int) -> int:
+    """For how long an ended member stays whose time is over, microseconds; 0: it may be pruned.
+
+    Members stay while their bundle is unfinished, and those of a workflow as long as that may be
+    retried: who runs again takes the outputs of others.
+    """
+    if bundle.finished_at is None:
+        return LATER
+    ended_badly = bundle.new.sort is not Sort.BATCH and bundle.dead + bundle.cancelled > 0
+    return MUCH_LATER if ended_badly and (kept_until is None or kept_until > now) else 0
 
 
 def older(jobs: Sequence[NewJob], together: Together) -> list[str]:

@@ -27,7 +27,9 @@ from longshore.core.store import Operation, Store
 from longshore.errors import (
     CrossShard,
     EnqueueError,
+    EnqueueUncertain,
     LongshoreError,
+    PartlyEnqueued,
     StoreBusy,
     StoreElsewhere,
 )
@@ -286,14 +288,14 @@ class Joins:
             try:
                 self._told(jobs, client.insert(jobs))
             except LongshoreError as error:
-                error.add_note(_too_late(jobs))
+                error.add_note(_too_late(jobs, error))
                 raise
 
         async def ahook() -> None:
             try:
                 self._told(jobs, await client.ainsert(jobs))
             except LongshoreError as error:
-                error.add_note(_too_late(jobs))
+                error.add_note(_too_late(jobs, error))
                 raise
 
         return hook, ahook
@@ -440,10 +442,20 @@ def _warn_at_once(through: Through) -> None:
     )
 
 
-def _too_late(jobs: Sequence[NewJob]) -> str:
+def _too_late(jobs: Sequence[NewJob], error: LongshoreError) -> str:
+    match error:
+        case EnqueueUncertain():
+            fate = (
+                f"whether {_named(jobs)} is too is not known. Enqueue again under the same id,"
+                " which handle.id tells: .using(id=...). It is stored once."
+            )
+        case PartlyEnqueued():
+            fate = "some of its jobs are not: .stored has the ids of those that are."
+        case _:
+            fate = f"{_named(jobs)} is not. Enqueue it again."
     return (
-        f"The transaction was committed before this: your work is stored, {_named(jobs)} is not."
-        " Enqueue it again. With the setting outbox= nothing is lost here."
+        f"The transaction was committed before this: your work is stored, {fate}"
+        " With the setting outbox= nothing is lost here."
     )
 
 

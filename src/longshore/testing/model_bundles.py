@@ -22,6 +22,7 @@ from longshore.core.batches import (
     doomed,
     filled,
     older,
+    stays,
 )
 from longshore.core.model import ENDED, JobState, NewJob
 from longshore.core.store import Retention
@@ -107,6 +108,12 @@ class ModelBundles:
         """Whether a job belongs to something that has not finished."""
         return any(map(self.is_open, job.ruled.bundles))
 
+    def stays(self, job: ModelJob, now: int) -> int:
+        """For how long an ended job stays for what it belongs to, or 0."""
+        there = [self.all[bundle] for bundle in job.ruled.bundles if bundle in self.all]
+        later = [stays(one.read(), self._kept_until(one), now) for one in there]
+        return min(filter(None, later), default=0)
+
     def follow(self, now: int) -> None:
         """Bring about all that follows from what members have done."""
         touched: set[str] = set()
@@ -141,12 +148,16 @@ class ModelBundles:
     def prune(self, now: int) -> None:
         """Forget what finished and is past its time."""
         for bundle in list(self.all.values()):
-            kept = self.kept[bundle.worst]
-            ended = bundle.finished_at
-            if ended is not None and kept is not None and ended + kept <= now:
+            until = self._kept_until(bundle)
+            if until is not None and until <= now:
                 del self.all[bundle.new.id]
 
     # --- parts ---
+
+    def _kept_until(self, bundle: ModelBundle) -> int | None:
+        """Until when it stays; ``None``: for ever, or it has not finished."""
+        kept, ended = self.kept[bundle.worst], bundle.finished_at
+        return None if ended is None or kept is None else ended + kept
 
     def _changed(self) -> Iterator[tuple[ModelBundle, ModelJob]]:
         for bundle in self.all.values():

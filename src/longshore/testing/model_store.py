@@ -20,7 +20,7 @@ from typing import Final
 
 import msgspec
 
-from longshore.core.batches import LATER, Together
+from longshore.core.batches import Together, strangers
 from longshore.core.limits import SetKind, SetLimit
 from longshore.core.model import (
     ENDED,
@@ -81,6 +81,8 @@ class ModelStore(ModelKeys):
         together = together or Together()
         fresh = [job for job in jobs if job.id not in self.jobs]
         holds = together.lease is None or self._held(together.lease) is not None
+        if alien := strangers(jobs, together, self.jobs):
+            return tuple(Inserted(job.id, conflict=job.id in alien) for job in jobs)
         if not self.bundles.fits(fresh, together, holds=holds):
             return tuple(Inserted(job.id, conflict=True, late=True) for job in jobs)
         before = {job_id: msgspec.structs.replace(job) for job_id, job in self.jobs.items()}
@@ -188,15 +190,14 @@ class ModelStore(ModelKeys):
 
     def prune(self) -> int:
         """Everything past its retention, with no limit; returns how many jobs went."""
-        over = [job for job in self.jobs.values() if self._past_retention(job)]
-        late = [job for job in over if self.bundles.is_bound(job)]
-        for job in late:
-            job.put_off = self.now + LATER
-        gone = [job.new.id for job in over if job not in late]
-        for job_id in gone:
-            del self.jobs[job_id]
+        before = len(self.jobs)
+        for job in [job for job in self.jobs.values() if self._past_retention(job)]:
+            if later := self.bundles.stays(job, self.now):
+                job.put_off = self.now + later
+            else:
+                del self.jobs[job.new.id]
         self.bundles.prune(self.now)
-        return len(gone)
+        return before - len(self.jobs)
 
     def elect(self, process_id: str, lease: int) -> bool:
         held = self.leader is not None and self.leader[1] > self.now
@@ -496,5 +497,4 @@ class ModelStore(ModelKeys):
 
     def _past_retention(self, job: ModelJob) -> bool:
         kept = job.kept_for(self.retention)
-        until = job.put_off or (job.finalized_at or 0) + (kept or 0)
-        return kept is not None and until <= self.now
+        return kept is not None and (job.put_off or (job.finalized_at or 0) + kept) <= self.now

@@ -83,16 +83,19 @@ class Relay:
             return 0
         places: dict[int, NewJob] = {}
         parked: list[tuple[int, str]] = []
+        left: list[int] = []
         for row in rows:
             try:
                 places[row.position] = decode(row.job)
             except UnknownPayloadVersion as error:
                 self._leave(row.position, str(error))
+                # The first one stands for all of them: those behind it are not to wait for it.
+                left = left or [rows[0].position]
             except PayloadError as error:
                 parked.append((row.position, str(error)))
         done, refused = self._deliver(places)
         parked += refused
-        self._outbox.run(self._rows.outbox_settle(done, parked))
+        self._outbox.run(self._rows.outbox_settle(done, parked, left))
         for position, why in parked:
             log.error(
                 "row %d of the outbox %s cannot be relayed and is parked there: %s",

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from longshore.core.batches import (
-    LATER,
     Bundle,
     NewBundle,
     Output,
@@ -17,6 +16,7 @@ from longshore.core.batches import (
     doomed,
     filled,
     older,
+    stays,
     with_another,
 )
 from longshore.core.limits import Rules
@@ -120,7 +120,8 @@ class Bundles:
             noted, self._noted = self._noted, []
             for row, state in noted:
                 self._count(row, state, touched)
-            children = [c for row, _ in noted for c in self._children.get(row.new.id, ())]
+            ended = [row.new.id for row, _ in noted if row.state in ENDED]
+            children = [child for one in ended for child in self._children.get(one, ())]
             there = (self._rows.rows.get(child) for child in dict.fromkeys(children))
             waiting = [row for row in there if row is not None and row.state is WAITING]
             # All are decided by what had ended before any of them does.
@@ -150,10 +151,13 @@ class Bundles:
     # --- keeping and looking ---
 
     def put_off(self, row: Row, now: int) -> bool:
-        """Keep an ended row whose time is over, if what it belongs to has not finished."""
-        if not self.is_bound(row):
+        """Keep an ended row whose time is over, if what it belongs to holds it back."""
+        there = (self._groups.get(one) for one in (row.new.rules or _NONE).bundles)
+        groups = [one for one in there if one is not None]
+        later = [time for one in groups if (time := stays(one.read(), one.kept_until, now))]
+        if not later:
             return False
-        row.kept_until = now + LATER
+        row.kept_until = now + min(later)
         row.finalized_at = row.finalized_at or now
         self._rows.keeping.keep(row)
         return True

@@ -7,7 +7,7 @@ from heapq import nlargest, nsmallest
 
 import msgspec
 
-from longshore.core.batches import Together
+from longshore.core.batches import Together, strangers
 from longshore.core.model import (
     ENDED,
     Inserted,
@@ -47,6 +47,8 @@ class Inspecting(Governing):
 
     def insert_together(self, jobs: Sequence[NewJob], together: Together) -> Sequence[Inserted]:
         fresh = [job for job in jobs if job.id not in self.rows]
+        if alien := strangers(jobs, together, self.rows):
+            return [Inserted(job.id, conflict=job.id in alien) for job in jobs]
         if not self.groups.fits(fresh, together):
             return [Inserted(job.id, conflict=True, late=True) for job in jobs]
         answers = self.insert(jobs)

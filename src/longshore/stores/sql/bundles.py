@@ -15,6 +15,7 @@ from msgspec import json
 
 from longshore.core.batches import (
     LATER,
+    MUCH_LATER,
     Bundle,
     End,
     NewBundle,
@@ -203,11 +204,12 @@ class Bundling(Core):
                 yield self.sql["bundle_remove"](bundle=bundle)
 
     def put_off(self, now: int, limit: int) -> Steps[None]:
-        """Keep ended members of what is unfinished, whose time would be over, for a while more."""
+        """Keep ended members, whose time would be over, as :func:`stays` says."""
         rows: list[Row] = yield self.sql["kept_back"](now=now, limit=limit)
-        if rows:
-            ids = self.ids([job_id for (job_id,) in rows])
-            yield self.sql["kept_longer"](ids=ids, until=now + LATER)
+        for unfinished, later in ((1, LATER), (0, MUCH_LATER)):
+            ids = [job_id for job_id, told in rows if told == unfinished]
+            if ids:
+                yield self.sql["kept_longer"](ids=self.ids(ids), until=now + later)
 
     # --- looking ---
 

@@ -57,17 +57,23 @@ class Joining(Core):
         first, _, held_until = rows[0]
         if held_until is not None and now < held_until <= now + hold:
             return ()
-        # Two that look at the same moment both relay, which does no harm and costs a little.
-        yield self.sql["outbox_hold"](position=first, until=now + hold)
+        # Of two that look at the same moment one relays: what is not kept after its end would be
+        # stored and run again by the other.
+        if not (yield self.sql["outbox_hold"](position=first, until=now + hold, seen=held_until)):
+            return ()
         return tuple(OutboxRow(position, _bytes(job)) for position, job, _ in rows)
 
     @operation(writes=True)
-    def outbox_settle(self, done: Sequence[int], parked: Sequence[tuple[int, str]]) -> Steps[None]:
-        """Delete rows whose jobs have arrived, set apart those that cannot."""
+    def outbox_settle(
+        self, done: Sequence[int], parked: Sequence[tuple[int, str]], left: Sequence[int] = ()
+    ) -> Steps[None]:
+        """Delete rows whose jobs have arrived, set apart those that cannot, let go of others."""
         if done:
             yield self.sql["outbox_done"](positions=self.listed(done))
         for position, why in parked:
             yield self.sql["outbox_park"](position=position, why=why)
+        for position in left:
+            yield self.sql["outbox_release"](position=position)
 
     @operation(writes=False)
     def outbox_waiting(self, store: str) -> Steps[Waiting]:

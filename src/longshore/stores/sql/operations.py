@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import json
 
-from longshore.core.batches import Together
+from longshore.core.batches import Together, strangers
 from longshore.core.model import Ending, Inserted, Lease, NewJob, Patch
 from longshore.core.store import (
     Beat,
@@ -51,6 +51,12 @@ class Producing(Holding):
         answers: Sequence[Inserted] = []
         if jobs:
             answers = yield from self.stored(jobs, again=again)
+        told = zip(jobs, answers, strict=True)
+        fresh = {job.id for job, one in told if not (one.duplicate or one.conflict)}
+        there = {one.id for one in answers if one.duplicate and not one.held} - fresh
+        if alien := strangers(jobs, together, there):
+            yield UNDO
+            return [Inserted(job.id, conflict=job.id in alien) for job in jobs]
         if not (yield from self.in_time(jobs, together, answers)):
             yield UNDO
             return [Inserted(job.id, conflict=True, late=True) for job in jobs]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from longshore.core.batches import Together
+from longshore.core.batches import Sort, Together
 from longshore.core.store import Retention
 from longshore.testing.conformance.bench import (
     DAY,
@@ -17,6 +17,7 @@ from longshore.testing.conformance.bench import (
 from longshore.testing.conformance.bundling import (
     batch,
     member,
+    node,
     read,
     running,
     store,
@@ -55,6 +56,39 @@ class BatchKeepingConformance:
         bench.do(bench.store.prune(10))
         assert bench.do(bench.store.bundles([new.id])) == ()
         assert bench.do(bench.store.members(new.id)) == ()
+
+    def test_a_workflow_that_ended_badly_is_retried_with_all_its_members(
+        self, bench: Bench
+    ) -> None:
+        bench.open(Retention(0, 0, DAY)).process(lease=7 * DAY)
+        flow = batch(bench, sort=Sort.WORKFLOW)
+        first, other = node(bench, flow, keep_result=0), node(bench, flow)
+        last = node(bench, flow, takes=[first, other], cascade=True, keep_result=0)
+        store(bench, [first, other, last], flow)
+        leases = running(bench)
+        bench.finish(succeeded(leases[first.id], b"5"))
+        bench.finish(died(leases[other.id]))
+        for _ in range(3):
+            bench.pass_time(2 * HOUR)
+            assert bench.do(bench.store.prune(10)) == 0
+        assert bench.do(bench.store.retry([other.id, last.id])).changed == (other.id, last.id)
+        bench.finish(succeeded(running(bench)[other.id], b"7"))
+        (job,) = bench.claim("p1").jobs
+        assert job.payload == b'{"v":1,"args":[5,7],"kwargs":{}}'
+
+    def test_members_of_a_workflow_that_ended_badly_go_with_it(self, bench: Bench) -> None:
+        bench.open(Retention(0, 0, DAY)).process(lease=7 * DAY)
+        flow = batch(bench, sort=Sort.WORKFLOW)
+        first, other = node(bench, flow, keep_result=0), node(bench, flow, keep_result=0)
+        store(bench, [first, other], flow)
+        leases = running(bench)
+        bench.finish(succeeded(leases[first.id]), died(leases[other.id]))
+        bench.pass_time(HOUR)
+        assert bench.do(bench.store.prune(10)) == 0
+        bench.pass_time(DAY)
+        assert bench.do(bench.store.prune(10)) == 2
+        bench.do(bench.store.prune(10))
+        assert bench.do(bench.store.bundles([flow.id])) == ()
 
     def test_it_stays_as_long_as_its_worst_member(self, bench: Bench) -> None:
         bench.open(Retention(HOUR, HOUR, DAY)).process(lease=2 * DAY)

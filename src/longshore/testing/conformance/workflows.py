@@ -100,6 +100,42 @@ class WorkflowConformance:
         bench.finish(type(succeeded(lease))(lease, JobState.SUCCEEDED, result_error="too large"))
         assert bench.states([takes.id, plain.id]) == [WAITING, AVAILABLE]
 
+    def test_a_result_that_could_not_be_stored_cascades_to_who_takes_it(self, bench: Bench) -> None:
+        bench.process()
+        flow = batch(bench, sort=Sort.WORKFLOW)
+        first = node(bench, flow)
+        takes = node(bench, flow, takes=[first], cascade=True)
+        plain = node(bench, flow, first, cascade=True)
+        store(bench, [first, takes, plain], flow)
+        lease = running(bench)[first.id]
+        bench.finish(type(succeeded(lease))(lease, JobState.SUCCEEDED, result_error="too large"))
+        assert bench.states([takes.id, plain.id]) == [JobState.CANCELLED, AVAILABLE]
+        assert bench.job(takes.id).reason == f"dependency {first.id} has not succeeded"
+
+    def test_a_job_that_was_there_before_its_workflow_is_refused(self, bench: Bench) -> None:
+        before = bench.new()
+        bench.do(bench.store.insert([before]))
+        flow = batch(bench, sort=Sort.WORKFLOW)
+        first, other = node(bench, flow, id=before.id), node(bench, flow)
+        last = node(bench, flow, first, other)
+        answers = store(bench, [first, other, last], flow)
+        assert [answer.conflict for answer in answers] == [True, False, False]
+        assert not any(answer.late or answer.held for answer in answers)
+        assert bench.do(bench.store.get([other.id, last.id])) == {}
+        assert bench.do(bench.store.bundles([flow.id])) == ()
+
+    def test_a_workflow_that_is_stored_again_is_there_once(self, bench: Bench) -> None:
+        bench.process()
+        flow = batch(bench, sort=Sort.WORKFLOW)
+        first = node(bench, flow)
+        last = node(bench, flow, first)
+        store(bench, [first, last], flow)
+        bench.finish(succeeded(running(bench)[first.id]))
+        answers = store(bench, [first, last], flow)
+        assert [(answer.duplicate, answer.conflict) for answer in answers] == [(True, False)] * 2
+        assert bench.state(last.id) is AVAILABLE
+        assert read(bench, flow).total == 2
+
     def test_a_dead_or_cancelled_dependency_leaves_them_waiting(self, bench: Bench) -> None:
         bench.process()
         flow = batch(bench, sort=Sort.WORKFLOW)
@@ -187,6 +223,19 @@ class WorkflowConformance:
         bench.do(bench.store.retry([last.id]))
         assert bench.state(last.id) is AVAILABLE
         assert bench.job(last.id).payload == b'{"v":1,"args":[5],"kwargs":{}}'
+
+    def test_of_two_that_died_one_is_retried_with_who_waited(self, bench: Bench) -> None:
+        bench.process()
+        flow = batch(bench, sort=Sort.WORKFLOW)
+        first, other = node(bench, flow), node(bench, flow)
+        last = node(bench, flow, first, other, cascade=True)
+        store(bench, [first, other, last], flow)
+        bench.finish(*(died(lease) for lease in running(bench).values()))
+        bench.do(bench.store.retry([first.id, last.id]))
+        assert bench.states([first.id, last.id]) == [AVAILABLE, WAITING]
+        bench.do(bench.store.retry([other.id]))
+        bench.finish(*(succeeded(lease) for lease in running(bench).values()))
+        assert bench.state(last.id) is AVAILABLE
 
     def test_one_that_has_run_does_not_wait_when_it_is_retried(self, bench: Bench) -> None:
         bench.process()

@@ -1,5 +1,10 @@
--- Ended members of unfinished bundles among the first jobs that are past their retention.
-select f.id::text from (
+-- Ended members of what is unfinished, or may be retried as a whole, among the first jobs that are
+-- past their retention; and whether it is the former.
+select f.id::text, exists (
+    select from longshore_member as m join longshore_bundle as b on b.id = m.bundle_id
+    where m.job_id = f.id and b.finished_at is null
+)
+from (
     select id, rules from longshore_ended_rest
     where kept_until is not null and kept_until <= %(now)s
     order by kept_until
@@ -7,5 +12,10 @@ select f.id::text from (
 ) as f
 where f.rules is not null and exists (
     select from longshore_member as m join longshore_bundle as b on b.id = m.bundle_id
-    where m.job_id = f.id and b.finished_at is null
+    where m.job_id = f.id
+      and (
+          b.finished_at is null
+          or b.sort <> 'batch' and b.dead + b.cancelled > 0
+          and (b.kept_until is null or b.kept_until > %(now)s)
+      )
 );

@@ -1,2 +1,3 @@
--- Tell other relays that the jobs from here on are being taken care of.
-update longshore_outbox set held_until = %(until)s where position = %(position)s;
+-- Tell other relays that the jobs from here on are being taken care of, unless one of them was faster.
+update longshore_outbox set held_until = %(until)s
+where position = %(position)s and parked is null and held_until is not distinct from %(seen)s::bigint;

@@ -5,7 +5,12 @@ with old as materialized (
       and (
           r.rules is null or not exists (
               select from longshore_member as m join longshore_bundle as b on b.id = m.bundle_id
-              where m.job_id = r.id and b.finished_at is null
+              where m.job_id = r.id
+                and (
+                    b.finished_at is null
+                    or b.sort <> 'batch' and b.dead + b.cancelled > 0
+                    and (b.kept_until is null or b.kept_until > %(now)s)
+                )
           )
       )
     order by kept_until

@@ -27,6 +27,22 @@ local function bundling()
     return false
   end
 
+  -- For how long an ended job stays whose time is over, microseconds: while one of its bundles has not
+  -- finished, and as long as it can be retried with its workflow. Nil: it may go.
+  local function kept_back(id)
+    local longest
+    for _, bundle in ipairs(rules_in(id).bundles or {}) do
+      local entry, finished, dead, cancelled =
+        unpack(call('HMGET', P .. 'bundle:' .. bundle, 'entry', 'finished', 'dead', 'cancelled'))
+      if finished == '-' then return 60000000 end
+      if entry and (dead ~= '0' or cancelled ~= '0') and cjson.decode(entry).sort ~= 'batch' then
+        local till = call('ZSCORE', P .. 'bundles_kept', bundle)
+        if not till or tonumber(till) > T then longest = 3600000000 end
+      end
+    end
+    return longest
+  end
+
   -- The first dependency that keeps a job waiting, and the first that ended badly.
   local function blockers(rules)
     local first, bad
@@ -36,7 +52,9 @@ local function bundling()
       local state = string.match(text, '^%S+')
       local lost = after.takes and call('HEXISTS', P .. 'error', id) == 1
       if state ~= 'succeeded' or lost then first = first or id end
-      if state == 'dead' or state == 'cancelled' then bad = bad or id end
+      if state == 'dead' or state == 'cancelled' or state == 'succeeded' and lost then
+        bad = bad or id
+      end
     end
     return first, bad
   end
@@ -200,7 +218,8 @@ local function bundling()
       grouped = {}
       for _, one in ipairs(noted) do
         count_in(one[1], one[2], one[3])
-        for _, child in ipairs(call('SMEMBERS', P .. 'children:' .. one[1])) do
+        -- Who lives again opens nobody, and dooms nobody.
+        for _, child in ipairs(one[3] and {} or call('SMEMBERS', P .. 'children:' .. one[1])) do
           if not seen[child] then children[#children + 1] = child end
           seen[child] = true
         end
@@ -224,7 +243,8 @@ local function bundling()
     follow()
   end
 
-  return { again = again, follow = follow, look_at = look_at, is_bound = is_bound, settle_all = settle_all }
+  return { again = again, follow = follow, look_at = look_at, is_bound = is_bound,
+    kept_back = kept_back, settle_all = settle_all }
 end
 
 local bundles_made

@@ -1,10 +1,11 @@
 -- uses: freeing, jobs
 -- Delete ended jobs past their retention, the oldest first, and what rates need no more. ARGV: limit.
 local due = call('ZRANGEBYSCORE', P .. 'kept', '-inf', NOW, 'LIMIT', 0, ARGV[4])
-local pruned, longer = 0, string.format('%.0f', T + 60000000)
+local pruned = 0
 for _, job in ipairs(read_all(due)) do
-  if has(job, 'g') and bundles().is_bound(job.id) then
-    add('kept', longer, job.id)
+  local longer = has(job, 'g') and bundles().kept_back(job.id)
+  if longer then
+    add('kept', string.format('%.0f', T + longer), job.id)
   else
     withdraw(job)
     forget(job)

@@ -38,6 +38,25 @@ for _, number in ipairs(numbers) do
     if not known[bundle] then older[#older + 1] = bundle end
   end
 end
+-- Of a new workflow either all are there, by another request, or none: who waited for one that was
+-- there before would wait for ever.
+local graphs, part, alien = {}, {}, {}
+for _, bundle in ipairs(new) do
+  if call('EXISTS', P .. 'bundle:' .. bundle[1]) == 0 and cjson.decode(bundle[3]).sort ~= 'batch' then
+    graphs[bundle[1]] = true
+  end
+end
+for _, number in ipairs(numbers) do
+  local graph = joins[number][1][1]
+  if graph and graphs[graph] then part[graph] = true end
+end
+for _, at in ipairs(there) do
+  local graph = joins[at + 1][1][1]
+  if graph and part[graph] then alien[#alien + 1] = at end
+end
+if #alien > 0 then
+  return { 2, alien }
+end
 if anew and lease then
   local state = call('HGET', P .. 'state', lease[1]) or ''
   local head = 'running ' .. lease[3] .. ' ' .. lease[2] .. ' '

@@ -378,6 +378,7 @@ def test_the_outbox_on_a_server(kind: str, tmp_path: Path) -> None:
         assert [one.refresh().state for one in handles] == ["available"] * 1200
         assert jobs.query.count() == 1200
         assert relay(jobs).once() == 0
+        _set_apart_and_looked_after(jobs)
         jobs.close()
 
 
@@ -406,6 +407,27 @@ def test_of_two_relays_that_look_at_the_same_moment_one_takes(kind: str, tmp_pat
         assert sorted(taken) == [0, 0, 2]
         other.close()
         jobs.close()
+
+
+def _set_apart_and_looked_after(jobs: Longshore) -> None:
+    """Three rows, of which the first two cannot go: one is sent on again, the other dropped."""
+    assert jobs.outbox is not None
+    rows = cast("Outbox", (outbox := jobs.outbox).store)
+    outbox.run(rows.outbox_add("shop", [b'{"n":1}', b'{"n":2}', b'{"n":3}']))
+    one, two, three = (row.position for row in outbox.run(rows.outbox_rows("shop", 0, 10)))
+    outbox.run(rows.outbox_take("shop", 10, 60_000_000))
+    outbox.run(rows.outbox_settle([], [(one, "why"), (two, "why")], [one]))
+    found = outbox.run(rows.outbox_rows("shop", 0, 2))
+    assert [(row.position, row.job, row.parked) for row in found] == [
+        (one, b'{"n":1}', "why"),
+        (two, b'{"n":2}', "why"),
+    ]
+    assert [row.position for row in outbox.run(rows.outbox_rows("shop", two, 10))] == [three]
+    assert outbox.run(rows.outbox_retry([one, three])) == 1
+    assert outbox.run(rows.outbox_drop([one, two, three])) == 1
+    assert outbox.run(rows.outbox_retry([])) == outbox.run(rows.outbox_drop([])) == 0
+    taken = outbox.run(rows.outbox_take("shop", 10, 60_000_000))
+    assert [row.position for row in taken] == [one, three]
 
 
 def _at(number: int, tell: Any) -> Any:

@@ -166,6 +166,9 @@ NO_WORKER: Final = Kind(
     "No worker of this name runs here.",
     "`longshore status` prints the workers.",
 )
+NO_ROW: Final = Kind(
+    807, "The outbox has no such row set apart.", "`longshore outbox list` prints its rows."
+)
 NO_LIMIT: Final = Kind(
     804,
     "No limit of this name is used, waited for or set.",

@@ -12,6 +12,7 @@ from typing import Final
 from longshore.core import store_rules
 from longshore.core.facts import Clock, Facts, numbers_of
 from longshore.core.findings import Finding, ok
+from longshore.core.outbox import Waiting
 from longshore.core.schema import SchemaStatus
 
 #: By how much a store's clock may differ from a worker's, microseconds.
@@ -47,6 +48,20 @@ def store_findings(facts: Facts, *, processes: int = 1) -> tuple[Finding, ...]:
             )
         )
     return tuple(found)
+
+
+def outbox_finding(waiting: Waiting) -> Finding:
+    """What there is to say of jobs that wait in the application's own database."""
+    if not waiting.parked:
+        return ok("outbox", f"{waiting.rows} jobs on their way, none set apart")
+    return Finding(
+        result="warn",
+        about="outbox",
+        found=f"{waiting.parked} jobs are set apart, the first because: {waiting.why}",
+        why="they do not run",
+        do="`longshore outbox list --parked` shows them; once the reason is gone, run"
+        " `longshore outbox retry --all`",
+    )
 
 
 def table_findings(status: SchemaStatus) -> Iterator[Finding]:

@@ -34,6 +34,15 @@ class Waiting(msgspec.Struct, frozen=True, gc=False):
     why: str | None = None
 
 
+class Letter(msgspec.Struct, frozen=True, gc=False):
+    """A row as people see it: when it was written, and why it was ``parked`` if it was."""
+
+    position: int
+    made_at: int
+    job: bytes
+    parked: str | None
+
+
 class Outbox(Protocol):
     """A SQL store, as far as it keeps jobs for another store; ``store`` is the other one's id."""
 
@@ -58,8 +67,20 @@ class Outbox(Protocol):
         """How many rows there are."""
         ...
 
+    def outbox_rows(self, store: str, after: int, limit: int) -> Operation[tuple[Letter, ...]]:
+        """The first rows behind a position, in order; 0 for all."""
+        ...
 
-class _Letter(msgspec.Struct, frozen=True):
+    def outbox_retry(self, positions: Sequence[int]) -> Operation[int]:
+        """Let parked rows be relayed again; how many were parked."""
+        ...
+
+    def outbox_drop(self, positions: Sequence[int]) -> Operation[int]:
+        """Delete parked rows and the jobs in them; how many were parked."""
+        ...
+
+
+class _Content(msgspec.Struct, frozen=True):
     v: int
     job: NewJob
 
@@ -68,14 +89,14 @@ class _Head(msgspec.Struct, frozen=True):
     v: int
 
 
-_LETTER: Final = msgspec.json.Decoder(_Letter)
+_CONTENT: Final = msgspec.json.Decoder(_Content)
 _HEAD: Final = msgspec.json.Decoder(_Head)
 
 
 def encode(job: NewJob) -> bytes:
     """A job as the outbox keeps it."""
     # Relayed, it may have arrived before: its id is no news any more.
-    return msgspec.json.encode(_Letter(VERSION, msgspec.structs.replace(job, fresh=False)))
+    return msgspec.json.encode(_Content(VERSION, msgspec.structs.replace(job, fresh=False)))
 
 
 def decode(row: bytes) -> NewJob:
@@ -92,6 +113,6 @@ def decode(row: bytes) -> NewJob:
                 f"a newer release of Longshore wrote it (version {version}, here {VERSION});"
                 " relay it with a worker of that release"
             )
-        return _LETTER.decode(row).job
+        return _CONTENT.decode(row).job
     except msgspec.MsgspecError as error:
         raise PayloadError(f"it cannot be read: {error}") from None

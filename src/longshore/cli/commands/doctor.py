@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import click
 import msgspec
@@ -16,7 +17,9 @@ from longshore.cli.shards import troubles
 from longshore.cli.views import many
 from longshore.core.attendance import attendance
 from longshore.core.findings import Finding, Result
-from longshore.core.fitness import store_findings, table_findings
+from longshore.core.fitness import outbox_finding, store_findings, table_findings
+from longshore.core.outbox import Outbox
+from longshore.core.store import Store
 from longshore.errors import StoreError, StoreUnavailable, StoreUnfit
 from longshore.version import __version__
 
@@ -151,6 +154,28 @@ def _look_at_jobs(app: Longshore, report: Report) -> None:
             found=trouble,
             why="the other shards are served; jobs of this one wait",
             do="Bring it back",
+        )
+        report.add([away], jobs=True)
+    if app.outbox is not None and not is_missing(app.outbox.store.address):
+        _look_at_outbox(store, app.outbox.store, report)
+
+
+def _look_at_outbox(store: Store, outbox: Store, report: Report) -> None:
+    try:
+        status = outbox.schema()
+        if status.pending or status.breaking:
+            pending = "its tables are not up to date; the first use, or `longshore db up`, does it"
+            report.add([Finding(result="ok", about="outbox", found=pending)])
+            return
+        to = str(store.run(store.identity()))
+        report.add([outbox_finding(outbox.run(cast("Outbox", outbox).outbox_waiting(to)))])
+    except StoreError as error:
+        away = Finding(
+            result="fail",
+            about="outbox",
+            found=str(error),
+            why="what waits there is not relayed",
+            do="Correct that, then run doctor again",
         )
         report.add([away], jobs=True)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from longshore.core.model import Lease
-from longshore.core.outbox import OutboxRow, Waiting
+from longshore.core.outbox import Letter, OutboxRow, Waiting
 from longshore.core.store import operation
 from longshore.stores.sql.core import Core
 from longshore.stores.sql.statements import Row, Steps, as_json
@@ -81,6 +81,30 @@ class Joining(Core):
         rows: list[Row] = yield self.sql["outbox_waiting"](store=store)
         waiting, parked, why = rows[0]
         return Waiting(int(waiting or 0), int(parked or 0), why)
+
+    @operation(writes=False)
+    def outbox_rows(self, store: str, after: int, limit: int) -> Steps[tuple[Letter, ...]]:
+        """The rows behind a position."""
+        rows: list[Row] = yield self.sql["outbox_rows"](store=store, after=after, limit=limit)
+        return tuple(
+            Letter(position, made_at, _bytes(job), why) for position, made_at, job, why in rows
+        )
+
+    @operation(writes=True)
+    def outbox_retry(self, positions: Sequence[int]) -> Steps[int]:
+        """Send on rows that were set apart."""
+        if not positions:
+            return 0
+        changed: int = yield self.sql["outbox_retry"](positions=self.listed(positions))
+        return changed
+
+    @operation(writes=True)
+    def outbox_drop(self, positions: Sequence[int]) -> Steps[int]:
+        """Delete rows that were set apart."""
+        if not positions:
+            return 0
+        changed: int = yield self.sql["outbox_drop"](positions=self.listed(positions))
+        return changed
 
     @operation(writes=True)
     def after_success(self, lease: Lease, error: str) -> Steps[None]:

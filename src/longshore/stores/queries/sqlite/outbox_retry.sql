@@ -1,0 +1,3 @@
+-- Jobs that could not go are on their way again.
+update longshore_outbox set parked = null, held_until = null
+where parked is not null and position in (select value from json_each(:positions));

@@ -93,17 +93,18 @@ class Joining(Core):
     @operation(writes=True)
     def outbox_retry(self, positions: Sequence[int]) -> Steps[int]:
         """Send on rows that were set apart."""
-        if not positions:
-            return 0
-        changed: int = yield self.sql["outbox_retry"](positions=self.listed(positions))
-        return changed
+        return (yield from self._set_apart("outbox_retry", positions))
 
     @operation(writes=True)
     def outbox_drop(self, positions: Sequence[int]) -> Steps[int]:
         """Delete rows that were set apart."""
+        return (yield from self._set_apart("outbox_drop", positions))
+
+    def _set_apart(self, query: str, positions: Sequence[int]) -> Steps[int]:
+        """Change those of these rows that are; gives how many were."""
         if not positions:
             return 0
-        changed: int = yield self.sql["outbox_drop"](positions=self.listed(positions))
+        changed: int = yield self.sql[query](positions=self.listed(positions))
         return changed
 
     @operation(writes=True)

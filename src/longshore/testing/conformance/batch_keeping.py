@@ -70,7 +70,7 @@ class BatchKeepingConformance:
         bench.finish(died(leases[other.id]))
         for _ in range(3):
             bench.pass_time(2 * HOUR)
-            assert bench.do(bench.store.prune(10)) == 0
+            assert bench.do(bench.store.prune(1)) == 0
         assert bench.do(bench.store.retry([other.id, last.id])).changed == (other.id, last.id)
         bench.finish(succeeded(running(bench)[other.id], b"7"))
         (job,) = bench.claim("p1").jobs

@@ -233,7 +233,7 @@ def _failed(
     job = attempt.job
     why = Why.TIMED_OUT if isinstance(raised, AttemptTimeout) else Why.FAILED
     entry = attempt.entry(why, text)
-    rule = next((p for p in policies.errors if isinstance(raised, p.exceptions)), None)
+    rule = next((p for p in policies.errors if _covers(p, raised)), None)
     if rule is not None and rule.discard:
         return _discarded(attempt, f"discarded on {text.name}", text)
     budgets = job.budgets
@@ -264,6 +264,36 @@ def _failed(
         queue=rule.queue if rule else None,
         priority=rule.priority if rule else None,
     )
+
+
+def _covers(rule: ErrorPolicy, raised: BaseException) -> bool:
+    """Whether a rule is about this; of what a job raises to choose its end only one that names it."""
+    exceptions = rule.exceptions
+    if isinstance(raised, Signal):
+        exceptions = tuple(one for one in exceptions if issubclass(one, Signal))
+    return isinstance(raised, exceptions)
+
+
+def meant(raised: BaseException) -> BaseException:
+    """What a body has raised; of a group of nothing but orders to a worker the first of them.
+
+    A task group wraps what its tasks raise, whatever it is.
+
+    Example:
+        >>> meant(ExceptionGroup("tasks", [Snooze("1s")]))
+        Snooze('snooze for 1s')
+        >>> meant(ValueError())
+        ValueError()
+    """
+    if not isinstance(raised, BaseExceptionGroup):
+        return raised
+    orders, others = raised.split((Signal, Interrupted, Cancelled))
+    if orders is None or others is not None:
+        return raised
+    found: BaseException = orders
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found
 
 
 def _wait(

@@ -39,6 +39,7 @@ from longshore.running import RunState
 from longshore.worker.control import (
     Answer,
     Ask,
+    Begun,
     Boot,
     Channel,
     Done,
@@ -90,6 +91,8 @@ def main(descriptor: int, crash: int) -> None:
     app.client.divert(reports, _out_of_reach if _in_memory(app) else None)
     threading.Thread(target=reports.listen, args=(messages, run), daemon=True).start()
     pid = os.getpid()
+    performer.is_quiet = True  # its worker tells, as it tells the end
+    channel.send(Begun())
     declaration = performer.declaration(order.job.kind)
     if declaration is not None and declaration.coroutine:
         import asyncio  # noqa: PLC0415 - only for coroutine jobs
@@ -107,6 +110,11 @@ def main(descriptor: int, crash: int) -> None:
     if settled:
         with contextlib.suppress(StoreError):  # it is logged; the success stands
             keep_error(app.store, run)
+    # What it has printed is there when its end is told.
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    reports.over = True
     channel.send(Done(ending, run.started_at, run.ended_at, settled))
 
 
@@ -127,6 +135,7 @@ class _Reports:
         self._number = 0
         self._block: JobTransaction | None = None
         self._inside: list[Said] = []
+        self.over = False  # the body is: this process ends as a program does
 
     def listen(self, messages: Iterator[ToChild], run: RunState) -> None:
         """Hear what the parent has to say; without it there is nobody to run the job for."""
@@ -140,7 +149,8 @@ class _Reports:
                     run.doubted = on
                 case _:
                     pass
-        os._exit(1)
+        if not self.over:
+            os._exit(1)
 
     def __call__(self, _lease: Lease, progress: Progress) -> None:
         self._say(Said(progress=progress))

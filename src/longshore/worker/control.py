@@ -194,6 +194,10 @@ class Finished(msgspec.Struct, frozen=True, tag="finished"):
     done: bool = False
 
 
+class Begun(msgspec.Struct, frozen=True, tag="begun"):
+    """From an isolated job: it has booted, and its body begins."""
+
+
 class Said(msgspec.Struct, frozen=True, tag="said"):
     """From an isolated job: its progress, a line of its log, steps to be saved with its end."""
 
@@ -242,7 +246,7 @@ ToChild = (
     | Doubted
     | Answer
 )
-FromChild = Found | Waiting | Hello | Refused | Stuck | Finished | Said | Ask | Insert | Done
+FromChild = Found | Waiting | Hello | Refused | Stuck | Finished | Begun | Said | Ask | Insert | Done
 M = TypeVar("M")
 
 _LARGEST = 64 * 1024 * 1024

@@ -67,6 +67,7 @@ class Engine:
         self.stops = Stops(
             self._lanes, performer, lambda run: self._inflight.get(run.claimed.id) is run
         )
+        performer.begun = self.stops.begun
         self._watch: Watch = store.watch()
         self._reports = Reports(store, performer.success, self._watch.wake)
         #: How near the end of the lease is; who renews it says so on its page.
@@ -190,8 +191,6 @@ class Engine:
             self.fence.enter(run)
         if self._beacon is not None:
             run.place = self._beacon.started(job.id, job.run)
-        if job.timeout is not None:
-            self.stops.time(run, job.timeout)
 
     def _done(self, run: RunState, ending: Ending) -> None:
         if run.place >= 0 and self._beacon is not None:

@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from longshore.core.interruptions import Crash, crash_of, died, is_suspect
@@ -25,6 +25,7 @@ from longshore.running import RunState
 from longshore.worker.control import (
     Answer,
     Ask,
+    Begun,
     Boot,
     Done,
     Doubted,
@@ -34,14 +35,18 @@ from longshore.worker.control import (
     Refused,
     Said,
     Stop,
+    ToChild,
     Trouble,
     parent_channel,
 )
 from longshore.worker.crash import CrashFile, ended
 from longshore.worker.options import WorkerOptions
 
-POLITE = 2.0
+#: From TERM to KILL, seconds; less where its worker stops, which gives the job back soon.
+POLITE, HURRIED = 2.0, 0.8
 TICK = 0.1
+#: A process has so many seconds to come up, and so many of them may die while they do.
+BOOT, BOOTS = 60.0, 2
 
 
 class IsolatedJobs:
@@ -54,29 +59,54 @@ class IsolatedJobs:
         self._lock = threading.Lock()
         self._closed = False
 
-    def perform(self, run: RunState) -> Ending:
-        """Run one job to its end; raised into this thread, a verdict ends the child."""
-        child = self._take()
-        try:
-            child.channel.send(Perform(run.claimed, run.lease))
-            if not is_suspect(run.claimed):
-                self._warm()
-            listener, stopping, lost = _Listener(run, child), False, False
-            while True:
-                if (run.lost or run.doubted) != lost:
-                    lost = not lost
-                    child.channel.send(Doubted(lost))
-                if run.stopping and not (stopping or run.once):
-                    stopping = True
-                    child.channel.send(Stop())
-                for message in child.next_messages():
-                    ending = listener.hear(message)
-                    if ending is not None:
-                        return ending
-                if child.gone:
-                    return self._died(run, child.crash())
-        finally:
-            child.end()
+    def perform(self, run: RunState, begun: Callable[[], None]) -> Ending:
+        """Run one job to its end; raised into this thread, a verdict ends the child.
+
+        ``begun`` is called when its body begins: what came before was the start of a process.
+        """
+        crash = Crash("")
+        for _ in range(BOOTS):
+            child = self._take()
+            listener = _Listener(run, child, begun)
+            try:
+                ending = self._listen(run, child, listener)
+                if ending is not None:
+                    return ending
+                crash = child.crash()
+                if listener.begun:
+                    return self._died(run, crash)
+            finally:
+                child.end(listener, HURRIED if run.stopping else POLITE)
+        raise AppImportFailed(
+            f"the process for job {run.claimed.id} ({run.claimed.kind}) died before its body began,"
+            f" {BOOTS} times: {crash.message}"
+        )
+
+    def _listen(self, run: RunState, child: _Child, listener: _Listener) -> Ending | None:
+        """How the job ended; ``None`` where its process did."""
+        child.say(Perform(run.claimed, run.lease))
+        if not is_suspect(run.claimed):
+            self._warm()
+        stopping = lost = False
+        boots_until = time.monotonic() + BOOT
+        while not child.gone:
+            if (run.lost or run.doubted) != lost:
+                lost = not lost
+                child.say(Doubted(lost))
+            if run.stopping and not (stopping or run.once):
+                stopping = True
+                child.say(Stop())
+            for message in child.next_messages():
+                ending = listener.hear(message)
+                if ending is not None:
+                    return ending
+            if not listener.begun and time.monotonic() > boots_until:
+                raise AppImportFailed(
+                    f"the process for job {run.claimed.id} ({run.claimed.kind}) did not come up"
+                    f" within {BOOT:g} s: does the application wait for something when it is"
+                    " imported?"
+                )
+        return None
 
     def close(self) -> None:
         """End the spare child."""
@@ -84,7 +114,7 @@ class IsolatedJobs:
             self._closed = True
             spare, self._spare = self._spare, None
         if spare is not None:
-            spare.end()
+            spare.end(None, 0)
 
     def _died(self, run: RunState, crash: Crash) -> Ending:
         """Nothing else ran in its process, so that this death is its own."""
@@ -99,6 +129,9 @@ class IsolatedJobs:
     def _take(self) -> _Child:
         with self._lock:
             spare, self._spare = self._spare, None
+        if spare is not None and spare.is_dead():
+            spare.end(None, 0)
+            spare = None
         return spare or _Child(self._options)
 
     def _warm(self) -> None:
@@ -124,13 +157,28 @@ class _Child:
                 cwd=options.cwd,
             )
         self.channel = parent_channel(ours)
-        self.channel.send(Boot(options))
         self.gone = False
+        self.say(Boot(options))
 
-    def next_messages(self) -> list[FromChild]:
-        # Short waits: an exception raised into this thread arrives between them.
-        readable, _, _ = select.select([self.channel.socket], [], [], TICK)
+    def say(self, message: ToChild) -> None:
+        """Send; who is dead hears nothing, and is noticed where it is listened to."""
+        with suppress(OSError):
+            self.channel.send(message)
+
+    def is_dead(self) -> bool:
+        """Whether its process has ended."""
+        return self._process.poll() is not None
+
+    def next_messages(self, wait: float = TICK) -> list[FromChild]:
+        """What it has said, after a while perhaps nothing; sets ``gone`` when there is no more.
+
+        Waits are short: an exception raised into this thread arrives between them.
+        """
+        dead = self.is_dead()  # before the look: what it had said last is there then
+        readable, _, _ = select.select([self.channel.socket], [], [], 0 if dead else wait)
         if not readable:
+            # A process that it has left behind may hold the other end for as long as it likes.
+            self.gone = dead
             return []
         messages = self.channel.receive()
         if messages is None:
@@ -142,42 +190,53 @@ class _Child:
         """What is known of its end, once it is gone."""
         return crash_of(ended(self._process.wait(POLITE)), self._crash.read())
 
-    def end(self) -> None:
-        """Terminate, then kill; always reaped."""
-        import subprocess  # noqa: PLC0415 - as above
+    def end(self, listener: _Listener | None, polite: float) -> None:
+        """Terminate, and kill what is there after so many seconds; always reaped.
 
-        self.channel.close()
-        if self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(POLITE)
-            except subprocess.TimeoutExpired:
+        Until then it is listened to: who cleans up may have something to say, and must not wait
+        for somebody who does not hear.
+        """
+        try:
+            if listener is not None and not self.is_dead():
+                self._process.terminate()
+                until = time.monotonic() + polite
+                while not self.gone and (left := until - time.monotonic()) > 0:
+                    for message in self.next_messages(min(TICK, left)):
+                        listener.hear(message)
+        finally:
+            if not self.is_dead():
                 self._process.kill()
-        self._process.wait()
-        self._crash.close()
+            self._process.wait()
+            self.channel.close()
+            self._crash.close()
 
 
 class _Listener:
     """Does what one child asks for, until it tells its end."""
 
-    def __init__(self, run: RunState, child: _Child) -> None:
+    def __init__(self, run: RunState, child: _Child, begun: Callable[[], None]) -> None:
         self._run = run
         self._child = child
+        self._tell = begun
+        self.begun = False
         self._pieces: list[NewJob] = []
 
     def hear(self, message: FromChild) -> Ending | None:
         """The end of the job, if this is it."""
         run = self._run
         match message:
+            case Begun():
+                self.begun = True
+                self._tell()
             case Said():
                 _said(run, message)
             case Ask():
-                self._child.channel.send(_answered(run, message))
+                self._child.say(_answered(run, message))
             case Insert(jobs=jobs, more=more):
                 self._pieces += jobs
                 if not more:
                     pieces, self._pieces = self._pieces, []
-                    self._child.channel.send(_inserted(run, message, pieces))
+                    self._child.say(_inserted(run, message, pieces))
             case Done(ending=ending, started_at=started, ended_at=ended):
                 run.started_at, run.ended_at = started, ended
                 if message.settled:

@@ -14,7 +14,7 @@ from longshore.context import JobContext, reset_current, set_current
 from longshore.core.backoff import polynomial
 from longshore.core.interruptions import is_suspect
 from longshore.core.model import Ending, JobRecord, JobState
-from longshore.core.outcome import Attempt, Policies, decide, interrupted, succeeded
+from longshore.core.outcome import Attempt, Policies, decide, interrupted, meant, succeeded
 from longshore.core.registry import Declaration, Isolation
 from longshore.core.rules import Restraints
 from longshore.core.store import Store
@@ -43,10 +43,13 @@ class Performer:
         self._around = around
         self._layers = around.layers
         self._tells = around.wants("job.started")
-        #: Called just before a body starts, in its own slot.
+        #: Called in its own slot before a job starts, and as soon as its body does.
         self.begin: Callable[[RunState], None] = lambda _run: None
+        self.begun: Callable[[RunState], None] = lambda _run: None
         #: Runs a job in a process of its own; absent inside such a process.
-        self.isolated: Callable[[RunState], Ending] | None = None
+        self.isolated: Callable[[RunState, Callable[[], None]], Ending] | None = None
+        #: Nobody is told of starts here: who runs this process tells.
+        self.is_quiet = False
 
     def declaration(self, kind: str) -> Declaration | None:
         """How this process would run a kind; ``None`` if it does not know it."""
@@ -66,10 +69,10 @@ class Performer:
             declaration = self._kinds.get(job.kind)
             if declaration is None:
                 return self.raised(run, _unknown(job.kind))
-            if self._tells:
-                self._started(run)
             if self.isolated is not None and (declaration.isolation is _PROCESS or is_suspect(job)):
-                return self.isolated(run)
+                return self.isolated(run, lambda: self._started_alone(run))
+            if self._tells or job.timeout is not None:
+                self._started(run)
             if declaration.context is None:
                 args, kwargs = declaration.signature.decode_call(job.payload)
             else:
@@ -102,7 +105,7 @@ class Performer:
                 JobContext(run).checkpoint()
             self.begin(run)
             declaration = self._kinds[job.kind]
-            if self._tells:
+            if self._tells or job.timeout is not None:
                 self._started(run)
             if declaration.context is None:
                 args, kwargs = declaration.signature.decode_call(job.payload)
@@ -163,7 +166,7 @@ class Performer:
     def raised(self, run: RunState, error: BaseException) -> Ending:
         """The ending of a run that raised; an error in here must not lose the job."""
         run.ended_at = time_ns() // 1000
-        run.error = error
+        run.error = error = meant(error)
         if run.ending is not None:
             return run.ending
         if run.notes is not None:
@@ -196,8 +199,15 @@ class Performer:
             elif declaration is not None and declaration.restraints is not None:
                 run.once = declaration.restraints.at_most_once
 
+    def _started_alone(self, run: RunState) -> None:
+        run.started_at = time_ns() // 1000  # until then its process came up
+        self._started(run)
+
     def _started(self, run: RunState) -> None:
         job = run.claimed
+        self.begun(run)
+        if not self._tells or self.is_quiet:
+            return
         self._around.publish(
             Event(name="job.started", job_id=job.id, kind=job.kind, queue=job.queue)
         )

@@ -31,9 +31,10 @@ class Stops:
         #: Runs whose ends the supervisor reports.
         self.left_behind: set[RunState] = set()
 
-    def time(self, run: RunState, timeout: int) -> None:
-        """Its body starts: stop it when so many microseconds are over."""
-        self._deadlines.add(run, timeout / 1e6, self._time_out)
+    def begun(self, run: RunState) -> None:
+        """Its body starts: stop it when its time is over."""
+        if run.claimed.timeout is not None:
+            self._deadlines.add(run, run.claimed.timeout / 1e6, self._time_out)
 
     def stop_body(self, run: RunState, verdict: LongshoreError) -> None:
         """Raise a verdict in a body; one that does not stop is reported as stuck."""

@@ -185,3 +185,20 @@ def test_a_start_and_a_cancel_of_a_queued_job_are_told() -> None:
         ("job.started", three.id),
     ]
     jobs.close()
+
+
+async def awaited(event: Event) -> None:
+    """Nobody would await it."""
+
+
+@pytest.mark.parametrize(
+    "wrong", [awaited, None, "alarm", lambda: None, lambda _event, _more: None]
+)
+def test_who_could_not_be_told_is_no_listener(jobs: Longshore, wrong: Any) -> None:
+    with pytest.raises(DeclarationError, match=r"cannot be told of job\.dead"):
+        jobs.on("job.dead")(wrong)
+
+
+@pytest.mark.parametrize("right", [print, [].append, lambda *_: None, lambda _event, _more=1: None])
+def test_who_takes_one_event_is_a_listener(jobs: Longshore, right: Any) -> None:
+    assert jobs.on("job.dead")(right) is right

@@ -20,6 +20,7 @@ from longshore.core.outcome import (
     Snooze,
     decide,
     discard_on,
+    meant,
     released,
     retry_on,
     succeeded,
@@ -283,3 +284,28 @@ def test_of_a_huge_text_only_what_is_kept_is_copied() -> None:
     finally:
         tracemalloc.stop()
     assert most < 100_000
+
+
+@pytest.mark.parametrize("rule", [discard_on(Exception), retry_on(Exception, attempts=1)])
+def test_rules_do_not_decide_what_a_job_has_chosen(rule: ErrorPolicy) -> None:
+    ending = end(Retry(in_="5m"), rule)
+    assert (ending.to, ending.at) == (JobState.RETRYING, ENDED + 5 * MINUTE)
+
+
+def test_a_rule_that_names_a_choice_decides_it() -> None:
+    assert end(Retry(in_="5m"), discard_on(ValueError, Retry)).to is JobState.CANCELLED
+
+
+@pytest.mark.parametrize(
+    "order", [Interrupted("stops"), Cancelled("no more"), Snooze("1m"), Retry()]
+)
+def test_an_order_in_a_group_is_meant(order: Exception) -> None:
+    assert meant(order) is order
+    assert meant(ExceptionGroup("tasks", [order])) is order
+    assert meant(BaseExceptionGroup("tasks", [ExceptionGroup("inner", [order])])) is order
+
+
+def test_a_group_with_a_failure_in_it_is_a_failure() -> None:
+    group = ExceptionGroup("tasks", [Snooze("1m"), ValueError()])
+    assert meant(group) is group
+    assert meant(failure := ExceptionGroup("tasks", [ValueError()])) is failure

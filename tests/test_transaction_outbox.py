@@ -423,11 +423,15 @@ def _set_apart_and_looked_after(jobs: Longshore) -> None:
         (two, b'{"n":2}', "why"),
     ]
     assert [row.position for row in outbox.run(rows.outbox_rows("shop", two, 10))] == [three]
+    assert outbox.run(rows.outbox_elsewhere("another")) == {"shop": 1}
+    assert outbox.run(rows.outbox_elsewhere("shop")) == {}
     assert outbox.run(rows.outbox_retry([one, three])) == 1
     assert outbox.run(rows.outbox_drop([one, two, three])) == 1
     assert outbox.run(rows.outbox_retry([])) == outbox.run(rows.outbox_drop([])) == 0
     taken = outbox.run(rows.outbox_take("shop", 10, 60_000_000))
     assert [row.position for row in taken] == [one, three]
+    assert outbox.run(rows.outbox_adopt("here", "shop")) == 2
+    assert len(outbox.run(rows.outbox_take("here", 10, 60_000_000))) == 2
 
 
 def _at(number: int, tell: Any) -> Any:

@@ -45,6 +45,11 @@ class _Banner:
 
     def __call__(self, hello: Hello, pids: Sequence[int]) -> None:
         options = self._options
+        warnings = [f"  warning {text}" for text in hello.warnings]
+        if options.verbosity < 0:
+            if warnings:
+                tell("\n".join(warnings))
+            return
         slots = options.processes * options.threads
         how = f"{_counted(options.processes, 'process')} x {_counted(options.threads, 'thread')}"
         rows = (
@@ -57,7 +62,7 @@ class _Banner:
             ("pid", f"{os.getpid()} (children {', '.join(map(str, pids))})"),
         )
         lines = [f"longshore {__version__} worker", *(f"  {n:7} {v}" for n, v in rows)]
-        tell("\n".join([*lines, *(f"  warning {text}" for text in hello.warnings)]))
+        tell("\n".join([*lines, *warnings]))
 
     def _schedules(self, hello: Hello) -> Iterator[tuple[str, str]]:
         if hello.schedules:

@@ -10,6 +10,7 @@ from typing import Literal, TypeVar, cast, get_args
 import msgspec
 
 from longshore.core.model import JobRecord
+from longshore.core.wording import shown
 from longshore.errors import DeclarationError
 
 EventName = Literal[
@@ -81,6 +82,7 @@ class Around:
             raise DeclarationError(msg)
 
         def register(listener: L) -> L:
+            _check_listener(name, listener)
             self._listeners.setdefault(name, []).append(listener)
             return listener
 
@@ -101,6 +103,28 @@ class Around:
     def wrap(self, job: JobRecord) -> AbstractContextManager[None]:
         """Run every middleware's first half, the body, then the second halves from the inside."""
         return _nest(self.layers, 0, job)
+
+
+def _check_listener(name: str, listener: object) -> None:
+    """Refuse what could never be told of anything: an alarm that does not ring is none."""
+    from inspect import signature  # noqa: PLC0415 - it is slow to load, and few have listeners
+
+    if not callable(listener):
+        raise DeclarationError(f"{shown(listener)} cannot be told of {name}: give a function")
+    code = getattr(listener, "__code__", None)
+    if code is not None and code.co_flags & 0x80:  # CO_COROUTINE
+        raise DeclarationError(
+            f"{listener!r} cannot be told of {name}: it would have to be awaited. Write an ordinary"
+            " function; one that enqueues a job, for what takes long"
+        )
+    try:
+        signature(listener).bind(None)
+    except TypeError as error:
+        raise DeclarationError(
+            f"{listener!r} cannot be told of {name}: it is called with the event alone ({error})"
+        ) from None
+    except ValueError:  # it does not say what it takes
+        return
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import atexit
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -58,7 +59,7 @@ def short() -> str:
 @jobs.job(kind="prints", isolation="process", max_attempts=1)
 def prints() -> None:
     atexit.register(note, "over")
-    print("printed by", os.getpid())
+    sys.stdout.write(f"printed by {os.getpid()}\n")
 
 
 @jobs.job(kind="once", isolation="process", at_most_once=True)

@@ -229,3 +229,24 @@ def test_a_retry_says_that_the_key_is_held(run: Call, shop: Longshore) -> None:
     assert (many["matched"], many["changed"], many["held"]) == (1, 0, 1)
     assert "unique key held\t1" in run("jobs", "retry", "--query", "kind:app.sync", "--yes").out
     assert shop.get(ended).state is JobState.DEAD
+
+
+def test_a_job_is_called_by_its_last_part_where_it_has_an_older_name(
+    run: Call, folder: Path
+) -> None:
+    (folder / "shop.py").write_text(
+        APP
+        + """
+@jobs.job(kind="post.send", aliases=["app.send"])
+def send(user: int) -> None: ...
+
+@jobs.job(kind="post.mail")
+def another(user: int) -> None: ...
+"""
+    )
+    assert run("enqueue", "send", "user=1").code == 0
+    paused = run("queues", "pause", "--kind", "send", "-o", "json")
+    assert (paused.code, paused.json["kind"]["kind"]) == (0, "post.send")
+    for said in (run("queues", "pause", "--kind", "mail"), run("enqueue", "mail", "user=1")):
+        assert said.code == 2
+        assert "may be app.mail or post.mail" in said.err

@@ -150,6 +150,40 @@ def test_doctor_tells_of_rows_that_are_set_apart(run: Call, shop: Shop) -> None:
     assert "longshore outbox" in found["do"]
 
 
+def test_what_was_for_a_store_that_was_emptied_is_adopted(
+    run: Call, shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = shop.enqueue(3)
+    with closing(sqlite3.connect(shop.database)) as connection:
+        connection.execute("update longshore_outbox set store = 'c37b'")
+        connection.commit()
+    shop.relay()
+    assert "1 jobs in the outbox are for store c37b" in caplog.text
+    assert "longshore outbox adopt c37b" in run("outbox", "list").err
+    said = run("doctor", "-o", "json").json["findings"]
+    (found,) = [one for one in said if one["about"] == "outbox"]
+    assert found["result"] == "warn"
+    assert run("outbox", "adopt", "another").code == 8
+    assert run("outbox", "adopt", "c37b").code == 0
+    shop.relay()
+    assert shop.jobs.get(kept).state == "available"
+
+
+def test_what_changes_while_a_person_is_asked_is_left_alone(
+    run: Call, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.set_apart()
+
+    def meanwhile(*_: object) -> None:
+        with closing(sqlite3.connect(shop.database)) as connection:
+            connection.execute("update longshore_outbox set parked = null")
+            connection.commit()
+
+    monkeypatch.setattr("longshore.cli.commands.outbox.confirm", meanwhile)
+    said = run("outbox", "discard", "--all")
+    assert (said.code, "0 rows deleted" in said.err) == (1, True)
+
+
 def test_doctor_tells_of_an_outbox_that_cannot_be_used(run: Call, shop: Shop) -> None:
     shop.jobs.close()
     shop.database.write_bytes(b"no database" * 100)

@@ -28,7 +28,10 @@ COMMANDS: Final = {
     "schedules": (f"{_HERE}.schedules", "List, show, run, pause, explain and export schedules."),
     "batches": (f"{_HERE}.batches", "List, show and cancel batches."),
     "workflows": (f"{_HERE}.workflows", "List, draw and cancel workflows and chains."),
-    "outbox": (f"{_HERE}.outbox", "List, retry and discard what waits for a store elsewhere."),
+    "outbox": (
+        f"{_HERE}.outbox",
+        "List, retry, discard and adopt what waits for a store elsewhere.",
+    ),
     "status": (f"{_HERE}.status", "Queues, workers and states on one screen."),
     "check": (f"{_HERE}.check", "Check settings and declared jobs; no network."),
     "doctor": (f"{_HERE}.doctor", "Is the store fit for jobs, and who looks after them."),

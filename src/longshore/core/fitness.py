@@ -12,7 +12,7 @@ from typing import Final
 from longshore.core import store_rules
 from longshore.core.facts import Clock, Facts, numbers_of
 from longshore.core.findings import Finding, ok
-from longshore.core.outbox import Waiting
+from longshore.core.outbox import Waiting, elsewhere
 from longshore.core.schema import SchemaStatus
 
 #: By how much a store's clock may differ from a worker's, microseconds.
@@ -50,9 +50,17 @@ def store_findings(facts: Facts, *, processes: int = 1) -> tuple[Finding, ...]:
     return tuple(found)
 
 
-def outbox_finding(waiting: Waiting) -> Finding:
+def outbox_finding(waiting: Waiting, others: Mapping[str, int]) -> Finding:
     """What there is to say of jobs that wait in the application's own database."""
     if not waiting.parked:
+        if others:
+            return Finding(
+                result="warn",
+                about="outbox",
+                found=elsewhere(others),
+                why="until then they do not run",
+                do="`longshore outbox list` shows what is for this store",
+            )
         return ok("outbox", f"{waiting.rows} jobs on their way, none set apart")
     return Finding(
         result="warn",

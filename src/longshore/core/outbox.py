@@ -7,7 +7,7 @@ at any moment, the job arrives, and once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -79,6 +79,14 @@ class Outbox(Protocol):
         """Delete parked rows and the jobs in them; how many were parked."""
         ...
 
+    def outbox_elsewhere(self, store: str) -> Operation[Mapping[str, int]]:
+        """How many rows are for other stores, by their ids: perhaps they are gone."""
+        ...
+
+    def outbox_adopt(self, store: str, other: str) -> Operation[int]:
+        """Send what is for another store to this one; how many rows there were."""
+        ...
+
 
 class _Content(msgspec.Struct, frozen=True):
     v: int
@@ -91,6 +99,22 @@ class _Head(msgspec.Struct, frozen=True):
 
 _CONTENT: Final = msgspec.json.Decoder(_Content)
 _HEAD: Final = msgspec.json.Decoder(_Head)
+
+
+def elsewhere(rows: Mapping[str, int]) -> str:
+    """What is said of rows for other stores.
+
+    Example:
+        >>> elsewhere({"0192": 3})[:40]
+        '3 jobs in the outbox are for store 0192:'
+    """
+    of = ", ".join(
+        f"{count} jobs in the outbox are for store {other}" for other, count in rows.items()
+    )
+    return (
+        f"{of}: those of another application, or this store was emptied or exchanged. In that case"
+        f" `longshore outbox adopt {next(iter(rows))}` sends them here"
+    )
 
 
 def encode(job: NewJob) -> bytes:

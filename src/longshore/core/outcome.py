@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Final, cast
 
 import msgspec
 
@@ -267,7 +267,7 @@ def _failed(
 
 
 def _covers(rule: ErrorPolicy, raised: BaseException) -> bool:
-    """Whether a rule is about this; of what a job raises to choose its end only one that names it."""
+    """Whether a rule is about this; about a choice of the job only if it names that."""
     exceptions = rule.exceptions
     if isinstance(raised, Signal):
         exceptions = tuple(one for one in exceptions if issubclass(one, Signal))
@@ -285,15 +285,19 @@ def meant(raised: BaseException) -> BaseException:
         >>> meant(ValueError())
         ValueError()
     """
-    if not isinstance(raised, BaseExceptionGroup):
-        return raised
-    orders, others = raised.split((Signal, Interrupted, Cancelled))
-    if orders is None or others is not None:
-        return raised
-    found: BaseException = orders
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found
+    leaves = list(_leaves(raised))
+    if all(isinstance(leaf, (Signal, Interrupted, Cancelled)) for leaf in leaves):
+        return leaves[0]
+    return raised
+
+
+def _leaves(raised: BaseException) -> Iterator[BaseException]:
+    if isinstance(raised, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", raised)
+        for one in group.exceptions:
+            yield from _leaves(one)
+    else:
+        yield raised
 
 
 def _wait(

@@ -110,6 +110,11 @@ class Registry:
         """Every kind and alias that this application can run, sorted."""
         return tuple(sorted(self._names))
 
+    def ending_in(self, last: str) -> tuple[str, ...]:
+        """The kinds that a job may be meant by whose name, or older name, ends in this part."""
+        names = (name for name in self._names if name.rpartition(".")[2] == last)
+        return tuple(sorted({self._names[name].kind for name in names}))
+
     def digest(self) -> str:
         """A short name for this list of kinds: a job is parked at most once per list.
 

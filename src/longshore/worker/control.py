@@ -159,6 +159,11 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
     files: tuple[str, ...] = ()  # of the application, for reload
     warnings: tuple[str, ...] = ()  # of the store, for people
 
+    @property
+    def ground(self) -> tuple[object, ...]:
+        """What a supervisor and its children must agree on: where jobs are, and whose they are."""
+        return self.store, self.prefix, self.durability, self.retention, self.outbox, self.lease
+
 
 class Waiting(msgspec.Struct, frozen=True, tag="waiting"):
     """From a child: the store cannot be reached yet, and why; it tries again."""
@@ -246,7 +251,9 @@ ToChild = (
     | Doubted
     | Answer
 )
-FromChild = Found | Waiting | Hello | Refused | Stuck | Finished | Begun | Said | Ask | Insert | Done
+FromChild = (
+    Found | Waiting | Hello | Refused | Stuck | Finished | Begun | Said | Ask | Insert | Done
+)
 M = TypeVar("M")
 
 _LARGEST = 64 * 1024 * 1024

@@ -188,7 +188,13 @@ class _Child:
 
     def crash(self) -> Crash:
         """What is known of its end, once it is gone."""
-        return crash_of(ended(self._process.wait(POLITE)), self._crash.read())
+        import subprocess  # noqa: PLC0415 - as above
+
+        try:
+            self._process.wait(POLITE)
+        except subprocess.TimeoutExpired:  # its body has closed the line, and can tell no end
+            self._process.kill()
+        return crash_of(ended(self._process.wait()), self._crash.read())
 
     def end(self, listener: _Listener | None, polite: float) -> None:
         """Terminate, and kill what is there after so many seconds; always reaped.

@@ -12,7 +12,7 @@ from random import uniform
 from typing import cast
 
 from longshore.core.model import Inserted, NewJob
-from longshore.core.outbox import Outbox, decode
+from longshore.core.outbox import Outbox, decode, elsewhere
 from longshore.core.store import Store
 from longshore.errors import (
     ClientClosed,
@@ -76,8 +76,9 @@ class Relay:
         """Relay the first rows; returns of how many there is nothing left to do."""
         if self._id is None:
             self._id = self._store.run(self._store.identity())
-        if self._id is None:
-            return 0
+            if self._id is None:
+                return 0
+            self._tell_of_others(self._id)
         rows = self._outbox.run(self._rows.outbox_take(self._id, BATCH, HOLD))
         if not rows:
             return 0
@@ -106,6 +107,12 @@ class Relay:
         return len(done) + len(parked)
 
     # --- helpers ------------------------------------------------------------------------------
+
+    def _tell_of_others(self, store: str) -> None:
+        """A store that was emptied is another one: what was on its way to it waits for a person."""
+        others = self._outbox.run(self._rows.outbox_elsewhere(store))
+        if others:
+            log.warning("%s", elsewhere(others))
 
     def _leave(self, position: int, why: str) -> None:
         """A row stays as it is: a worker of the newer release takes it."""
@@ -162,16 +169,17 @@ class Relay:
                 log.exception("the outbox could not be relayed")
 
 
-def started(store: Store, outbox: Store | None) -> Relay | None:
+def started(store: Store, outbox: Store | None, *, drain: bool = True) -> Relay | None:
     """The relay of a worker, at work; ``None`` where there is no outbox.
 
-    What waits already is relayed before this returns, unless one of the two cannot be reached.
+    To ``drain``: what waits is relayed before this returns, unless one of the two is away.
     """
     if outbox is None:
         return None
     relay = Relay(store, outbox)
     try:
-        relay.drain()
+        if drain:
+            relay.drain()
     except (StoreError, EnqueueError) as error:  # of what is uncertain another try is no repeat
         log.warning("the outbox could not be relayed yet: %s", error)
     relay.start()

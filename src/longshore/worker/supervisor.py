@@ -49,7 +49,7 @@ from longshore.worker.logs import tell
 from longshore.worker.options import WorkerOptions
 from longshore.worker.orphans import bury_orphans
 from longshore.worker.recycle import PATIENCE, Recycling
-from longshore.worker.relay import Relay
+from longshore.worker.relay import Relay, started
 from longshore.worker.signals import Signals
 from longshore.worker.sources import Sources
 from longshore.worker.ticker import Ticker
@@ -84,6 +84,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._children: list[Child] = []
         self._store: Store | None = None
+        self._ground: tuple[object, ...] = ()
         self._heart: Heart | None = None
         self._outbox: Store | None = None
         self._relay: Relay | None = None
@@ -109,8 +110,7 @@ class Supervisor:
     def run(self, signals: Signals) -> int:
         """Work until stopped; the calling thread must be the main one."""
         with closing(Door(self._options.name or default_name())) as door:
-            wanted = self._options.name
-            if wanted not in (None, door.name):
+            if (wanted := self._options.name) not in (None, door.name):
                 log.warning("the name %r is taken here; this worker is %r", wanted, door.name)
             self._name = door.name
             self._selector.register(signals.descriptor, selectors.EVENT_READ, signals)
@@ -124,9 +124,7 @@ class Supervisor:
                 self._end()
         if self._again:
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - itself
-        if self._exit_code == 0 and self._returned:
-            return 9
-        return self._exit_code
+        return self._exit_code or (9 if self._returned else 0)
 
     def _turn(self, signals: Signals) -> None:
         for key, _ in self._selector.select(timeout=self._pause()):
@@ -239,6 +237,7 @@ class Supervisor:
         child.hello = hello
         child.stage = Stage.JOINING
         if self._store is None:
+            self._ground = hello.ground
             self._store = self._connect(hello)
             self._heart = Heart(self._store, hello.lease, self._members, self._obey)
             self._heart.renewed = self._renewed
@@ -248,9 +247,12 @@ class Supervisor:
                 self._ticker.start(hello.schedules)
             if hello.outbox is not None:
                 self._outbox = self._connect(msgspec.structs.replace(hello, store=hello.outbox))
-                self._relay = Relay(self._store, self._outbox)
-                self._relay.start()
+            self._relay = started(self._store, self._outbox, drain=self._options.until_empty)
             self._banner(hello, [each.pid for each in self._children])
+        elif hello.ground != self._ground and not self._stopping:
+            tell(f"the store or its settings have changed (now {hello.address}): starting again")
+            self._signalled(signal.SIGHUP)
+            return
         elif self._ticker is not None and self._options.reload:
             self._ticker.declare(hello.schedules)
         self._sources.note(hello.files)
@@ -457,12 +459,9 @@ class Supervisor:
             case signal.SIGINT if self._stopping:
                 self._exit_code = 130
                 self._stop(0)
-            case signal.SIGTERM | signal.SIGINT:
+            case signal.SIGTERM | signal.SIGINT | signal.SIGQUIT:
                 self._again = False
-                self._stop(None)
-            case signal.SIGQUIT:
-                self._again = False
-                self._stop(0)
+                self._stop(0 if number == signal.SIGQUIT else None)
             case signal.SIGHUP if not self._stopping:
                 self._again = True
                 self._stop(None)

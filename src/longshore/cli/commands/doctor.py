@@ -168,7 +168,9 @@ def _look_at_outbox(store: Store, outbox: Store, report: Report) -> None:
             report.add([Finding(result="ok", about="outbox", found=pending)])
             return
         to = str(store.run(store.identity()))
-        report.add([outbox_finding(outbox.run(cast("Outbox", outbox).outbox_waiting(to)))])
+        rows = cast("Outbox", outbox)
+        found = outbox.run(rows.outbox_waiting(to)), outbox.run(rows.outbox_elsewhere(to))
+        report.add([outbox_finding(*found)])
     except StoreError as error:
         away = Finding(
             result="fail",

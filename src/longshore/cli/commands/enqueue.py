@@ -120,13 +120,12 @@ def _resolve(app: Longshore, job: str) -> Declaration:
     found = app.registry.find(job)
     if found is not None:
         return found
-    short = {kind: kind.rpartition(".")[2] for kind in app.registry.names()}
-    kinds = [kind for kind, last in short.items() if last == job]
-    match kinds:
+    match app.registry.ending_in(job):
         case [kind]:
             return app.registry.resolve(kind)
         case []:
-            near = did_you_mean(job, {*short, *short.values()})
+            names = app.registry.names()
+            near = did_you_mean(job, {*names, *(name.rpartition(".")[2] for name in names)})
             raise UnknownJob(
                 f"no job {shown(job)} is declared in this application.{near}"
                 " `longshore check` lists them."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, cast
 
@@ -10,14 +10,15 @@ import click
 import msgspec
 
 from longshore.cli.bulk import Asked, confirm
-from longshore.cli.exit import NO_ROW, Failure
+from longshore.cli.exit import INCOMPLETE, NO_ROW, Failure
 from longshore.cli.output import Columns, out_of
 from longshore.cli.parts import Group, Whole, option
-from longshore.cli.session import application
+from longshore.cli.session import stored
 from longshore.cli.views import many, moment, to_seconds
 from longshore.core.model import NewJob
-from longshore.core.outbox import Letter, Outbox, decode
+from longshore.core.outbox import Letter, Outbox, decode, elsewhere
 from longshore.core.store import Operation, Store
+from longshore.core.wording import shown
 from longshore.errors import ConfigurationError, PayloadError, UnknownPayloadVersion
 
 #: So many rows are read, or changed, at a time.
@@ -61,6 +62,14 @@ class Rows:
         """Delete; gives how many were set apart."""
         return self._some(self._outbox.outbox_drop, positions)
 
+    def adopt(self, store: str) -> int:
+        """Take over what is for another store; gives how many rows there were."""
+        return self._store.run(self._outbox.outbox_adopt(self._to, store))
+
+    def elsewhere(self) -> Mapping[str, int]:
+        """How many rows are for other stores."""
+        return self._store.run(self._outbox.outbox_elsewhere(self._to))
+
     @property
     def _outbox(self) -> Outbox:
         return cast("Outbox", self._store)
@@ -74,7 +83,7 @@ class Rows:
 
 @contextmanager
 def _rows(ctx: click.Context) -> Generator[Rows]:
-    with application(ctx, shared=False) as app:
+    with stored(ctx) as app:
         if app.outbox is None:
             raise ConfigurationError(
                 "no outbox is set: jobs join transactions of the store's own database, or are"
@@ -121,12 +130,15 @@ def list_(ctx: click.Context, limit: int, *, parked: bool) -> None:
     with _rows(ctx) as rows:
         chosen: list[_Line] = []
         for row in rows:
+            if parked and row.parked is None:
+                continue
             if len(chosen) == limit:
                 out.say(f"the first {limit}; --limit shows more")
                 break
-            if row.parked is not None or not parked:
-                chosen.append(_line(row))
+            chosen.append(_line(row))
         out.rows("rows", chosen, _COLUMNS, empty="nothing waits in the outbox")
+        if others := rows.elsewhere():
+            out.say(elsewhere(others))
 
 
 def _chosen(function: Any) -> Any:
@@ -146,8 +158,7 @@ def retry(ctx: click.Context, rows: tuple[int, ...], *, every: bool) -> None:
     """Relay rows again that were set apart, once the reason is gone."""
     with _rows(ctx) as there:
         chosen = _apart(there, rows, every=every)
-        there.retry(chosen)
-        out_of(ctx).say(f"{many(len(chosen), 'row')} on their way again")
+        _tell(ctx, there.retry(chosen), len(chosen), "on their way again")
 
 
 @command.command("discard", examples=("longshore outbox discard 7 --yes",))
@@ -163,8 +174,30 @@ def discard(ctx: click.Context, rows: tuple[int, ...], *, every: bool, yes: bool
                 f"this deletes {many(len(chosen), 'job')} from the outbox",
                 Asked((), None, all=every, yes=yes, dry_run=False),
             )
-        there.drop(chosen)
-        out_of(ctx).say(f"{many(len(chosen), 'row')} deleted")
+        _tell(ctx, there.drop(chosen), len(chosen), "deleted")
+
+
+def _tell(ctx: click.Context, done: int, asked: int, what: str) -> None:
+    out_of(ctx).say(f"{many(done, 'row')} {what}")
+    if done < asked:
+        raise Failure(
+            INCOMPLETE, f"{many(asked - done, 'row')} changed meanwhile and were left alone."
+        )
+
+
+@command.command("adopt", examples=("longshore outbox adopt c37b09e1-0f6a-4c0e-9f0e-0a4b4b0d3f11",))
+@click.argument("store", metavar="STORE")
+@click.pass_context
+def adopt(ctx: click.Context, store: str) -> None:
+    """Send here what was on its way to another STORE, which was emptied or is gone.
+
+    `longshore doctor` tells the ids of such stores. Of an application that shares the outbox and
+    lives it takes its jobs.
+    """
+    with _rows(ctx) as there:
+        if not (done := there.adopt(store)):
+            raise Failure(NO_ROW, f"the outbox has no row for store {shown(store)}.")
+        out_of(ctx).say(f"{many(done, 'row')} on their way here")
 
 
 def _apart(there: Rows, rows: Sequence[int], *, every: bool) -> list[int]:

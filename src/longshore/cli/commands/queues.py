@@ -234,9 +234,11 @@ def _known(app: Longshore, out: Out, kind: str) -> str:
     """The stored name of a kind, also where it is given by its last part."""
     if app.registry.find(kind) is not None:
         return kind
-    full = [name for name in app.registry.names() if name.rpartition(".")[2] == kind]
+    full = app.registry.ending_in(kind)
     if len(full) == 1:
         return full[0]
+    if full:
+        raise click.UsageError(f"{shown(kind)} may be {' or '.join(full)}. Write the whole kind.")
     out.say(
         f"no job of kind {shown(kind)} is declared in this application;"
         f" what is stored under that name is meant.{did_you_mean(kind, app.registry.names())}"

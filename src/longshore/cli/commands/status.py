@@ -120,7 +120,9 @@ def _show(out: Out, report: _Report) -> None:
             for state, jobs in report.states.items():
                 click.echo(f"state\t{state}\t{jobs}")
             for queue in report.queues:
-                click.echo(f"queue\t{queue.name}\t{queue.depth}\t{queue.latency / 1_000_000:g}")
+                latency = f"{queue.latency / 1_000_000:g}"
+                is_paused = "paused" if queue.paused else "-"
+                click.echo(f"queue\t{queue.name}\t{queue.depth}\t{latency}\t{is_paused}")
             for kind in report.kinds:
                 click.echo(f"kind\t{kind.kind}\tpaused")
             for process in report.processes:

@@ -7,7 +7,7 @@ operations run over the caller's connection, whatever driver that is.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from longshore.core.model import Lease
@@ -99,6 +99,18 @@ class Joining(Core):
     def outbox_drop(self, positions: Sequence[int]) -> Steps[int]:
         """Delete rows that were set apart."""
         return (yield from self._set_apart("outbox_drop", positions))
+
+    @operation(writes=False)
+    def outbox_elsewhere(self, store: str) -> Steps[Mapping[str, int]]:
+        """How many rows there are for other stores, by their ids."""
+        rows: list[Row] = yield self.sql["outbox_elsewhere"](store=store)
+        return {other: int(count) for other, count in rows}
+
+    @operation(writes=True)
+    def outbox_adopt(self, store: str, other: str) -> Steps[int]:
+        """Send rows for another store to this one."""
+        changed: int = yield self.sql["outbox_adopt"](store=store, other=other)
+        return changed
 
     def _set_apart(self, query: str, positions: Sequence[int]) -> Steps[int]:
         """Change those of these rows that are; gives how many were."""

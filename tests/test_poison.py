@@ -122,7 +122,7 @@ def test_after_two_interruptions_a_job_runs_in_a_process_of_its_own(
 def test_jobs_whose_bodies_were_over_are_not_suspected(crews: Harbour) -> None:
     """Else two deaths within a moment would have hundreds of tiny jobs run alone, one by one."""
     crews.env["LONGSHORE_FAILPOINTS"] = "before_complete:kill@2"
-    handles = [crews.app.where.enqueue() for _ in range(60)]
+    handles = [crews.app.where.enqueue() for _ in range(30)]
     crews.worker(threads=1)
     for handle in handles:
         assert handle.wait(timeout=90)

@@ -106,6 +106,22 @@ def test_a_conflict_may_raise_and_writes_nothing(jobs: Longshore, enqueued: list
     assert enqueued == [first.id]
 
 
+def test_two_of_one_call_that_want_one_key_are_told_apart(jobs: Longshore) -> None:
+    validate = declare(jobs, unique=Unique(on_conflict="raise"))
+    with pytest.raises(UniqueHeld, match="two jobs validate of this call") as raised:
+        jobs.enqueue_many([validate.bind(8), validate.bind(8)])
+    assert raised.value.holder is None
+    assert jobs.query.count() == 0
+
+
+def test_a_workflow_is_not_advised_to_take_another_job(jobs: Longshore) -> None:
+    validate = declare(jobs, unique=Unique())
+    first = validate.enqueue(7)
+    with pytest.raises(UniqueHeld, match="a workflow takes no other job") as raised:
+        jobs.chain(validate.bind(7)).enqueue()
+    assert raised.value.holder == first.id
+
+
 def test_replace_changes_the_arguments_and_time_of_what_does_not_run(
     jobs: Longshore, enqueued: list[str]
 ) -> None:

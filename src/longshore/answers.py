@@ -97,10 +97,11 @@ class Answers:
 def _refuse_conflicts(made: Made, answers: Sequence[Inserted]) -> None:
     for (_, job), answer in zip(made, answers, strict=True):
         if answer.conflict:
-            raise _refusal(job, answer)
+            raise _refusal(job, answer, [one for _, one in made])
 
 
-def _refusal(job: NewJob, answer: Inserted) -> EnqueueError:
+def _refusal(job: NewJob, answer: Inserted, jobs: Sequence[NewJob] = ()) -> EnqueueError:
+    """What a refusal raises; ``jobs`` are those of the same call."""
     if answer.late:
         bundle = "" if job.rules is None else job.rules.bundles[0]
         msg = (
@@ -110,11 +111,13 @@ def _refusal(job: NewJob, answer: Inserted) -> EnqueueError:
         )
         return BatchFinished(msg)
     if answer.held:
-        msg = (
-            f"job {answer.id} holds the unique key of this job {job.kind}; nothing was written. "
-            'Wait until that one has ended, or declare Unique(on_conflict="return") to get it'
-        )
-        return UniqueHeld(msg, answer.id)
+        if any(one.id == answer.id for one in jobs):
+            msg = (
+                f"two jobs {job.kind} of this call, {answer.id} and {job.id}, have the same unique"
+                " key; nothing was written. Leave one of them out"
+            )
+            return UniqueHeld(msg)
+        return UniqueHeld(_held(job, answer.id), answer.id)
     other = "another kind or other arguments"
     if job.rules is not None and job.rules.bundles:
         other += f", or was there before {job.rules.bundles[0]}, to which this one was to belong"
@@ -123,3 +126,12 @@ def _refusal(job: NewJob, answer: Inserted) -> EnqueueError:
         f"written. Give job {job.kind} another id=, or none"
     )
     return IdConflict(msg)
+
+
+def _held(job: NewJob, holder: str) -> str:
+    held = f"job {holder} holds the unique key of this job {job.kind}; nothing was written. "
+    if job.rules is not None and job.rules.bundles:
+        return held + "Wait until that one has ended: a workflow takes no other job in its place"
+    return held + (
+        'Wait until that one has ended, or declare Unique(on_conflict="return") to get it'
+    )

@@ -155,7 +155,8 @@ class UniqueHeld(EnqueueError):
 
     def __init__(self, message: str, holder: str | None = None) -> None:
         super().__init__(message)
-        #: The id of the job that holds the key; ``None`` when it was gone before it could be read.
+        #: The id of the job that holds the key; ``None`` when it was gone before it could be read,
+        #: or is one of the same call, of which none was stored.
         self.holder = holder
 
 

@@ -11,10 +11,11 @@ import msgspec
 
 from longshore.core.codec import Signature
 from longshore.core.codec.text import VERSION
+from longshore.core.durations import describe
 from longshore.core.outcome import Policies
 from longshore.core.rules import Restraints
 from longshore.core.wording import did_you_mean, shown
-from longshore.errors import DuplicateJob, UnknownJob
+from longshore.errors import DuplicateJob, InvalidOption, UnknownJob
 
 
 class Isolation(StrEnum):
@@ -86,10 +87,28 @@ class Registry:
                     "give one of them another kind="
                 )
                 raise DuplicateJob(msg)
+        self._check_rates(declaration)
         for name in (older.kind, *older.aliases) if older is not None else ():
             self._names.pop(name, None)
         self._by_kind[declaration.kind] = declaration
         self._names.update(dict.fromkeys(names, declaration))
+
+    def _check_rates(self, declaration: Declaration) -> None:
+        """Refuse a rate that counts together with one of another period.
+
+        What is counted is forgotten when the period of the job that started is over: it would be
+        too soon for the longer one.
+        """
+        for name, per in _rates(declaration):
+            for other in self._by_kind.values():
+                if other.kind != declaration.kind and any(
+                    theirs == name and period != per for theirs, period in _rates(other)
+                ):
+                    raise InvalidOption(
+                        f"job {declaration.kind}: its rate counts together with that of job"
+                        f" {other.kind} as {name!r}, in {describe(per)} here and in another time"
+                        " there. Give both the same per=, or one of them another group="
+                    )
 
     def find(self, kind: str) -> Declaration | None:
         """The declaration that a stored kind means, aliases included."""
@@ -134,3 +153,9 @@ class Registry:
     def by_kind(self) -> Mapping[str, Declaration]:
         """Declarations by kind or alias, for the worker's look-ups."""
         return self._names
+
+
+def _rates(declaration: Declaration) -> list[tuple[str, int]]:
+    """The rates of a declaration: name and period, microseconds."""
+    limits = () if declaration.restraints is None else declaration.restraints.limits
+    return [(one.name, one.per) for one in limits if one.per is not None]

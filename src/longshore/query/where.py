@@ -16,7 +16,7 @@ from longshore.core.options import check_queue
 from longshore.core.registry import Registry
 from longshore.core.store import Filter
 from longshore.core.wording import did_you_mean, shown
-from longshore.errors import InvalidOption
+from longshore.errors import InvalidOption, LongshoreError
 from longshore.ids import is_id
 from longshore.job import JobFunction
 
@@ -24,6 +24,9 @@ T = TypeVar("T")
 
 #: A kind by its stored name, or by the job function or job class that has it.
 Kind: TypeAlias = str | JobFunction[..., Any, Any] | type[Any]
+
+#: No argument takes more, bytes of JSON.
+_LARGEST: Final = 1 << 20
 
 #: An exception's name or class, or a part of its message.
 ErrorName: TypeAlias = str | type[BaseException]
@@ -288,11 +291,33 @@ def _value(value: object, name: str) -> object:
             return _plain(cast("object", value), name)
         case _:
             try:
-                return msgspec.json.decode(msgspec.json.encode(value))
-            except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
+                return _stored(value) if name == "args" else _as_json(value)
+            except (TypeError, ValueError, RecursionError, LongshoreError) as error:
                 raise InvalidOption(
                     f"{name}: {shown(value)} cannot be compared with stored JSON: {error}."
                 ) from None
+
+
+def _as_json(value: object) -> object:
+    return msgspec.json.decode(msgspec.json.encode(value))
+
+
+def _stored(value: object) -> object:
+    """A value as an argument of its own type is stored."""
+    from longshore.core.codec.text import to_json  # noqa: PLC0415 - few ask for more than texts
+    from longshore.core.codec.values import Values  # noqa: PLC0415 - as above
+
+    match value:
+        case set() | frozenset():
+            given = cast("set[object] | frozenset[object]", value)
+            return sorted((_stored(one) for one in given), key=to_json)
+        case Mapping():
+            named = cast("Mapping[object, object]", value)
+            return {_key(key, "args"): _stored(one) for key, one in named.items()}
+        case list() | tuple() if not hasattr(type(cast("object", value)), "_fields"):
+            return [_stored(one) for one in cast("Sequence[object]", value)]
+        case _:
+            return msgspec.json.decode(Values("args", type(value)).encode(value, _LARGEST))
 
 
 def _has_error(job: JobRecord, names: Sequence[str]) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from longshore.core.model import Claimed, Ending, JobState, Lease
 from longshore.core.store import Beat, ClaimRequest, Exchanged, Retention, operation
@@ -26,12 +27,22 @@ from longshore.stores.sql.walk import READ, Column, limits_of, rules_of
 REMEMBERED = 20_000
 
 
+class Known(NamedTuple):
+    """What the report of a success needs of a job; not its arguments, which may be large."""
+
+    id: str
+    queue: str
+    kind: str
+    keep_result: int | None
+    rules: Column
+
+
 class MySQLConsuming(MySQLClaiming):
     """Claims, endings and leases."""
 
     def __init__(self, retention: Retention, clock: Clock | None, prefix: str) -> None:
         super().__init__(retention, clock, prefix)
-        self._claimed: dict[tuple[str, int], tuple[Claimed, Column]] = {}
+        self._claimed: dict[tuple[str, int], Known] = {}
 
     def renewed_ahead(self, beat: Beat) -> Steps[bool]:
         """Renew leases in a statement that is committed by itself.
@@ -91,17 +102,28 @@ class MySQLConsuming(MySQLClaiming):
         if len(self._claimed) > REMEMBERED:
             self._claimed.clear()
         self._claimed.update(
-            ((job.id, job.run), (job, row[-1]))
+            ((job.id, job.run), Known(job.id, job.queue, job.kind, job.keep_result, row[-1]))
             for row, job in zip(rows, jobs, strict=True)
             if row[-1] is None or _only_limited(row[-1])
         )
         return jobs
 
-    def _alike(self, endings: Sequence[Ending]) -> list[tuple[Claimed, Column]]:
-        """What is remembered of jobs that all just succeeded in the same run of one process."""
-        jobs = [
+    def finished(
+        self, endings: Sequence[Ending], now: int, deltas: Deltas
+    ) -> Steps[frozenset[Lease]]:
+        """End runs one by one; nothing need be remembered of them."""
+        self._forgotten(endings)
+        return (yield from super().finished(endings, now, deltas))
+
+    def _forgotten(self, endings: Sequence[Ending]) -> list[Known | None]:
+        """What was remembered of these, and is no more."""
+        return [
             self._claimed.pop((ending.lease.job_id, ending.lease.run), None) for ending in endings
         ]
+
+    def _alike(self, endings: Sequence[Ending]) -> list[Known]:
+        """What is remembered of jobs that all just succeeded in the same run of one process."""
+        jobs = self._forgotten(endings)
         alike = len({(ending.lease.process_id, ending.lease.run) for ending in endings}) == 1
         if not (alike and all(map(_plain, endings))):
             return []
@@ -112,12 +134,12 @@ class MySQLConsuming(MySQLClaiming):
     def _succeeded(
         self,
         endings: Sequence[Ending],
-        jobs: list[tuple[Claimed, Column]],
+        jobs: list[Known],
         now: int,
         deltas: Deltas,
     ) -> Steps[frozenset[Lease] | None]:
         """Write that jobs have succeeded; ``None`` if not every lease held: undo it then."""
-        for job, _ in jobs:
+        for job in jobs:
             if self.kept_until("succeeded", job.keep_result, now) != now:
                 add(deltas, job.queue, job.kind, "succeeded", 1)
         # How long a job is kept may have changed meanwhile, because somebody waits for it.
@@ -126,7 +148,7 @@ class MySQLConsuming(MySQLClaiming):
             return None
         lease = endings[0].lease
         removed: int = yield self.sql["remove_alike" if kept else "remove_unkept"](
-            ids=self.ids([job.id for job, _ in jobs]), process_id=lease.process_id, run=lease.run
+            ids=self.ids([job.id for job in jobs]), process_id=lease.process_id, run=lease.run
         )
         if removed < len(jobs):
             return None
@@ -169,13 +191,13 @@ def _only_limited(column: Column) -> bool:
     return rules is None or (rules.hold is None and not rules.bundles)
 
 
-def _slots(jobs: Sequence[tuple[Claimed, Column]]) -> list[tuple[str, str]]:
+def _slots(jobs: Sequence[Known]) -> list[tuple[str, str]]:
     """The slots of jobs: key and job."""
     return [
         (key, job.id)
-        for job, rules in jobs
-        if rules is not None
-        for key, limit in limits_of(rules).items()
+        for job in jobs
+        if job.rules is not None
+        for key, limit in limits_of(job.rules).items()
         if limit.per is None
     ]
 

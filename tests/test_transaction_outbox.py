@@ -378,7 +378,7 @@ def test_the_outbox_on_a_server(kind: str, tmp_path: Path) -> None:
         assert [one.refresh().state for one in handles] == ["available"] * 1200
         assert jobs.query.count() == 1200
         assert relay(jobs).once() == 0
-        _set_apart_and_looked_after(jobs)
+        _parked_and_looked_after(jobs)
         jobs.close()
 
 
@@ -409,7 +409,7 @@ def test_of_two_relays_that_look_at_the_same_moment_one_takes(kind: str, tmp_pat
         jobs.close()
 
 
-def _set_apart_and_looked_after(jobs: Longshore) -> None:
+def _parked_and_looked_after(jobs: Longshore) -> None:
     """Three rows, of which the first two cannot go: one is sent on again, the other dropped."""
     assert jobs.outbox is not None
     rows = cast("Outbox", (outbox := jobs.outbox).store)

@@ -41,7 +41,7 @@ class Shop:
         assert self.jobs.outbox is not None
         Relay(self.jobs.store, self.jobs.outbox.store).drain()
 
-    def set_apart(self) -> str:
+    def park(self) -> str:
         """A job whose id another one has."""
         taken = self.enqueue(1)
         self.relay()
@@ -68,11 +68,11 @@ def test_an_application_without_an_outbox(run: Call) -> None:
     assert "no outbox is set" in said.err
 
 
-def test_what_waits_is_listed_with_what_is_set_apart(run: Call, shop: Shop) -> None:
+def test_what_waits_is_listed_with_what_is_parked(run: Call, shop: Shop) -> None:
     empty = run("outbox", "list", "-o", "table")
     assert (empty.code, empty.out) == (0, "")
     assert "nothing waits" in empty.err
-    taken = shop.set_apart()
+    taken = shop.park()
     later = shop.enqueue(3)
     bad, good = run("outbox", "list", "-o", "json").json["rows"]
     assert (bad["id"], bad["kind"], bad["queue"]) == (taken, "app.mail", "default")
@@ -83,7 +83,7 @@ def test_what_waits_is_listed_with_what_is_set_apart(run: Call, shop: Shop) -> N
 
 
 def test_rows_are_sent_on_once_the_reason_is_gone(run: Call, shop: Shop) -> None:
-    taken = shop.set_apart()
+    taken = shop.park()
     assert shop.jobs.query.count() == 1
     (row,) = run("outbox", "list", "-o", "json").json["rows"]
     shop.jobs.store.run(shop.jobs.store.delete([taken]))
@@ -96,13 +96,13 @@ def test_rows_are_sent_on_once_the_reason_is_gone(run: Call, shop: Shop) -> None
 
 
 def test_all_rows_are_sent_on(run: Call, shop: Shop) -> None:
-    shop.set_apart()
+    shop.park()
     assert run("outbox", "retry", "--all").code == 0
     assert run("outbox", "list", "--parked", "-o", "json").json["rows"] == []
 
 
 def test_rows_are_discarded_when_a_person_says_so(run: Call, shop: Shop) -> None:
-    shop.set_apart()
+    shop.park()
     kept = shop.enqueue(3)
     assert run("outbox", "discard", "--all").code == 6
     assert len(run("outbox", "list", "-o", "json").json["rows"]) == 2
@@ -117,7 +117,7 @@ def test_rows_that_are_on_their_way_are_left_alone(run: Call, shop: Shop) -> Non
     for verb in (["retry"], ["discard", "--yes"]):
         said = run("outbox", *verb, str(row["row"]))
         assert said.code == 8
-        assert "not set apart" in said.err
+        assert "not parked" in said.err
     assert run("outbox", "retry").code == 2
     assert run("outbox", "retry", "7", "--all").code == 2
 
@@ -139,10 +139,10 @@ def test_what_nobody_can_read_is_listed(run: Call, shop: Shop) -> None:
     assert damaged["id"] is newer["kind"] is None
 
 
-def test_doctor_tells_of_rows_that_are_set_apart(run: Call, shop: Shop) -> None:
+def test_doctor_tells_of_rows_that_are_parked(run: Call, shop: Shop) -> None:
     shop.enqueue(3)
-    assert "1 jobs on their way, none set apart" in run("doctor").out
-    shop.set_apart()
+    assert "1 jobs on their way, none parked" in run("doctor").out
+    shop.park()
     said = run("doctor", "-o", "json").json["findings"]
     (found,) = [one for one in said if one["about"] == "outbox"]
     assert found["result"] == "warn"
@@ -172,7 +172,7 @@ def test_what_was_for_a_store_that_was_emptied_is_adopted(
 def test_what_changes_while_a_person_is_asked_is_left_alone(
     run: Call, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop.set_apart()
+    shop.park()
 
     def meanwhile(*_: object) -> None:
         with closing(sqlite3.connect(shop.database)) as connection:

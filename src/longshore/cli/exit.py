@@ -167,7 +167,7 @@ NO_WORKER: Final = Kind(
     "`longshore status` prints the workers.",
 )
 NO_ROW: Final = Kind(
-    807, "The outbox has no such row set apart.", "`longshore outbox list` prints its rows."
+    807, "The outbox has no such parked row.", "`longshore outbox list` prints its rows."
 )
 NO_LIMIT: Final = Kind(
     804,

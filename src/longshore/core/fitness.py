@@ -61,11 +61,11 @@ def outbox_finding(waiting: Waiting, others: Mapping[str, int]) -> Finding:
                 why="until then they do not run",
                 do="`longshore outbox list` shows what is for this store",
             )
-        return ok("outbox", f"{waiting.rows} jobs on their way, none set apart")
+        return ok("outbox", f"{waiting.rows} jobs on their way, none parked")
     return Finding(
         result="warn",
         about="outbox",
-        found=f"{waiting.parked} jobs are set apart, the first because: {waiting.why}",
+        found=f"{waiting.parked} jobs are parked, the first because: {waiting.why}",
         why="they do not run",
         do="`longshore outbox list --parked` shows them; once the reason is gone, run"
         " `longshore outbox retry --all`",

@@ -57,7 +57,7 @@ class Outbox(Protocol):
     def outbox_settle(
         self, done: Sequence[int], parked: Sequence[tuple[int, str]], left: Sequence[int] = ()
     ) -> Operation[None]:
-        """Delete rows whose jobs have arrived; set apart those that cannot, and why.
+        """Delete rows whose jobs have arrived; park those that cannot, and why.
 
         ``left`` are taken rows that another relay is to take: it need not wait for this one.
         """

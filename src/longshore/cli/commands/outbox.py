@@ -37,7 +37,7 @@ CHUNK: Final = 1000
 def command() -> None:
     """List jobs that wait in your database for the store, and look after those that cannot go.
 
-    A job that cannot be relayed is set apart with the reason; the others go on without it.
+    A job that cannot be relayed is parked with the reason; the others go on without it.
     """
 
 
@@ -55,11 +55,11 @@ class Rows:
             after = rows[-1].position
 
     def retry(self, positions: Sequence[int]) -> int:
-        """Send on; gives how many were set apart."""
+        """Send on; gives how many were parked."""
         return self._some(self._outbox.outbox_retry, positions)
 
     def drop(self, positions: Sequence[int]) -> int:
-        """Delete; gives how many were set apart."""
+        """Delete; gives how many were parked."""
         return self._some(self._outbox.outbox_drop, positions)
 
     def adopt(self, store: str) -> int:
@@ -110,7 +110,7 @@ _COLUMNS: Columns = {
     "made": lambda line: to_seconds(line.made_at),
     "kind": lambda line: line.kind or "",
     "id": lambda line: line.id or "",
-    "set apart": lambda line: line.parked or "",
+    "parked": lambda line: line.parked or "",
 }
 
 
@@ -122,10 +122,10 @@ _COLUMNS: Columns = {
     default=1000,
     help="At most so many rows.",
 )
-@option("--parked", variable="OUTBOX_PARKED", is_flag=True, help="Only those that are set apart.")
+@option("--parked", variable="OUTBOX_PARKED", is_flag=True, help="Only those that are parked.")
 @click.pass_context
 def list_(ctx: click.Context, limit: int, *, parked: bool) -> None:
-    """List the jobs on their way, the oldest first, and why those cannot go that are set apart."""
+    """List the jobs on their way, the oldest first, and why those cannot go that are parked."""
     out = out_of(ctx)
     with _rows(ctx) as rows:
         chosen: list[_Line] = []
@@ -144,7 +144,7 @@ def list_(ctx: click.Context, limit: int, *, parked: bool) -> None:
 def _chosen(function: Any) -> Any:
     """Which rows."""
     every = option(
-        "--all", "every", variable="OUTBOX_ALL", is_flag=True, help="Every row that is set apart."
+        "--all", "every", variable="OUTBOX_ALL", is_flag=True, help="Every row that is parked."
     )
     return click.argument("rows", metavar="[ROW]...", nargs=-1, type=Whole(1, 2**63 - 1))(
         every(function)
@@ -155,9 +155,9 @@ def _chosen(function: Any) -> Any:
 @_chosen
 @click.pass_context
 def retry(ctx: click.Context, rows: tuple[int, ...], *, every: bool) -> None:
-    """Relay rows again that were set apart, once the reason is gone."""
+    """Relay rows again that were parked, once the reason is gone."""
     with _rows(ctx) as there:
-        chosen = _apart(there, rows, every=every)
+        chosen = _parked(there, rows, every=every)
         _tell(ctx, there.retry(chosen), len(chosen), "on their way again")
 
 
@@ -166,9 +166,9 @@ def retry(ctx: click.Context, rows: tuple[int, ...], *, every: bool) -> None:
 @option("--yes", "-y", variable="OUTBOX_YES", is_flag=True, help="Do not ask.")
 @click.pass_context
 def discard(ctx: click.Context, rows: tuple[int, ...], *, every: bool, yes: bool) -> None:
-    """Delete rows that were set apart: their jobs will never run."""
+    """Delete rows that were parked: their jobs will never run."""
     with _rows(ctx) as there:
-        chosen = _apart(there, rows, every=every)
+        chosen = _parked(there, rows, every=every)
         if chosen:
             confirm(
                 f"this deletes {many(len(chosen), 'job')} from the outbox",
@@ -200,15 +200,15 @@ def adopt(ctx: click.Context, store: str) -> None:
         out_of(ctx).say(f"{many(done, 'row')} on their way here")
 
 
-def _apart(there: Rows, rows: Sequence[int], *, every: bool) -> list[int]:
-    """The rows that are meant, all of them set apart."""
+def _parked(there: Rows, rows: Sequence[int], *, every: bool) -> list[int]:
+    """The rows that are meant, all of them parked."""
     if every == bool(rows):
         raise click.UsageError("Give the numbers of rows, or --all.")
     parked = [row.position for row in there if row.parked is not None]
     unknown = sorted(set(rows).difference(parked))
     if unknown:
         named = ", ".join(map(str, unknown[:10]))
-        raise Failure(NO_ROW, f"not set apart in the outbox: row {named}; nothing was changed.")
+        raise Failure(NO_ROW, f"not parked in the outbox: row {named}; nothing was changed.")
     return sorted(set(rows)) if rows else parked
 
 

@@ -67,7 +67,7 @@ class Joining(Core):
     def outbox_settle(
         self, done: Sequence[int], parked: Sequence[tuple[int, str]], left: Sequence[int] = ()
     ) -> Steps[None]:
-        """Delete rows whose jobs have arrived, set apart those that cannot, let go of others."""
+        """Delete rows whose jobs have arrived, park those that cannot, let go of others."""
         if done:
             yield self.sql["outbox_done"](positions=self.listed(done))
         for position, why in parked:
@@ -77,7 +77,7 @@ class Joining(Core):
 
     @operation(writes=False)
     def outbox_waiting(self, store: str) -> Steps[Waiting]:
-        """How many rows there are, and why those cannot go that are set apart."""
+        """How many rows there are, and why those cannot go that are parked."""
         rows: list[Row] = yield self.sql["outbox_waiting"](store=store)
         waiting, parked, why = rows[0]
         return Waiting(int(waiting or 0), int(parked or 0), why)
@@ -92,13 +92,13 @@ class Joining(Core):
 
     @operation(writes=True)
     def outbox_retry(self, positions: Sequence[int]) -> Steps[int]:
-        """Send on rows that were set apart."""
-        return (yield from self._set_apart("outbox_retry", positions))
+        """Send on rows that were parked."""
+        return (yield from self._parked("outbox_retry", positions))
 
     @operation(writes=True)
     def outbox_drop(self, positions: Sequence[int]) -> Steps[int]:
-        """Delete rows that were set apart."""
-        return (yield from self._set_apart("outbox_drop", positions))
+        """Delete rows that were parked."""
+        return (yield from self._parked("outbox_drop", positions))
 
     @operation(writes=False)
     def outbox_elsewhere(self, store: str) -> Steps[Mapping[str, int]]:
@@ -112,7 +112,7 @@ class Joining(Core):
         changed: int = yield self.sql["outbox_adopt"](store=store, other=other)
         return changed
 
-    def _set_apart(self, query: str, positions: Sequence[int]) -> Steps[int]:
+    def _parked(self, query: str, positions: Sequence[int]) -> Steps[int]:
         """Change those of these rows that are; gives how many were."""
         if not positions:
             return 0

@@ -1,16 +1,15 @@
 """The seam between Longshore and a place where jobs live: one small protocol, plural only.
 
-A store is a set of *operations*. An operation is a generator behind a factory: it yields the
-statements of its store, is sent their rows, and does no I/O itself. So each is written once and
-serves the worker (blocking), ``aenqueue`` (awaiting) and the caller's own connection, and a driver
-can start it afresh when the store was busy.
+A store is a set of *operations*. An operation is a generator behind a factory: it yields its
+store's statements, is sent their rows, and does no I/O itself. So each is written once and serves
+the worker (blocking), ``aenqueue`` (awaiting) and the caller's connection; a driver can restart it.
 
 Rules every store keeps, tested by ``longshore.testing.conformance``:
 
 * one job is a list of one; requests are frozen records, so a new field breaks no store;
 * no driver type crosses;
 * every write after a claim carries the lease (job, process, run): if state, ``claimed_by`` and
-  ``run`` do not match it changes nothing and the answer says so;
+  ``run`` do not match it changes nothing and says so;
 * a repeated request is answered, not repeated: insert by id, claim by (process, ``claim_id``),
   finish by (process, run), which stay on the row;
 * the store's clock decides leases and what is due.
@@ -66,10 +65,10 @@ class ClaimRequest(msgspec.Struct, frozen=True, gc=False):
     """What one process asks for: up to ``wanted`` jobs, the lines strictly in the order given.
 
     ``claim_id`` grows by one with each claim of the process; repeating a request with the same
-    number returns the same running jobs. With ``parked_kinds`` the call serves parked jobs of
-    those kinds instead of the lines, but none that was parked under the same ``kinds_digest``.
-    Jobs with a rate come only for slots that are ``free``: a claim that has taken so many of them
-    ends before the next.
+    number returns the same running jobs. With ``parked_kinds`` it serves parked jobs of those
+    kinds instead of the lines, but none parked under the same ``kinds_digest``. Jobs with a rate
+    come only for ``free`` slots: it ends before the next. A ``thorough`` one that brings no jobs
+    and a ``due_in`` other than 0 has seen that there are none.
     """
 
     process_id: str
@@ -79,14 +78,15 @@ class ClaimRequest(msgspec.Struct, frozen=True, gc=False):
     parked_kinds: tuple[str, ...] = ()
     kinds_digest: str = ""
     free: int = 1_000_000
+    thorough: bool = False
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False):
     """The answer to a claim. ``live`` is false when the process has no lease any more.
 
-    ``jobs`` are in the order in which they should start. ``due_in`` says in how many microseconds
-    the next scheduled job of the store falls due, or the next full rate or paused kind of a
-    blocked job opens; it is given when fewer jobs than wanted came.
+    ``jobs`` are in the order in which they should start. ``due_in``, given when fewer than wanted
+    came, is after how many microseconds to ask again: when the next scheduled job of the store
+    falls due, or the next full rate or paused kind of a blocked job opens.
     """
 
     live: bool

@@ -312,7 +312,8 @@ class Engine:
     def _request(self, wanted: int, kinds: tuple[str, ...]) -> ClaimRequest:
         claim_id, lines = self._claims.begin(), () if kinds else self._order.lines()
         digest, free = self._plan.kinds_digest, self._lanes.free()
-        return ClaimRequest(self.process_id, claim_id, wanted, lines, kinds, digest, free)
+        ends = self._plan.until_empty
+        return ClaimRequest(self.process_id, claim_id, wanted, lines, kinds, digest, free, ends)
 
     def _claim(self, wanted: int, kinds: tuple[str, ...]) -> tuple[ClaimRequest, Claim]:
         request = self._request(wanted, kinds)

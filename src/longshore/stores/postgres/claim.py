@@ -1,39 +1,25 @@
-"""How a PostgreSQL store gives out jobs: mostly in one statement, together with the last reports.
+"""How a PostgreSQL store gives out jobs where one statement is not enough.
 
-That statement serves a line whose jobs are all in one queue, when nothing has fallen due or
-expired, and no job there has limits or takes turns. Whatever else there is to do first is done in a
-transaction, in the order that all stores have.
+Whatever there is to do first is done in a transaction, in the order that all stores have.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from longshore.core.limits import Setting
-from longshore.core.model import Claimed, Ending, Lease
+from longshore.core.model import Ending, Lease
 from longshore.core.store import Claim, ClaimRequest, Exchanged, Line, operation
 from longshore.stores.lines import chosen, names, serves
-from longshore.stores.postgres.core import Alone, Refused
-from longshore.stores.postgres.finish import PostgresFinishing, alike
+from longshore.stores.postgres.exchange import LEAVE_OUT, TRIES, Exchanging
 from longshore.stores.postgres.together import together
-from longshore.stores.sql.claim import ROUNDS, STEP, TAGS, Chosen, Claiming
+from longshore.stores.sql.claim import ROUNDS, STEP, Chosen, Claiming
 from longshore.stores.sql.core import Deltas
 from longshore.stores.sql.fronts import FEW, Fronts, Place
 from longshore.stores.sql.statements import Row, Steps
-from longshore.stores.sql.walk import READ, Restraints, Walk, is_bundled, limits_of
+from longshore.stores.sql.walk import Restraints, Walk
 from longshore.stores.sql.walking import Read, in_order
-
-#: After so many tries in a row that found the one statement not enough, so many go without it.
-TRIES: Final = 2
-LEAVE_OUT: Final = 16
-
-#: So many claimed jobs that have limits are remembered at most.
-MANY: Final = 100_000
-
-#: What sorts behind every character of a queue's name.
-_BEHIND: Final = "~"
 
 
 class Look(NamedTuple):
@@ -67,16 +53,15 @@ class Look(NamedTuple):
         return dict(zip(self.set_names, (Setting(*one) for one in values), strict=True))
 
 
-class PostgresClaiming(PostgresFinishing, Claiming):
+class PostgresClaiming(Exchanging, Claiming):
     """The steps of a claim."""
 
-    _in_vain = 0
     _tight = 0
 
     @operation(writes=True)
     def claim(self, request: ClaimRequest) -> Steps[Claim]:
         """Promote what is due, then take jobs."""
-        exchanged = yield from self._at_once((), request)
+        exchanged = yield from self.at_once((), request)
         if exchanged is not None:
             return exchanged.claim
         return (yield from self.claimed(request, 0, {}))
@@ -84,7 +69,7 @@ class PostgresClaiming(PostgresFinishing, Claiming):
     @operation(writes=True)
     def exchange(self, endings: Sequence[Ending], request: ClaimRequest) -> Steps[Exchanged]:
         """Finish, then claim, in one commit."""
-        exchanged = yield from self._at_once(endings, request)
+        exchanged = yield from self.at_once(endings, request)
         if exchanged is not None:
             return exchanged
         held: frozenset[Lease] = frozenset()
@@ -92,44 +77,6 @@ class PostgresClaiming(PostgresFinishing, Claiming):
             held = yield from self.reported(endings)
         claim = yield from self.claimed(request, 0, {})
         return Exchanged(held, claim)
-
-    def _at_once(self, endings: Sequence[Ending], request: ClaimRequest) -> Steps[Exchanged | None]:
-        """All in one statement, if that can be."""
-        if not self.quick or request.parked_kinds or len(request.lines) != 1:
-            return None
-        if self._in_vain >= TRIES:
-            self._in_vain += 1
-            if self._in_vain < TRIES + LEAVE_OUT:
-                return None
-            self._in_vain = TRIES - 1
-        reports = alike(endings, request.process_id)
-        if reports is None or self.slotted(endings):
-            return None
-        hint = bool(endings) and self.hint(end=True)
-        params = {
-            **self.ending(),
-            **reports,
-            **_line(request.lines[0]),
-            "claim_id": request.claim_id,
-            "wanted": request.wanted,
-            **self.listened(tell=hint),
-        }
-        try:
-            rows: list[Row] = yield Alone(self.sql["exchange"], params)
-        except Refused:
-            return None
-        open_, _, due_in, first, *_ = rows[0]
-        if not open_:
-            self._in_vain += 1
-            return None
-        self._in_vain = 0
-        if endings and not hint:
-            yield from self.told_apart(len(endings))
-        jobs = () if first is None else self.claims([row[3:] for row in rows])
-        return Exchanged(
-            frozenset([ending.lease for ending in endings]),
-            Claim(live=True, jobs=jobs, due_in=due_in if len(jobs) < request.wanted else None),
-        )
 
     def claimed(
         self,
@@ -164,30 +111,6 @@ class PostgresClaiming(PostgresFinishing, Claiming):
         if len(taken.rows) < request.wanted:
             due_in = yield from self._due_in(taken, look)
         return Claim(live=True, jobs=self.claims(taken.rows), due_in=due_in)
-
-    def claims(self, rows: list[Row]) -> tuple[Claimed, ...]:
-        """Rows of the queries that take jobs: a record's fields in order, JSON as text."""
-        records: list[Claimed] = []
-        if len(self.slots) > MANY:
-            self.slots.clear()  # many were given back by others
-        for row in rows:
-            (
-                job_id, run, kind, queue, payload, priority, failures, interruptions, max_attempts,
-                scheduled_at, created_at, claimed_at, timeout, keep_result, budgets, tags, meta,
-                rules,
-            ) = row  # fmt: skip
-            if rules is not None and _has_slot(rules):
-                self.slots[job_id] = True
-            records.append(
-                Claimed(
-                    job_id, run, kind, queue, payload.encode(), priority, failures, interruptions,
-                    max_attempts, scheduled_at, created_at, claimed_at, timeout, keep_result,
-                    None if budgets is None else budgets.encode(),
-                    () if tags is None else TAGS.decode(tags),
-                    None if meta is None else meta.encode(),
-                )
-            )  # fmt: skip
-        return tuple(records)
 
     def _made_ready(
         self, request: ClaimRequest, look: Look, deltas: Deltas
@@ -273,7 +196,7 @@ class PostgresClaiming(PostgresFinishing, Claiming):
             return 0
         if taken.walked:
             if not taken.over:
-                self._in_vain = 0  # nothing is left that has to be looked at
+                self.in_vain = 0  # nothing is left that has to be looked at
             return (yield from self.due_in(look.now, opens=True))
         times = [at for at in (look.due_at, look.opens_at) if at is not None]
         return max(0, min(times) - look.now) if times else None
@@ -430,32 +353,6 @@ def _order(row: Row) -> tuple[int, int, str]:
     return row[5], row[9], row[0]
 
 
-@lru_cache(READ)
-def _has_slot(rules: str) -> bool:
-    return is_bundled(rules) or any(limit.per is None for limit in limits_of(rules).values())
-
-
 def _restraints(look: Look, had: Mapping[str, int]) -> Restraints:
     kinds = dict(zip(look.kinds, look.until, strict=True))
     return Restraints(frozenset(look.paused), kinds, look.opens_at, frozenset(look.fair), had)
-
-
-@lru_cache(maxsize=64)
-def _line(line: Line) -> Mapping[str, Any]:
-    """A line as the query ``exchange`` takes it."""
-    exact = names(line)
-    served = [q for q in line.queues if not q.endswith("*")] if exact is None else list(exact)
-    starts = _starts(line.queues)
-    return {
-        "any": exact is None,
-        "names": served,
-        "starts": starts,
-        "but_names": [queue for queue in line.excludes if not queue.endswith("*")],
-        "but_starts": _starts(line.excludes),
-        "low": min([*served, *starts], default=""),
-        "high": max([*served, *(start + _BEHIND for start in starts)], default=""),
-    }
-
-
-def _starts(queues: Sequence[str]) -> list[str]:
-    return [queue[:-1] for queue in queues if queue.endswith("*")]

@@ -11,20 +11,23 @@ with recursive t as materialized (
             then %(today)s::integer end as today,
         case when to_regclass('longshore_ended_d' || (%(today)s::integer - 1)) is not null
             then %(today)s::integer - 1 end as yesterday
-), found (name) as (
-    (
+), found (name, below) as (
+    -- Queue by queue between those of which it is known where they go on.
+    select (
         select queue from longshore_job
         where state = 'available' and parked is null and blocked_by is null and fair_key is null
-          and %(any)s
+          and queue > g.above and queue < g.below
         order by queue limit 1
-    )
+    ), g.below
+    from unnest(%(above)s::text[], %(below)s::text[]) as g (above, below)
+    where %(any)s
     union all
     select (
         select queue from longshore_job
         where state = 'available' and parked is null and blocked_by is null and fair_key is null
-          and queue > found.name
+          and queue > found.name and queue < found.below
         order by queue limit 1
-    )
+    ), found.below
     from found where found.name is not null
 ), there (name) as (
     select name from found
@@ -37,6 +40,19 @@ with recursive t as materialized (
         where state = 'available' and parked is null and blocked_by is null and fair_key is null
           and queue = n.name
     )
+    union all
+    select distinct g.queue
+    from unnest(
+        %(at_queue)s::text[], %(lowest)s::smallint[], %(highest)s::smallint[],
+        %(at)s::bigint[], %(at_id)s::uuid[]
+    ) as g (queue, lowest, highest, at, id)
+    where (
+        select 1 from longshore_job as ahead
+        where state = 'available' and parked is null and blocked_by is null and fair_key is null
+          and ahead.queue = g.queue and priority <= g.highest
+          and (priority, scheduled_at, ahead.id) >= (g.lowest, g.at, g.id)
+        limit 1
+    ) is not null
 ), served as materialized (
     select name from there
     where name <> all(%(but_names)s::text[])
@@ -118,7 +134,9 @@ with recursive t as materialized (
 ), gone as (
     delete from longshore_job as j
     using ending as e
-    where j.id = e.id and j.run = e.run and j.claimed_by = e.process_id and j.state = e.state
+    -- Where the table seems to be empty, as it was when it was looked at last, an equality of ids
+    -- would be worth reading the index of all ids in its order.
+    where j.id = any(array[e.id]) and j.run = e.run and j.claimed_by = e.process_id and j.state = e.state
       -- Of one that belongs to a batch or workflow more follows than this.
       and (j.rules is null or strpos(j.rules, '"bundles":') = 0)
       -- One that counts for a limit has a slot to give back, which takes more than this.
@@ -155,13 +173,35 @@ with recursive t as materialized (
     insert into longshore_count (jobs, day, queue, kind, state)
     select count(*), day, queue, kind, 'succeeded' from kept group by day, queue, kind
 ), picked as materialized (
-    select ctid as place from longshore_job
-    where state = 'available' and parked is null and blocked_by is null and fair_key is null
-      and queue = (select name from gate where open)
-      and (rules is null or strpos(rules, '"limits":') = 0)
-    order by priority, scheduled_at, id
-    limit %(wanted)s
-    for update skip locked
+    select place from (
+        select ctid as place from longshore_job
+        where state = 'available' and parked is null and blocked_by is null and fair_key is null
+          and queue = (select name from gate where open and name <> all(%(at_queue)s::text[]))
+          and (rules is null or strpos(rules, '"limits":') = 0)
+        order by priority, scheduled_at, id
+        limit %(wanted)s
+        for update skip locked
+    ) as j
+    union all
+    -- Part by part in their order, so that nothing is locked that is not taken.
+    select place from (
+        select j.place
+        from gate join unnest(
+            %(at_queue)s::text[], %(lowest)s::smallint[], %(highest)s::smallint[],
+            %(at)s::bigint[], %(at_id)s::uuid[]
+        ) as g (queue, lowest, highest, at, id) on gate.open and g.queue = gate.name
+        cross join lateral (
+            select ctid as place from longshore_job as ahead
+            where state = 'available' and parked is null and blocked_by is null
+              and fair_key is null and queue = g.queue and priority <= g.highest
+              and (priority, scheduled_at, ahead.id) >= (g.lowest, g.at, g.id)
+              and (rules is null or strpos(rules, '"limits":') = 0)
+            order by priority, scheduled_at, id
+            limit %(wanted)s
+            for update skip locked
+        ) as j
+        limit %(wanted)s
+    ) as j
 ), taken as (
     update longshore_job as j
     set state = 'running', run = j.run + 1, claimed_by = %(process_id)s,
@@ -189,7 +229,16 @@ with recursive t as materialized (
             else pg_notify(%(channel)s, 'end')::text
         end as told
     from gate, (select count(*) as jobs from gone) as gone
+), dead (rows) as materialized (
+    -- If all of it but the commit took long: how much there is that cannot be cleared away.
+    select case
+            when clock_timestamp() - statement_timestamp() > %(slow)s::bigint * interval '1 us'
+            then pg_stat_get_dead_tuples('longshore_job'::regclass)
+        end
+    from (select count(*) from taken) as c
 )
-select gate.open, held.jobs, case when gate.due_at is not null then greatest(0, gate.due_at - t.now) end, taken.*
-from t cross join gate cross join held left join taken on true
+select gate.open, held.jobs,
+    case when gate.due_at is not null then greatest(0, gate.due_at - t.now) end,
+    dead.rows, taken.*
+from t cross join gate cross join held cross join dead left join taken on true
 order by taken.priority, taken.scheduled_at, taken.id;

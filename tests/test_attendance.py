@@ -51,7 +51,7 @@ def schedule(name: str, kind: str = "mail", **fields: Any) -> ScheduleRecord:
 def said(*processes: ProcessRecord, **records: Any) -> dict[str, Finding]:
     """What is not as it should be, by what it is about."""
     given: dict[str, Any] = {"queues": (), "schedules": (), "parked": (), **records}
-    demand = Demand(tuple(given["queues"]), frozenset(given["parked"]))
+    demand = Demand(tuple(given["queues"]), dict.fromkeys(given["parked"], 1))
     found = attendance(processes, given["schedules"], demand, version="2")
     wrong = [one for one in found if one.result != "ok"]
     assert len({one.about for one in wrong}) == len(wrong)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import pytest
 
 from longshore.core.facts import Clock, Facts, Room, numbers_of
@@ -101,6 +102,7 @@ UNFIT = [
         *("postgres", {"default_transaction_isolation": "serializable"}, "warn"),
         *("isolation", "serializable"),
     ),
+    ("postgres", {"schema": "", "search_path": "shop"}, "refused", "schema", "is shop"),
     ("mysql", {"read_only": "ON"}, "refused", "writes", "read_only is on"),
     ("mysql", {"read_only": "NO_LOCK_NO_ADMIN"}, "refused", "writes", "read_only is on"),
     ("mysql", {"super_read_only": "ON"}, "refused", "writes", "super_read_only"),
@@ -125,6 +127,7 @@ UNFIT = [
     ("sqlite", {"file_system": "cifs"}, "refused", "file system", "cifs"),
     ("sqlite", {"file_system": "fuse.grpcfuse"}, "warn", "file system", "fuse.grpcfuse"),
     ("sqlite", {"file_system": "tmpfs"}, "warn", "file system", "in memory"),
+    ("sqlite", {"folder_missing": "/srv/shop"}, "fail", "folder", "no folder /srv/shop"),
     ("sqlite", {"folder_writable": "no"}, "refused", "writes", "the folder"),
     ("sqlite", {"file_writable": "no"}, "refused", "writes", "the file"),
     ("sqlite", {"journal_mode": "delete"}, "warn", "journal", "delete"),
@@ -177,6 +180,16 @@ def test_an_old_server_is_refused_with_what_it_takes(
 )
 def test_versions_are_read_as_servers_write_them(version: str, numbers: tuple[int, ...]) -> None:
     assert numbers_of(version) == numbers
+
+
+def test_a_cluster_that_is_none_is_refused() -> None:
+    alone = facts("redis", {"cluster_enabled": "0"})
+    assert said(alone) == []
+    named = msgspec.structs.replace(alone, address="redis+cluster://there:6379")
+    (one,) = said(named)
+    assert (one.about, one.refuses) == ("cluster", True)
+    assert "Write redis://" in one.do
+    assert said(msgspec.structs.replace(named, values={**REDIS, "cluster_enabled": "1"})) == []
 
 
 def test_what_was_accepted_is_no_refusal() -> None:

@@ -69,6 +69,22 @@ def test_a_hold_whose_time_is_over_goes_to_the_next_at_once(where: Place) -> Non
     store.close()
 
 
+def test_who_has_expired_loses_its_key_to_the_next_at_once(where: Place) -> None:
+    clock = ManualClock()
+    store = PostgresStore(where.url, clock=clock)
+    store.migrate()
+    rules = Rules(hold=Hold("key"))
+    first = job(fresh=True, rules=rules, expires_at=clock.wall_us() + 1000)
+    second, third = (job(fresh=True, rules=rules) for _ in range(2))
+    assert not store.run(store.insert([first]))[0].held
+    clock.advance(999)
+    assert store.run(store.insert([second]))[0].id == first.id
+    clock.advance(1)
+    assert not store.run(store.insert([second]))[0].held
+    assert store.run(store.insert([third]))[0].id == second.id
+    store.close()
+
+
 @pytest.mark.parametrize("end", ["commit", "rollback"])
 @pytest.mark.parametrize(("jobs", "fresh"), [(1, True), (1, False), (2, True), (300, True)])
 def test_an_equal_unique_key_in_an_open_transaction_is_waited_for(

@@ -6,11 +6,14 @@ import msgspec
 import psycopg
 import pytest
 
+from longshore.core.fitness import store_findings
 from longshore.core.limits import BLOCKED, Fair, Hold, Limit, Rules, SetKind
 from longshore.core.model import Ending, JobState, Lease
 from longshore.core.store import Filter
+from longshore.core.store_url import parse_url
 from longshore.stores.postgres.store import PostgresStore
 from tests import postgres_tools
+from tests.places import Place
 from tests.store_tools import claim, job, register
 
 pytestmark = pytest.mark.servers
@@ -115,3 +118,14 @@ def read_by(look: psycopg.Connection[Any]) -> int:
     ).fetchone()
     assert row is not None
     return int(row[0])
+
+
+def test_doctor_tells_of_a_search_path_without_a_schema(
+    where: Place, look: psycopg.Connection[Any]
+) -> None:
+    look.execute(f"alter database {parse_url(where.url).path} set search_path = nowhere")
+    store = PostgresStore(where.url)
+    (found,) = [one for one in store_findings(store.facts()[0]) if one.about == "schema"]
+    store.close()
+    assert found.refuses
+    assert "search_path is nowhere" in found.found

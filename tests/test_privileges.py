@@ -239,7 +239,7 @@ def looked_at(roles: Roles, role: str) -> None:
     if role == "worker":
         assert not lacking
         assert not [warning for warning in arrive(store) if "could not look" in warning]
-        assert store.run(store.demand()).parked_kinds == frozenset()
+        assert store.run(store.demand()).parked == {}
     elif facts.store == "postgres":
         assert "delete on longshore_job" in lacking[0].found
     store.close()

@@ -167,12 +167,20 @@ def test_error_by_class_or_message(jobs: Longshore) -> None:
     def found(*errors: Any) -> int:
         return jobs.query.filter(error=list(errors)).count()
 
-    assert found("Timeout") == 1
+    assert found("Timeout") == 2
+    assert found("TimeoutE") == 1
     assert found("requests.exceptions.Timeout") == 1
     assert found("took 5") == 1
     assert found(TimeoutError) == 1
     assert found("TimeoutError", "Timeout") == 2
     assert found("exceptions") == 0
+
+
+def test_an_error_class_is_meant_as_a_whole(jobs: Longshore) -> None:
+    declare(jobs).enqueue(1)
+    kill(jobs, claim(jobs, 1), "shop.CloudOSError", "")
+    assert jobs.query.filter(error="OSError").count() == 1
+    assert jobs.query.filter(error=OSError).count() == 0
 
 
 def test_meta_is_matched_inside_nested_names() -> None:
@@ -423,3 +431,41 @@ def test_a_wrong_queue_name_or_duration_is_refused(jobs: Longshore) -> None:
         jobs.queues["mail"].pause(for_="5 parsecs")
     with pytest.raises(InvalidOption):
         jobs.queues["mail"].pause(for_=0)
+
+
+# --- reasons ---
+
+
+def reasons(jobs: Longshore, reason: Any) -> dict[str, Any]:
+    """Every way to say why, on something of its own."""
+    send = declare(jobs)
+    handle = send.enqueue(1)
+    with jobs.batch("b") as batch:
+        batch.add(send.bind(2))
+    return {
+        "a job": lambda: handle.cancel(reason),
+        "several jobs": lambda: jobs.query.filter(kind="mail.send").cancel(reason),
+        "a batch": lambda: jobs.batches.get(batch.id).cancel(reason),
+        "a queue": lambda: jobs.queues["mail"].pause(reason),
+        "a kind": lambda: jobs.pause(kind=send, reason=reason),
+    }
+
+
+def test_a_reason_that_is_no_text_is_refused_before_anything_happens(jobs: Longshore) -> None:
+    for what, call in reasons(jobs, 7).items():
+        with pytest.raises(InvalidOption, match="reason=7 is no text; nothing was changed"):
+            call()
+        assert jobs.query.filter(state="available").count() == 2, what
+
+
+@pytest.mark.parametrize("reason", ["\ud800 half a character", "long" * 1000])
+def test_a_reason_is_kept_as_far_as_it_can_be_stored(jobs: Longshore, reason: str) -> None:
+    calls = reasons(jobs, reason)
+    calls["a queue"]()
+    calls["a kind"]()
+    calls["a job"]()
+    [queue] = jobs.store.run(jobs.store.queues())
+    cancelled = [one.record.reason for one in jobs.query.filter(state="cancelled")]
+    for kept in (queue.reason, *cancelled):
+        assert kept
+        assert len(kept.encode()) <= 1000

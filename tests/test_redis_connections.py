@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from longshore.core.fitness import store_findings
 from longshore.core.model import Ending, JobState, Lease
 from longshore.core.store import (
     ClaimRequest,
@@ -368,3 +369,11 @@ def test_a_missing_driver_is_named() -> None:
     )
     assert "ConfigurationError" in done.stderr
     assert "longshore[redis]" in done.stderr
+
+
+def test_doctor_tells_of_a_server_that_is_not_of_a_cluster(where: Place) -> None:
+    host, _, _ = where.url.removeprefix("redis://").partition("/")
+    store = open_at(Place(f"redis+cluster://{host}"))
+    (found,) = [one for one in store_findings(store.facts()[0]) if one.about == "cluster"]
+    store.close()
+    assert found.refuses

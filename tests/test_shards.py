@@ -58,6 +58,13 @@ def test_a_number_makes_shards_of_one_address() -> None:
     assert settings(store="redis://cache/0").shards == 0
 
 
+@pytest.mark.parametrize("between", [", ", ",", " , "])
+def test_addresses_with_commas_between_are_refused(between: str) -> None:
+    given = Layer("environment", {"shards": between.join(URLS)}, text=True)
+    with pytest.raises(ConfigurationError, match="with spaces between, without commas"):
+        build([given])
+
+
 def test_shards_come_from_the_environment_and_from_files_too() -> None:
     text = build([Layer("environment", {"shards": " ".join(URLS)}, text=True)])
     assert text.shards == 2

@@ -296,3 +296,37 @@ def test_limits_on_a_workers_life(harbour: Harbour) -> None:
     assert sum(handle.refresh().state is JobState.SUCCEEDED for handle in handles) == 5
     assert harbour.worker("--idle-timeout", "0.5").wait(timeout=30) == 0
     assert all(handle.refresh().state is JobState.SUCCEEDED for handle in handles)
+
+
+@pytest.mark.parametrize(("jobs", "processes"), [(5, 2), (2, 3)])
+def test_a_limit_on_jobs_is_that_of_all_processes(
+    harbour: Harbour, jobs: int, processes: int
+) -> None:
+    harbour.jobs.enqueue_many(harbour.app.count.bind(n) for n in range(50))
+    worker = harbour.worker("--max-jobs", str(jobs), processes=processes)
+    assert worker.wait(timeout=30) == 0, harbour.logs()
+    assert harbour.jobs.query.filter(state="succeeded").count() == jobs
+    assert len(counted(harbour)) == jobs
+
+
+def test_a_successor_does_what_is_left_of_a_limit_on_jobs(harbour: Harbour) -> None:
+    for _ in range(2):
+        harbour.app.nap.enqueue(0.3)
+    harbour.app.kill.enqueue()
+    harbour.jobs.enqueue_many(harbour.app.count.bind(n) for n in range(10))
+    assert harbour.worker("--max-jobs", "5", threads=1).wait(timeout=40) == 0, harbour.logs()
+    assert harbour.jobs.query.filter(state="succeeded").count() == 5
+
+
+@pytest.mark.parametrize("limit", [["--until-empty"], ["--idle-timeout", "0.5"]])
+def test_processes_end_together_when_none_has_anything_left(
+    harbour: Harbour, limit: list[str]
+) -> None:
+    """What one of them runs may have work for all."""
+    spread = harbour.app.spread.enqueue(4, 20)
+    worker = harbour.worker(*limit, processes=3, threads=1)
+    harbour.await_ready(3)
+    assert worker.wait(timeout=60) == 0, harbour.logs()
+    assert harbour.jobs.query.filter(state="succeeded").count() == 21
+    (one,) = harbour.starts(spread.id)
+    assert {line[1] for line in harbour.lines() if line[2] == "end"} > {one[1]}

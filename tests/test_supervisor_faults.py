@@ -17,6 +17,7 @@ import pytest
 
 from longshore import JobState, supervise
 from longshore.core.model import Why
+from longshore.worker import door
 from longshore.worker.options import WorkerOptions
 from tests.harbour_tools import APPS, Harbour, eventually
 
@@ -34,6 +35,11 @@ def harbour(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Harbour]
 
 def noted(harbour: Harbour, word: str) -> list[list[str]]:
     return [line for line in harbour.lines() if line[2] == word]
+
+
+def state_of(name: str) -> str | None:
+    report = door.ask(name, "health")
+    return None if report is None else report.state
 
 
 def joined(harbour: Harbour) -> set[int]:
@@ -97,6 +103,23 @@ def test_term_after_hup_ends_the_worker(harbour: Harbour) -> None:
     assert harbour.logs().count("slots") == 1, "it did not start anew"
 
 
+@pytest.mark.parametrize(("times", "code"), [(1, 0), (2, 130)])
+def test_interrupts_are_counted_from_the_first_one(harbour: Harbour, times: int, code: int) -> None:
+    """What drains already, after a HUP, is not what Ctrl-C has told to end."""
+    handle = harbour.app.nap.enqueue(8)
+    worker = harbour.worker("--name", harbour.folder.name)
+    eventually(lambda: noted(harbour, "start"), 30)
+    worker.send_signal(signal.SIGHUP)
+    eventually(lambda: state_of(harbour.folder.name) == "draining", 30, "the drain")
+    for _ in range(times):
+        worker.send_signal(signal.SIGINT)
+        threading.Event().wait(0.3)  # two that wait to be heard are one
+    assert worker.wait(timeout=20) == code, harbour.logs()
+    assert harbour.logs().count("slots") == 1, "it did not start anew"
+    ended = JobState.SUCCEEDED if times == 1 else JobState.AVAILABLE
+    assert handle.refresh().state is ended
+
+
 @pytest.mark.parametrize("harbour", [3], indirect=True)
 def test_orphans_end_before_their_lease(harbour: Harbour) -> None:
     handle = harbour.app.nap.enqueue(60)
@@ -154,6 +177,22 @@ def test_idle_time_counts_from_the_last_end(harbour: Harbour) -> None:
     assert worker.wait(timeout=30) == 0
     (end,) = noted(harbour, "end")
     assert time.monotonic() - float(end[0]) >= 1
+
+
+def test_a_body_that_does_not_stop_costs_its_neighbours_nothing(harbour: Harbour) -> None:
+    """They have the time of any stop, and their place is taken by then; it ends with the last."""
+    long = harbour.app.nap.enqueue(12)
+    hung = harbour.app.stubborn.enqueue()
+    worker = harbour.worker(threads=2)
+    eventually(lambda: len(noted(harbour, "start")) == 2, 30)
+    (old,) = (child.pid for child in harbour.children(worker))
+    eventually(lambda: joined(harbour) - {old}, 30, "the successor")
+    assert harbour.app.where.enqueue().result(timeout=20) != old
+    assert psutil.pid_exists(old), "the long one is still there"
+    assert long.result(timeout=30) == "rested"
+    assert long.refresh().record.run == 1
+    hung.wait(timeout=10)
+    assert [run.why for run in hung.runs] == [Why.TIMED_OUT]
 
 
 def test_jobs_of_a_child_that_had_to_be_killed_count_as_returned(harbour: Harbour) -> None:

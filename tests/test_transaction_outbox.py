@@ -57,6 +57,8 @@ class TestOutbox:
             connection.commit()
             with pytest.raises(JobNotFound, match="no worker has relayed it"):
                 handle.refresh()
+            with pytest.raises(JobNotFound, match="no worker has relayed it"):
+                handle.cancel()
             with pytest.raises(ResultTimeout, match="no worker has relayed it"):
                 dropped.result(timeout=0.01)
             with jobs.worker(threads=1).running():

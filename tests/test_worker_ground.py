@@ -75,6 +75,32 @@ def test_a_child_that_names_another_store_moves_the_whole_worker(tmp_path: Path)
         assert len(two.store.run(two.store.processes())) == 1
 
 
+def test_code_that_does_not_load_stops_no_worker(tmp_path: Path) -> None:
+    code = tmp_path / "shop.py"
+    code.write_text(APP.format(more=""))
+    (tmp_path / "store.txt").write_text(f"sqlite:///{tmp_path}/jobs.db")
+    app = Longshore(f"sqlite:///{tmp_path}/jobs.db")
+    job, log = app.job(kind="double")(double), tmp_path / "log"
+    with closing(app), worker(tmp_path) as running:
+        assert job.enqueue(1).result(timeout=40) == 2
+        (before,) = {process.pid for process in app.store.run(app.store.processes())}
+        code.write_text("def double(:\n")
+        running.send_signal(signal.SIGHUP)
+        eventually(lambda: "the code does not load" in log.read_text(), 40, "the refusal")
+        assert "SyntaxError" in log.read_text()
+        assert job.enqueue(2).result(timeout=40) == 4
+        assert {process.pid for process in app.store.run(app.store.processes())} == {before}
+        code.write_text(APP.format(more="").replace("2 * n", "3 * n"))
+        running.send_signal(signal.SIGHUP)
+        eventually(lambda: before not in children_of(running.pid), 40, "the end of the old one")
+        assert job.enqueue(2).result(timeout=40) == 6
+        assert running.poll() is None
+
+
+def children_of(pid: int) -> set[int]:
+    return {child.pid for child in psutil.Process(pid).children()}
+
+
 def test_a_worker_until_empty_relays_what_waits(tmp_path: Path) -> None:
     (tmp_path / "store.txt").write_text(f"sqlite:///{tmp_path}/jobs.db")
     outbox = f"sqlite:///{tmp_path}/shop.db"

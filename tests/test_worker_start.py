@@ -23,7 +23,7 @@ def note() -> None:
     Path("child").write_text("\\n".join(sys.modules))
 """
 
-#: Read by every Python that starts; a child ends without what is to be done at the exit.
+#: Read by every Python that starts.
 WITNESS = """
 import atexit
 import sys
@@ -40,7 +40,8 @@ def heard(event, arguments):
 
 
 sys.addaudithook(heard)
-atexit.register(tell, "supervisor")
+if "worker" in sys.orig_argv:
+    atexit.register(tell, "supervisor")
 """
 
 #: Drivers of other stores, and what only some programs need.

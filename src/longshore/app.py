@@ -380,7 +380,10 @@ class Longshore(Composing):
         return await asyncio.to_thread(self.migrate)
 
     def close(self) -> None:
-        """Close the store. Every later use raises :class:`ClientClosed`."""
+        """Close the store. Every later use raises :class:`ClientClosed`.
+
+        A worker that runs inside this process is drained first, as if its block had ended.
+        """
         self.client.close()
         if self.outbox is not None:
             self.outbox.close()

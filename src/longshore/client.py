@@ -92,6 +92,8 @@ class Client:
         self._lock = threading.RLock()
         self._inside: set[int] = set()
         self._hub: Hub | None = None
+        #: What works with the store in the background, and is ended before it is closed.
+        self.closing: list[Callable[[], None]] = []
 
     def divert(self, inserts: Inserts, connect: Callable[[], Store] | None = None) -> None:
         """Let another store jobs from now on; ``connect`` is how the store is opened instead.
@@ -173,7 +175,9 @@ class Client:
             plan.close()
 
     def close(self) -> None:
-        """Close the store; safe to repeat."""
+        """Close the store, after what works with it in the background; safe to repeat."""
+        for end in list(self.closing):
+            end()
         with self._lock:
             self._closed = True
             store, self._store = self._store, None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -39,6 +38,7 @@ from longshore.errors import (
     NotAJobFunction,
 )
 from longshore.ids import is_id, new_id
+from longshore.modules import importable
 
 if TYPE_CHECKING:
     from longshore.joining.kinds import DatabaseConnection, DatabaseSession, Proxy
@@ -320,17 +320,16 @@ def register(
 
 
 def read_kind(target: Any, given: str | None) -> str:
-    """The stored name: as given, else ``module.qualname``; ``__main__`` goes by its file's stem."""
+    """The stored name: as given, else ``module.qualname``, of a script as others import it."""
     if given is not None:
         return _kind(given)
     name, module = getattr(target, "__qualname__", None), getattr(target, "__module__", None)
     if name is None or module is None:
         msg = f"{shown(target)} has no name under which it could be stored: declare it with kind="
         raise NotAJobFunction(msg)
-    if module == "__main__":
-        file = getattr(sys.modules.get("__main__"), "__file__", None)
-        module = os.path.splitext(os.path.basename(file))[0] if file else "__main__"  # noqa: PTH119, PTH122 - pathlib costs 5 ms
-    return _kind(f"{module}.{name}")
+    main = sys.modules.get(module)
+    spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+    return _kind(f"{importable(module, spec, file)}.{name}")
 
 
 def where(target: Any) -> str:

@@ -92,6 +92,21 @@ def load(
     return finder.search(here) if place is None else finder.resolve(place)
 
 
+def import_module(place: str, *, cwd: str) -> None:
+    """Import a module that holds jobs, by its name, or a script by its file.
+
+    Raises:
+        AppNotFound: there is none.
+        AppImportFailed: importing it raised.
+    """
+    finder = _Finder(object, IMPORT_TIME)
+    found = _Place(place, "a job is declared there", Path(cwd))
+    if place.endswith(".py"):
+        finder.module_of_file(found.folder / place, found.given_by)
+    else:
+        finder.module_named(place, found)
+
+
 def importing() -> str | None:
     """The application that :func:`load` is importing right now: its code asks who started it."""
     return _under_way[-1] if _under_way else None

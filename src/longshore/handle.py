@@ -21,7 +21,9 @@ from longshore.core.model import (
     NewJob,
     Progress,
     Run,
+    unstored,
 )
+from longshore.core.options import check_reason
 from longshore.core.registry import Declaration, Registry
 from longshore.core.restraints import check_to
 from longshore.core.settings import Settings
@@ -119,7 +121,7 @@ class JobHandle(Generic[R_co]):
             if self._new is None:
                 msg = f"job {self.id} has not been read yet; call refresh() first"
                 raise JobNotFound(msg)
-            self._record = _as_record(self._new)
+            self._record = unstored(self._new)
         return self._record
 
     @property
@@ -170,6 +172,9 @@ class JobHandle(Generic[R_co]):
 
     def result(self, timeout: Duration | None = None) -> R_co:
         """Wait for the job to end and return what it returned, decoded as annotated.
+
+        In the body of a job it holds a slot: where all slots wait for jobs that need one, nothing
+        goes on. Let such jobs follow each other (``chain``, ``workflow``, ``batch``) instead.
 
         Parameters: ``timeout``, a duration; ``None`` waits for ever. Raises :class:`JobDead`,
         :class:`JobCancelled`, :class:`ResultTimeout`, :class:`ResultGone` (not kept) and
@@ -331,6 +336,7 @@ class JobHandle(Generic[R_co]):
         return list((yield from ask(lines)))
 
     def _cancel(self, reason: str | None) -> Plan[bool]:
+        reason = check_reason(reason)
         answer = yield from ask(self._app.client.store.cancel([self.id], reason))
         if answer.changed:
             # A running one is told of where it ends.
@@ -436,6 +442,13 @@ class JoinedHandle(JobHandle[R_co]):
     def _gone(self, error: JobNotFound) -> str:
         return super()._gone(error) if self._seen else str(error)
 
+    def _cancel(self, reason: str | None) -> Plan[bool]:
+        done = yield from super()._cancel(reason)
+        if not (done or self._seen):
+            # It may come yet, and run: that there was nothing to cancel would be no answer.
+            yield from self.refreshing()
+        return done
+
     def _wait(self, timeout: Duration | None) -> Plan[JobHandle[R_co]]:
         limit = None if timeout is None else seconds(timeout, field="timeout")
         started = time.monotonic()
@@ -459,38 +472,3 @@ def _over(job: JobRecord | None) -> bool:
 
 def _there(job: JobRecord | None) -> bool:
     return job is not None
-
-
-def _as_record(new: NewJob) -> JobRecord:
-    return JobRecord(
-        id=new.id,
-        kind=new.kind,
-        queue=new.queue,
-        state=new.state,
-        payload=new.payload,
-        priority=new.priority,
-        run=0,
-        failures=0,
-        interruptions=0,
-        max_attempts=new.max_attempts,
-        scheduled_at=new.scheduled_at,
-        created_at=new.created_at,
-        attempted_at=None,
-        claimed_at=None,
-        finalized_at=None,
-        expires_at=new.expires_at,
-        timeout=new.timeout,
-        keep_result=new.keep_result,
-        claimed_by=None,
-        cancel_requested=False,
-        parked=None,
-        reason=None,
-        result=None,
-        result_error=None,
-        progress=None,
-        tags=new.tags,
-        meta=new.meta or {},
-        runs=(),
-        identity=new.identity,
-        rules=new.rules,
-    )

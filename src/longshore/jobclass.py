@@ -260,6 +260,11 @@ def _check_hooks(cls: type[Any], kind: str) -> None:
     if before is not None and not isinstance(before, classmethod | staticmethod):
         msg = f"job {kind}: before_enqueue runs before there is an instance; make it a classmethod"
         raise NotAJobFunction(msg)
+    for name in ("before_enqueue", "after_death", "after_discard"):
+        hook = _defined(cls, name)
+        if is_coroutine_function(getattr(hook, "__func__", hook)):
+            msg = f"job {kind}: nobody would await {name}; write an ordinary method"
+            raise NotAJobFunction(msg)
     around = _defined(cls, "around_perform")
     if around is not None and not is_generator_function(around):
         msg = f"job {kind}: around_perform must be a generator method with one yield"

@@ -11,6 +11,7 @@ from typing import Final
 
 from longshore.core.model import RUN_LINES, LogLine
 from longshore.core.wording import storable
+from longshore.errors import LongshoreError
 
 #: The most bytes of one line that are kept.
 MAX_LINE: Final = 8192
@@ -66,7 +67,12 @@ class JobLog:
 
     def _say(self, level: str, message: object, args: tuple[object, ...]) -> None:
         text = _text(message, args)
-        self._logger.log(_LEVELS[level], "%s", text, stacklevel=3)
+        try:
+            self._logger.log(_LEVELS[level], "%s", text, stacklevel=3)
+        except LongshoreError:
+            raise  # for the job: its time is up, or somebody wants it to end
+        except Exception:  # noqa: BLE001, S110 - a filter of the application's; the job's line is kept
+            pass
         if self._tell is None:
             return
         number = next(self._numbers)

@@ -97,7 +97,7 @@ class Around:
         for listener in self._listeners.get(event.name, ()):
             try:
                 listener(event)
-            except Exception as error:  # noqa: BLE001 - best effort by contract
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - best effort by contract
                 _report(event, listener, error)
 
     def wrap(self, job: JobRecord) -> AbstractContextManager[None]:
@@ -150,7 +150,7 @@ def _nest(layers: list[Layer], at: int, job: JobRecord) -> Generator[None]:
         yield
 
 
-def _report(event: Event, listener: Listener, error: Exception) -> None:
+def _report(event: Event, listener: Listener, error: BaseException) -> None:
     import logging  # noqa: PLC0415 - 10 ms that only a failing listener costs
 
     if sys.is_finalizing():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, cast
@@ -27,6 +27,7 @@ from longshore.handle import App
 from longshore.ids import new_id
 from longshore.job import BoundJob, JobFunction
 from longshore.jobclass import Job
+from longshore.modules import importable
 
 CatchUpName: TypeAlias = Literal["none", "one", "all"]
 OverlapName: TypeAlias = Literal["allow", "skip"]
@@ -99,11 +100,10 @@ class Planned:
 
     @property
     def app(self) -> str:
-        """Whose they are: the application's module, of a script the stem of its file."""
-        module, file = self._app.module, self._app.module_file
-        if module != "__main__" or not file:
-            return module
-        return os.path.splitext(os.path.basename(file))[0]  # noqa: PTH119, PTH122 - pathlib is slow
+        """Whose they are: the application's module, as others import it."""
+        module = self._app.module
+        spec = getattr(sys.modules.get(module), "__spec__", None)
+        return importable(module, spec, self._app.module_file)
 
     def add(self, declared: _Declared) -> None:
         """Note one; raises :class:`DuplicateSchedule`, and what binding its arguments raises."""

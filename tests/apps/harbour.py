@@ -6,8 +6,10 @@ kill and shows the order in which things really happened.
 
 import asyncio
 import ctypes
+import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -98,6 +100,13 @@ def isolated_slow(ctx: JobContext = CONTEXT) -> None:
     time.sleep(60)
 
 
+@jobs.job(kind="isolated-nap", isolation="process")
+def isolated_nap(seconds: float, ctx: JobContext = CONTEXT) -> str:
+    note("start", ctx.id, ctx.run)
+    rest(seconds)
+    return "rested"
+
+
 @jobs.job(kind="isolated-kill", isolation="process")
 def isolated_kill(ctx: JobContext = CONTEXT) -> str:
     note("start", ctx.id, ctx.run)
@@ -132,6 +141,39 @@ def hold(seconds: float, ctx: JobContext = CONTEXT) -> None:
     """Keeps the interpreter's lock, as an extension in C may: no other thread runs meanwhile."""
     note("start", ctx.id, ctx.run)
     ctypes.PyDLL(None).usleep(int(seconds * 1e6))
+
+
+@jobs.job(kind="spread")
+def spread(seconds: float, number: int, ctx: JobContext = CONTEXT) -> None:
+    """Enqueues so many naps when it has taken its time."""
+    note("start", ctx.id, ctx.run)
+    rest(seconds)
+    for _ in range(number):
+        nap.enqueue(0.2)
+
+
+@jobs.job(kind="pool")
+def pool() -> list[int]:
+    """Has copies of its process work for it, and ends them."""
+    with multiprocessing.get_context("fork").Pool(2) as copies:
+        return copies.map(abs, [-1, -2])
+
+
+@jobs.job(kind="leave-copy")
+def leave_copy(ctx: JobContext = CONTEXT) -> int:
+    """Leaves a copy of its process behind that would live for a minute."""
+    process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+    process.start()
+    note("copied", ctx.id, process.pid)
+    return process.pid or 0
+
+
+@jobs.job(kind="program")
+def program() -> int:
+    """Starts a program and ends it as Ctrl-C does."""
+    with subprocess.Popen(["sleep", "60"]) as sleeping:
+        sleeping.send_signal(signal.SIGINT)
+        return sleeping.wait(20)
 
 
 @jobs.job(kind="alone", concurrency=Concurrency(to=1))

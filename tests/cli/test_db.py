@@ -94,6 +94,21 @@ def test_sql_of_some_migrations(run: Call, given: tuple[str, ...]) -> None:
     assert bool(again) is ("--from" in given), "what was asked for by name is always printed"
 
 
+def test_sql_of_migrations_the_wrong_way_round(run: Call) -> None:
+    said = run("db", "sql", "--from", "5", "--to", "1")
+    assert (said.code, said.number) == (2, 200)
+    assert "--from 5 comes after --to 1" in said.err
+
+
+def test_a_file_that_is_not_there_is_looked_at_without_making_it(run: Call, folder: Path) -> None:
+    told = run("db", "status", "-o", "json")
+    assert (told.code, told.json["applied"]) == (5, [])
+    assert told.json["pending"][0] == "001_jobs"
+    assert run("db", "verify").code == 5
+    assert "create table longshore_job" in run("db", "sql").out
+    assert not list(folder.glob("jobs.db*"))
+
+
 @pytest.mark.parametrize("given", ["2000", "001_job", "", "-1", "1.5", "'; drop"])
 @pytest.mark.parametrize("flag", ["--from", "--to"])
 def test_sql_of_an_unknown_migration(run: Call, flag: str, given: str) -> None:

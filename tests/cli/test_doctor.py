@@ -93,6 +93,21 @@ def test_a_store_out_of_reach_ends_with_4(
     assert "s3cret" not in said.out + said.err
 
 
+def test_a_folder_that_is_not_there(run: Call, folder: Path) -> None:
+    app = (folder / "shop.py").read_text().replace("///jobs.db", "///data/jobs.db")
+    (folder / "shop.py").write_text(app)
+    said = run("doctor", "-o", "table")
+    assert (said.code, said.number) == (5, 502)
+    assert f"there is no folder {folder}/data" in said.out
+    assert f"`mkdir -p {folder}/data`" in said.out
+    assert "makes it" not in said.out
+    (folder / "data").write_text("a file")
+    assert "there is no folder" in run("doctor", "-o", "table").out
+    (folder / "data").unlink()
+    (folder / "data").mkdir()
+    assert run("doctor").code == 0
+
+
 def test_a_folder_that_may_not_be_written(
     run: Call, shop: Longshore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """``enqueue``: what may be written, what is stored, and what is refused with its position."""
 
 import json
+import re
 from collections.abc import Sequence
 
 import pytest
@@ -148,3 +149,12 @@ def test_waiting_ends_with_the_timeout(run: Call) -> None:
     said = run("enqueue", "send", "user_id=1", "--wait", "--timeout", "0.05")
     assert (said.code, said.number) == (7, 700)
     assert "still available" in said.err
+
+
+@pytest.mark.parametrize("given", ["2030-01-01", "2030-01-01T09:00", "2030-01-01 09:00"])
+def test_the_advice_for_a_time_without_a_zone_is_taken(run: Call, given: str) -> None:
+    refused = run("enqueue", "fail", "--at", given)
+    assert refused.code == 2
+    first, second = re.findall(r"2030-01-01T\S+(?:Z|01:00)", refused.err)
+    for advice in (first, second):
+        assert run("enqueue", "fail", "--at", advice).code == 0

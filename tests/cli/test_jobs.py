@@ -8,7 +8,7 @@ import time
 import pytest
 
 from longshore import Longshore
-from longshore.core.model import RUN_LINES, JobState, LogLine, Patch, Step
+from longshore.core.model import RUN_LINES, Ending, JobState, LogLine, Patch, Step
 from tests.cli.tools import Call, claim, end, push
 
 # --- jobs --------------------------------------------------------------------------------------
@@ -287,6 +287,28 @@ def test_unknown_queues(run: Call, shop: Longshore) -> None:
     assert run("queues", "pause", "mail", "--for", "0").code == 2
 
 
+def test_a_queue_of_which_nobody_has_heard_is_paused_and_told(run: Call, shop: Longshore) -> None:
+    push(shop, queue="imports")
+    odd = run("queues", "pause", "import")
+    assert odd.code == 0
+    assert "no queue import has jobs, and no job or worker names it" in odd.err
+    assert "Did you mean imports?" in odd.err
+    assert {queue.name for queue in shop.queues if queue.record.paused} == {"import"}
+    claim(shop)  # by a worker of the queue mail, which is declared too
+    for name in ("imports", "mail"):
+        assert "no queue" not in run("queues", "pause", name).err
+
+
+@pytest.mark.parametrize(("limit", "more"), [(2, True), (3, False), (4, False)])
+def test_list_says_that_there_are_more_where_there_are(
+    run: Call, shop: Longshore, limit: int, more: bool
+) -> None:
+    push(shop, 3)
+    said = run("jobs", "list", "--limit", str(limit), "-o", "json")
+    assert len(said.json["jobs"]) == min(limit, 3)
+    assert ("--limit shows more" in said.err) is more
+
+
 def test_show_says_which_start_it_means(run: Call, shop: Longshore) -> None:
     (job_id,) = push(shop)
     end(shop, claim(shop)[0], JobState.DEAD)
@@ -294,3 +316,12 @@ def test_show_says_which_start_it_means(run: Call, shop: Longshore) -> None:
     shop.get(job_id).retry()
     claim(shop)
     assert "\nfirst started\t" in run("jobs", "show", job_id).out
+
+
+def test_why_a_job_is_quarantined_stands_in_the_list(run: Call, shop: Longshore) -> None:
+    push(shop)
+    (lease,) = claim(shop)
+    poison = Ending(lease, JobState.DEAD, reason="poison")
+    assert shop.store.run(shop.store.finish([poison]))
+    listed = run("jobs", "list", "state:dead", "-o", "plain").out
+    assert listed.splitlines()[0].split("\t")[6] == "poison"

@@ -36,6 +36,20 @@ def test_status_tells_whether_jobs_are_looked_after(run: Call, shop: Longshore) 
     assert "one" in table.out
 
 
+def test_status_and_doctor_say_the_same_of_parked_jobs(run: Call, shop: Longshore) -> None:
+    push(shop, 2)
+    shop.worker().run(until_empty=True)  # it knows no kind and parks both
+    alone = run("status", "-o", "table")
+    assert (alone.code, "\nparked 2: " in alone.out) == (0, True)
+    assert run("status", "-o", "json").json["parked"] == 2
+    assert "parked\t2\n" in run("status", "-o", "plain").out
+    told = run("doctor", "-o", "table")
+    assert (told.code, "no job waits, parked jobs aside" in told.out) == (0, True)
+    push(shop, 1)
+    assert "queue mail has jobs waiting and no worker" in run("status").err
+    assert "jobs wait in mail and no worker serves it" in run("doctor", "-o", "table").out
+
+
 def test_status_tells_of_writes_that_were_refused(
     run: Call, shop: Longshore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,6 +91,38 @@ def test_health_asks_the_store_and_imports_no_application(
     assert run("health", "--worker", "two").code == 8
 
 
+def test_the_worker_of_another_application_does_not_make_this_one_healthy(
+    run: Call, shop: Longshore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid = {"ours": 1, "theirs": 2}  # as `claim` registers
+
+    def answer(name: str, _: str) -> Report:
+        return Report(name, 9, "working", True, (ChildReport(pid[name], "working", 1, 0),))
+
+    monkeypatch.setattr(door, "ask", answer)
+    monkeypatch.setattr(door, "names", lambda: ["theirs"])
+    # The code alone names the store, and that is not imported: all workers count.
+    assert run("health").code == 0
+    monkeypatch.setenv("LONGSHORE_STORE", f"sqlite:///{folder}/jobs.db")
+    shop.migrate()
+    alone = run("health")
+    assert (alone.code, alone.number) == (1, 103)
+    alone = run("health", "--ready")
+    assert (alone.code, alone.number) == (8, 803)
+    assert "no worker for sqlite:///" in alone.err
+    assert run("health", "--live").code == 0
+    assert run("health", "--worker", "theirs").code == 0
+    push(shop)
+    claim(shop)
+    monkeypatch.setattr(socket, "gethostname", lambda: "here")
+    monkeypatch.setattr(door, "names", lambda: ["ours", "theirs"])
+    both = run("health", "--ready", "-o", "json")
+    assert both.code == 0
+    assert [worker["name"] for worker in both.json["workers"]] == ["ours"]
+    monkeypatch.setenv("LONGSHORE_STORE", "redis://127.0.0.1:1")
+    assert run("health", "--ready").code == 0  # they know better than a store that is away
+
+
 def test_health_without_a_store_makes_none(
     run: Call, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +154,38 @@ def test_check_finds_what_cannot_work(run: Call, folder: Path) -> None:
     assert (said.code, said.number) == (5, 514)
     assert [problem["kind"] for problem in said.json["problems"]] == ["bad.f"]
     assert "Nowhere" in said.err
+
+
+@pytest.mark.parametrize(
+    "declared",
+    ["@jobs.job(queue='Bad!')", "@jobs.job(priority='x')", "@jobs.job(timeout='soon')"],
+)
+def test_an_option_of_a_declaration_is_no_wrong_call(
+    run: Call, folder: Path, declared: str
+) -> None:
+    (folder / "bad.py").write_text(
+        "from longshore import Longshore\n"
+        "jobs = Longshore('sqlite:///jobs.db')\n"
+        f"{declared}\n"
+        "def f() -> None: ...\n"
+    )
+    said = run("check", "-A", "bad")
+    assert (said.code, said.number) == (5, 510)
+    assert "job bad.f: " in said.err
+    worker = fresh("worker", "-A", "bad", "--until-empty", cwd=folder)
+    assert (worker.returncode, "LONGSHORE-E510" in worker.stderr) == (5, True)
+    # The same option on the command line is.
+    assert run("queues", "pause", "Bad!").code == 2
+
+
+def test_check_warns_of_an_application_without_jobs(run: Call, folder: Path) -> None:
+    (folder / "bare.py").write_text(
+        "from longshore import Longshore\njobs = Longshore('sqlite:///jobs.db')\n"
+    )
+    said = run("check", "-A", "bare")
+    assert said.code == 0
+    assert "warning: the application declares no job" in said.err
+    assert "all right" not in said.err
 
 
 def test_config_show(run: Call, monkeypatch: pytest.MonkeyPatch) -> None:

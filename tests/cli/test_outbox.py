@@ -141,7 +141,7 @@ def test_what_nobody_can_read_is_listed(run: Call, shop: Shop) -> None:
 
 def test_doctor_tells_of_rows_that_are_parked(run: Call, shop: Shop) -> None:
     shop.enqueue(3)
-    assert "1 jobs on their way, none parked" in run("doctor").out
+    assert "1 job on the way, none parked" in run("doctor").out
     shop.park()
     said = run("doctor", "-o", "json").json["findings"]
     (found,) = [one for one in said if one["about"] == "outbox"]
@@ -158,7 +158,7 @@ def test_what_was_for_a_store_that_was_emptied_is_adopted(
         connection.execute("update longshore_outbox set store = 'c37b'")
         connection.commit()
     shop.relay()
-    assert "1 jobs in the outbox are for store c37b" in caplog.text
+    assert "the outbox has 1 job for store c37b" in caplog.text
     assert "longshore outbox adopt c37b" in run("outbox", "list").err
     said = run("doctor", "-o", "json").json["findings"]
     (found,) = [one for one in said if one["about"] == "outbox"]

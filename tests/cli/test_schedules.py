@@ -361,7 +361,7 @@ jobs.schedule("@daily", args=(1,))(jobs.job(kind="clean")(clean))
     assert "schedule clean: " in said.err
     (folder / "shop.py").write_text(APP.replace("0 5 * * 1-5", "0 25 * * *"))
     said = run("check")
-    assert said.number == 215
+    assert said.number == 510
     assert "the hour '25' cannot be read" in said.err
 
 

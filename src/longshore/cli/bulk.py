@@ -24,9 +24,9 @@ from longshore.cli.exit import (
 )
 from longshore.cli.output import Out
 from longshore.cli.query_text import read_query
-from longshore.cli.views import many
 from longshore.core.model import LIVE, JobRecord, JobState
 from longshore.core.store import Changed, Operation, Store
+from longshore.core.wording import many
 from longshore.errors import JobNotFound
 from longshore.query import Changes, JobQuery
 

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from longshore import errors
+from longshore.cli.origin import is_of_the_application
 from longshore.errors import LongshoreError
 
 PAGE: Final = "docs/errors.md"
@@ -126,6 +127,12 @@ BAD_INPUT: Final = Kind(
 )
 BAD_ID: Final = Kind(
     213, "This is not a job's id.", "Ids are UUIDs; `longshore jobs list` prints them."
+)
+DECLARED: Final = Kind(
+    510,
+    "A job is declared in a way that cannot work.",
+    "The message names the job and what to change.",
+    errors.DeclarationError,
 )
 NEEDS_YES: Final = Kind(
     601,
@@ -372,12 +379,7 @@ KINDS: Final = (
         "Correct the address: `longshore config show` prints it without the password.",
         errors.StoreDenied,
     ),
-    Kind(
-        510,
-        "A job is declared in a way that cannot work.",
-        "The message names the job and what to change.",
-        errors.DeclarationError,
-    ),
+    DECLARED,
     Kind(
         511,
         "Something is declared as a job that cannot be one.",
@@ -492,8 +494,6 @@ def kind_of(error: BaseException) -> Kind:
     """The kind of an error: that of its class, else of the nearest class above that has one."""
     if isinstance(error, Failure):
         return error.kind
-    for parent in type(error).__mro__:
-        found = _BY_CLASS.get(parent)
-        if found is not None:
-            return found
-    return UNEXPECTED
+    found = (_BY_CLASS.get(parent) for parent in type(error).__mro__)
+    kind = next(filter(None, found), UNEXPECTED)
+    return DECLARED if kind.exit is Exit.USAGE and is_of_the_application(error) else kind

@@ -307,7 +307,8 @@ class Moment(_Checked):
                 f"{field}={shown(text)} is not a time. Write ISO 8601: 2030-01-31T09:00:00+01:00."
             ) from None
         if at.utcoffset() is None:
+            whole = at.isoformat()
             raise InvalidOption(
-                f"{field}={shown(text)} has no time zone. Give one: {text}Z or {text}+01:00."
+                f"{field}={shown(text)} has no time zone. Give one: {whole}Z or {whole}+01:00."
             )
         return at

@@ -14,6 +14,7 @@ from longshore.core.durations import describe
 from longshore.core.limits import Limit
 from longshore.core.model import JobRecord, JobState, Run
 from longshore.core.waiting import Waiting
+from longshore.core.wording import many
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ERROR_SHOWN: Final = 80
@@ -175,14 +176,16 @@ def _since(text: str | None) -> str:
     return ago((datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1))
 
 
-def many(number: int, noun: str) -> str:
-    """``1 job``, ``2 jobs``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def _short(text: str | None) -> str:
     line = (text or "").partition("\n")[0]
     return line if len(line) <= _ERROR_SHOWN else f"{line[:_ERROR_SHOWN]}..."
+
+
+def _failed(job: Mapping[str, Any]) -> str | None:
+    """Why a job failed last; one that killed its process every time has raised nothing."""
+    error: str | None = job["error"]
+    reason: str | None = job["reason"]
+    return reason if error is None and job["state"] == JobState.DEAD else error
 
 
 #: What a list of jobs may show; the first ones are shown unless others are chosen.
@@ -193,7 +196,7 @@ COLUMNS: Final[Columns] = {
     "queue": lambda job: job["queue"],
     "attempt": lambda job: f"{job['attempt']}/{job['max_attempts']}",
     "created": lambda job: to_seconds(job["created_at"]),
-    "error": lambda job: _short(job["error"]),
+    "error": lambda job: _short(_failed(job)),
     "due": lambda job: to_seconds(job["scheduled_at"]),
     "ended": lambda job: to_seconds(job["finalized_at"]),
     "priority": lambda job: str(job["priority"]),

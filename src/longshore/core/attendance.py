@@ -30,15 +30,16 @@ def attendance(
     return (
         _workers(processes, live),
         *_versions(live, version),
-        *_queues(demand.queues, live),
+        *_queues(demand, live),
         *_schedules(schedules, live),
-        *_parked(demand.parked_kinds, live),
+        *_parked(demand.parked, live),
     )
 
 
-def served(queue: str, live: Sequence[ProcessRecord]) -> bool:
-    """Whether one of these processes serves a queue."""
-    return any(_serves(one, queue) for one in live)
+def unserved(demand: Demand, processes: Sequence[ProcessRecord]) -> list[str]:
+    """The queues whose jobs wait for a worker that is not there; parked jobs wait for another."""
+    live = [process for process in processes if process.lease_left > 0]
+    return [queue for queue in demand.queues if not any(_serves(one, queue) for one in live)]
 
 
 def _workers(processes: Sequence[ProcessRecord], live: Sequence[ProcessRecord]) -> Finding:
@@ -60,7 +61,7 @@ def _workers(processes: Sequence[ProcessRecord], live: Sequence[ProcessRecord]) 
             do="Start one: `longshore worker`",
         )
     busy, slots = sum(one.running for one in live), sum(one.slots for one in live)
-    return ok("workers", f"{len(live)} live processes, {busy} of {slots} slots busy")
+    return ok("workers", f"{len(live)} live, {busy} of {slots} slots busy")
 
 
 def _versions(live: Sequence[ProcessRecord], version: str) -> Iterator[Finding]:
@@ -81,10 +82,14 @@ def _versions(live: Sequence[ProcessRecord], version: str) -> Iterator[Finding]:
     )
 
 
-def _queues(queues: Sequence[str], live: Sequence[ProcessRecord]) -> Iterator[Finding]:
-    names = [queue for queue in queues if not served(queue, live)]
+def _queues(demand: Demand, live: Sequence[ProcessRecord]) -> Iterator[Finding]:
+    names = unserved(demand, live)
     if not names:
-        yield ok("queues", "each one with jobs has a worker")
+        aside = ", parked jobs aside" if demand.parked else ""
+        none = not demand.queues
+        yield ok(
+            "queues", f"{'no job waits' if none else 'each one with jobs has a worker'}{aside}"
+        )
         return
     yield Finding(
         result="fail",

@@ -14,6 +14,7 @@ from longshore.core.facts import Clock, Facts, numbers_of
 from longshore.core.findings import Finding, ok
 from longshore.core.outbox import Waiting, elsewhere
 from longshore.core.schema import SchemaStatus
+from longshore.core.wording import many
 
 #: By how much a store's clock may differ from a worker's, microseconds.
 SKEW: Final = 5_000_000
@@ -61,11 +62,11 @@ def outbox_finding(waiting: Waiting, others: Mapping[str, int]) -> Finding:
                 why="until then they do not run",
                 do="`longshore outbox list` shows what is for this store",
             )
-        return ok("outbox", f"{waiting.rows} jobs on their way, none parked")
+        return ok("outbox", f"{many(waiting.rows, 'job')} on the way, none parked")
     return Finding(
         result="warn",
         about="outbox",
-        found=f"{waiting.parked} jobs are parked, the first because: {waiting.why}",
+        found=f"{many(waiting.parked, 'job')} parked, the first because: {waiting.why}",
         why="they do not run",
         do="`longshore outbox list --parked` shows them; once the reason is gone, run"
         " `longshore outbox retry --all`",
@@ -145,8 +146,8 @@ def _connections(facts: Facts, processes: int) -> Iterator[Finding]:
     if room is None:
         return
     needed = room.needed(processes)
-    many = "1 process" if processes == 1 else f"{processes} processes"
-    told = f"a worker of {many} needs up to {needed}; the server takes {room.most}, has {room.used}"
+    of = "1 process" if processes == 1 else f"{processes} processes"
+    told = f"a worker of {of} needs up to {needed}; the server takes {room.most}, has {room.used}"
     fewer = "Raise its limit, start fewer processes, or put a pooler in between"
     if needed > room.most:
         yield Finding(

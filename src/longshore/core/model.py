@@ -321,3 +321,39 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             if run.error is not None:
                 return f"{run.error}: {run.message}" if run.message else run.error
         return None
+
+
+def unstored(new: NewJob) -> JobRecord:
+    """What is known of a job before it was read: as it was given to the store."""
+    return JobRecord(
+        id=new.id,
+        kind=new.kind,
+        queue=new.queue,
+        state=new.state,
+        payload=new.payload,
+        priority=new.priority,
+        run=0,
+        failures=0,
+        interruptions=0,
+        max_attempts=new.max_attempts,
+        scheduled_at=new.scheduled_at,
+        created_at=new.created_at,
+        attempted_at=None,
+        claimed_at=None,
+        finalized_at=None,
+        expires_at=new.expires_at,
+        timeout=new.timeout,
+        keep_result=new.keep_result,
+        claimed_by=None,
+        cancel_requested=False,
+        parked=None,
+        reason=None,
+        result=None,
+        result_error=None,
+        progress=None,
+        tags=new.tags,
+        meta=new.meta or {},
+        runs=(),
+        identity=new.identity,
+        rules=new.rules,
+    )

@@ -12,13 +12,14 @@ from typing import Any, cast
 
 import msgspec
 
-from longshore.core.wording import shown
+from longshore.core.wording import shown, storable
 from longshore.errors import InvalidOption, InvalidPriority, InvalidQueueName
 
 PRIORITIES = (-32_768, 32_767)
 MOST_ATTEMPTS = 100_000
 MOST_TAGS = 20
 LONGEST_TAG = 64
+LONGEST_REASON = 1_000
 LONGEST_SHARD_KEY = 200
 LARGEST_META = 8_192  # bytes of JSON
 RESERVED = "longshore."
@@ -42,6 +43,21 @@ def check_queue(name: object, *, field: str = "queue") -> str:
         f"{field}={shown(name)} is not a queue name. Use 1 to 64 lower-case letters, digits,"
         " _, . or -, and begin with a letter, a digit or _."
     )
+
+
+def check_reason(reason: object, *, field: str = "reason") -> str | None:
+    """Why somebody has paused or cancelled something: text, of which 1000 bytes are kept.
+
+    Raises:
+        InvalidOption: it is no text.
+
+    Example:
+        >>> check_reason("provider down")
+        'provider down'
+    """
+    if reason is None or isinstance(reason, str):
+        return reason and storable(reason, LONGEST_REASON)
+    raise InvalidOption(f"{field}={shown(reason)} is no text; nothing was changed.")
 
 
 def check_priority(value: object) -> int:

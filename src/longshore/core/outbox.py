@@ -14,6 +14,7 @@ import msgspec
 
 from longshore.core.model import NewJob
 from longshore.core.store import Operation
+from longshore.core.wording import many
 from longshore.errors import PayloadError, UnknownPayloadVersion
 
 VERSION: Final = 1
@@ -105,15 +106,13 @@ def elsewhere(rows: Mapping[str, int]) -> str:
     """What is said of rows for other stores.
 
     Example:
-        >>> elsewhere({"0192": 3})[:40]
-        '3 jobs in the outbox are for store 0192:'
+        >>> elsewhere({"0192": 3})[:37]
+        'the outbox has 3 jobs for store 0192:'
     """
-    of = ", ".join(
-        f"{count} jobs in the outbox are for store {other}" for other, count in rows.items()
-    )
+    of = ", ".join(f"{many(count, 'job')} for store {other}" for other, count in rows.items())
     return (
-        f"{of}: those of another application, or this store was emptied or exchanged. In that case"
-        f" `longshore outbox adopt {next(iter(rows))}` sends them here"
+        f"the outbox has {of}: those of another application, or this store was emptied or"
+        f" exchanged. In that case `longshore outbox adopt {next(iter(rows))}` sends them here"
     )
 
 

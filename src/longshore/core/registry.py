@@ -5,7 +5,7 @@ from __future__ import annotations
 from binascii import crc32
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -62,6 +62,13 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """Whether the body has to be awaited."""
         code = getattr(self.call, "__code__", None)
         return code is not None and bool(code.co_flags & 0x80)  # CO_COROUTINE
+
+
+#: What a command says of an application that could run nothing.
+NO_JOBS: Final = (
+    "the application declares no job. Its module must import the modules with jobs, at its end:"
+    " docs/how-to/production.md#jobs-in-several-modules"
+)
 
 
 class Registry:

@@ -145,6 +145,8 @@ _INDIRECT = re.compile(r"env:(.*)", re.DOTALL)
 _LONGEST_LEASE = 86_400.0
 _SQL = frozenset({"sqlite", "postgres", "mysql"})
 _ARGUMENT = re.compile(r"args\.[^\W\d]\w{0,99}")
+#: A comma meant to stand between two addresses, not within one: postgresql://one,two/app.
+_COMMA = re.compile(r",(\s|$|[a-z+]+://)")
 _LONGEST_PREFIX = 48
 
 
@@ -165,7 +167,7 @@ class _Given:
         if value is None:
             return self.store("store"), 0
         if isinstance(value, str):
-            value = value.split()
+            value = self._spaced(value)
         if type(value) is int:
             store = self.store("store")
             # One of a kind has nobody to share its prefix with; a list of one may grow.
@@ -189,6 +191,16 @@ class _Given:
         self._check_count(len(addresses))
         self._refuse_alike(addresses)
         return shards_of(addresses), len(addresses)
+
+    def _spaced(self, text: str) -> list[str]:
+        # A comma may stand in an address, so that it cannot stand between two.
+        if _COMMA.search(text):
+            raise self._wrong(
+                "shards",
+                "shards: addresses are written with spaces between, without commas:"
+                ' LONGSHORE_SHARDS="sqlite:///one.db sqlite:///two.db".',
+            )
+        return text.split()
 
     def shard_by(self, name: str, shards: int) -> ShardBy:
         value = self._take(name)

@@ -262,10 +262,10 @@ class QueueRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Demand(msgspec.Struct, frozen=True, gc=False):
-    """What wants a worker: unpaused queues with jobs ready to run, and kinds of parked jobs."""
+    """Unpaused queues with jobs that wait for a worker or a limit, and by kind how many parked."""
 
     queues: tuple[str, ...]
-    parked_kinds: frozenset[str]
+    parked: Mapping[str, int]
 
 
 class Retention(msgspec.Struct, frozen=True, gc=False):
@@ -396,7 +396,7 @@ class Inspecting(Protocol):
         ...
 
     def demand(self) -> Operation[Demand]:
-        """What wants a worker; it seeks from queue to queue and counts nothing."""
+        """What wants a worker; it seeks from queue to queue and counts what is parked only."""
         ...
 
     def set_kind(self, request: SetKind) -> Operation[None]: ...

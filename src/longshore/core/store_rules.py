@@ -25,6 +25,15 @@ def postgres(facts: Facts) -> Iterator[Finding]:
         yield only_reads("a standby, which only reads")
     elif facts.on("default_transaction_read_only"):
         yield only_reads("default_transaction_read_only is on")
+    if facts.values.get("schema") == "":
+        yield Finding(
+            result="fail",
+            about="schema",
+            found=f"search_path is {facts.values.get('search_path')}: this user has none of these",
+            why="no table can be found or made",
+            do="`create schema`, `grant usage on schema`, or set search_path to one that exists",
+            refuses=True,
+        )
     yield _postgres_durability(facts)
     if facts.on("pooled"):
         yield ok("pooler", "connections are shared in between; workers look often, none listens")
@@ -199,6 +208,15 @@ def redis(facts: Facts) -> Iterator[Finding]:
         yield _redis_disk("the last write to the append-only file failed")
     elif facts.values.get("rdb_last_bgsave_status", "ok") != "ok":
         yield _redis_disk("the last snapshot failed")
+    if facts.address.startswith("redis+cluster:") and facts.on("cluster_enabled") is False:
+        yield Finding(
+            result="fail",
+            about="cluster",
+            found="redis+cluster:// names a server that is not one of a cluster",
+            why="which server has a key cannot be asked there",
+            do="Write redis:// in the address, or set cluster-enabled yes",
+            refuses=True,
+        )
     state = facts.values.get("cluster_state")
     if state not in (None, "ok"):
         yield Finding(
@@ -296,6 +314,16 @@ def _redis_disk(found: str) -> Finding:
 
 def sqlite(facts: Facts) -> Iterator[Finding]:
     """What is peculiar to it."""
+    missing = facts.values.get("folder_missing")
+    if missing:
+        yield Finding(
+            result="fail",
+            about="folder",
+            found=f"there is no folder {missing}",
+            why="the first program that stores a job makes the file, and no folder",
+            do=f"`mkdir -p {missing}`, or correct the address",
+        )
+        return
     yield _sqlite_place(facts)
     for what in ("folder", "file"):
         if facts.on(f"{what}_writable") is False:

@@ -63,3 +63,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     found = nearest(name, known)
     return f" Did you mean {found}?" if found else ""
+
+
+def many(number: int, noun: str) -> str:
+    """How many there are of something.
+
+    Example:
+        >>> many(1, "job"), many(2, "job")
+        ('1 job', '2 jobs')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -9,6 +9,7 @@ supervisor is gone.
 from __future__ import annotations
 
 import _thread
+import atexit
 import contextlib
 import faulthandler
 import os
@@ -16,15 +17,18 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
+from typing import NoReturn
 
 from longshore.cli.exit import IN_MEMORY, Failure, kind_of
 from longshore.core.model import Ending
+from longshore.core.registry import NO_JOBS
 from longshore.errors import LongshoreError
 from longshore.middleware import Around, Event
 from longshore.programs.boot import load
 from longshore.running import RunState
+from longshore.worker.accord import Member
 from longshore.worker.arrival import arrive
 from longshore.worker.beacon import Beacon
 from longshore.worker.control import (
@@ -33,6 +37,7 @@ from longshore.worker.control import (
     Cancel,
     Channel,
     Drain,
+    Enough,
     Finished,
     Found,
     Go,
@@ -41,22 +46,27 @@ from longshore.worker.control import (
     ParkedKinds,
     Quiet,
     Refused,
+    Resting,
     Stuck,
     Ticked,
     ToChild,
     Waiting,
     child_channel,
 )
-from longshore.worker.engine import GRACE, Engine
+from longshore.worker.engine import GRACE
 from longshore.worker.heart import BEAT
 from longshore.worker.isolated import IsolatedJobs
 from longshore.worker.journal import Journal, log
 from longshore.worker.location import Host, own_files
-from longshore.worker.logs import set_up_logging
+from longshore.worker.logs import logging_of
 from longshore.worker.options import WorkerOptions, lines_of, weights_of
 from longshore.worker.perform import Performer
 from longshore.worker.plan import Plan
+from longshore.worker.signals import handle_here
 from longshore.worker.turnstile import Passage
+
+#: How long what the application does at the exit may take, seconds.
+EXIT = 3.0
 
 
 def main(control: int, shared: int, crash: int, inner: int = -1, outer: int = -1) -> None:
@@ -65,8 +75,6 @@ def main(control: int, shared: int, crash: int, inner: int = -1, outer: int = -1
     The descriptors are its socket, its page of shared memory and where to write how it crashed, and
     of a worker with many children the two sides of their turnstile.
     """
-    # Ctrl-C reaches the whole group: the supervisor decides, and tells.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable(crash)
     faulthandler.register(signal.SIGUSR1, all_threads=True)
     channel = child_channel(socket.socket(fileno=control))
@@ -75,9 +83,9 @@ def main(control: int, shared: int, crash: int, inner: int = -1, outer: int = -1
     if not isinstance(boot, Boot):
         return
     options = boot.options
-    set_up_logging(options.verbosity)
     try:
-        app, where = load(options)
+        with logging_of(options.verbosity):
+            app, where = load(options)
         channel.send(Found(app.settings.store.reveal()))
         beacon = Beacon(shared)
         engine, isolated = build(app, options, beacon)
@@ -88,6 +96,8 @@ def main(control: int, shared: int, crash: int, inner: int = -1, outer: int = -1
             processes=options.processes,
             waits=lambda why: channel.send(Waiting(why)),
         )
+        if not len(app.registry):
+            warnings = (NO_JOBS, *warnings)
         hello = _hello(app, where, options, warnings)
     except LongshoreError as error:
         kind = kind_of(error)
@@ -100,15 +110,37 @@ def main(control: int, shared: int, crash: int, inner: int = -1, outer: int = -1
         return
     work(app, engine, channel, messages, order.process_id, options)
     isolated.close()
-    # Threads of the application, or bodies that were given up, must not keep the process alive.
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
+
+
+def leave(code: int) -> NoReturn:
+    """End this process as a program does, its exit handlers included, but within a time.
+
+    Threads of the application, or bodies that were given up, must not keep the process alive, nor
+    may a handler that hangs or a stream that a job has closed.
+    """
+    try:
+        late = threading.Timer(EXIT, os._exit, (code,))
+        late.daemon = True
+        late.start()
+        _flush()
+        # The interpreter does no more for them, but waits for every thread first.
+        handlers: Callable[[], None] | None = getattr(atexit, "_run_exitfuncs", None)
+        if handlers is not None:
+            handlers()
+        _flush()
+    finally:
+        os._exit(code)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
 
 
 def work(  # noqa: PLR0917 - one caller, each of another type
     app: Host,
-    engine: Engine,
+    engine: Member,
     channel: Channel[ToChild],
     messages: Iterator[ToChild],
     process_id: str,
@@ -121,6 +153,7 @@ def work(  # noqa: PLR0917 - one caller, each of another type
 
     def stuck(_run: RunState, ending: Ending) -> bool:
         channel.send(Stuck(ending))
+        threading.Thread(target=_end_without, args=(engine,), daemon=True).start()
         return True
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -128,7 +161,8 @@ def work(  # noqa: PLR0917 - one caller, each of another type
         _thread.start_new_thread(engine.drain, (timeout,))
 
     engine.stops.on_stuck = stuck
-    signal.signal(signal.SIGTERM, stop)
+    engine.rests = lambda on: channel.send(Resting(on))
+    handle_here(signal.SIGTERM, stop)
     threading.Thread(
         target=_listen,
         args=(engine, messages, min(timeout, _orphaned(app.settings.lease)), app.around),
@@ -141,7 +175,15 @@ def work(  # noqa: PLR0917 - one caller, each of another type
     channel.send(Finished(engine.jobs_ended, engine.jobs_returned, engine.done))
 
 
-def build(app: Host, options: WorkerOptions, beacon: Beacon) -> tuple[Engine, IsolatedJobs]:
+def _end_without(engine: Member) -> None:
+    """Wait for nobody once those that do not stop are all that runs."""
+    pause = threading.Event()
+    while not engine.stops.left_behind.issuperset(engine.fence.runs()):
+        pause.wait(0.1)
+    engine.drain(0)
+
+
+def build(app: Host, options: WorkerOptions, beacon: Beacon) -> tuple[Member, IsolatedJobs]:
     """Check the application and put its engine together; nothing is claimed yet."""
     for declaration in app.registry:
         declaration.signature.resolve()
@@ -153,7 +195,7 @@ def build(app: Host, options: WorkerOptions, beacon: Beacon) -> tuple[Engine, Is
             "(jobs.worker().run()), or choose another store, for example sqlite:///jobs.db.",
         )
     performer = Performer(app.registry.by_kind(), app.registry.digest(), app.around)
-    isolated = IsolatedJobs(options.app or "", options.cwd, store)
+    isolated = IsolatedJobs(options.app, options.cwd, store, performer.declaration)
     performer.isolated = isolated.perform
     plan = Plan(
         lines=lines_of(options.queues),
@@ -170,10 +212,10 @@ def build(app: Host, options: WorkerOptions, beacon: Beacon) -> tuple[Engine, Is
         from longshore.worker.failpoints import install  # noqa: PLC0415 - only tests of faults do
 
         store = install(store, failpoints)
-    return Engine(store, plan, performer, Journal(app.around, performer, store), beacon), isolated
+    return Member(store, plan, performer, Journal(app.around, performer, store), beacon), isolated
 
 
-def _listen(engine: Engine, messages: Iterator[ToChild], timeout: float, around: Around) -> None:
+def _listen(engine: Member, messages: Iterator[ToChild], timeout: float, around: Around) -> None:
     # The same iterator that gave the first order: what came with it in one piece is in there.
     for message in messages:
         match message:
@@ -181,20 +223,16 @@ def _listen(engine: Engine, messages: Iterator[ToChild], timeout: float, around:
                 engine.drain(seconds)
             case Lost():
                 engine.lose()
+            case Enough():
+                engine.enough()
             case Quiet(on=on):
                 engine.quiet(on=on)
                 if on:
                     around.publish(Event(name="worker.quiet"))
-            case Cancel(leases=leases):
-                engine.cancel(leases)
-            case ParkedKinds(kinds=kinds):
-                engine.serve_parked(kinds)
-            case Among(processes=processes):
-                engine.durations.among(processes)
             case Ticked(events=events):
                 _ticked(engine, events, around)
             case _:
-                pass
+                _obey(engine, message)
     # The supervisor is gone and with it the beats: finish what fits into the lease.
     engine.drain(timeout)
     # Where the store is gone too, or a body does not stop: nothing may outlive the lease.
@@ -203,7 +241,20 @@ def _listen(engine: Engine, messages: Iterator[ToChild], timeout: float, around:
     os._exit(1)
 
 
-def _ticked(engine: Engine, events: Iterable[Event], around: Around) -> None:
+def _obey(engine: Member, message: ToChild) -> None:
+    """What a beat has brought."""
+    match message:
+        case Cancel(leases=leases):
+            engine.cancel(leases)
+        case ParkedKinds(kinds=kinds):
+            engine.serve_parked(kinds)
+        case Among(processes=processes):
+            engine.durations.among(processes)
+        case _:
+            pass
+
+
+def _ticked(engine: Member, events: Iterable[Event], around: Around) -> None:
     engine.look()
     for event in events:
         around.publish(event)
@@ -239,5 +290,12 @@ def _hello(app: Host, where: str, options: WorkerOptions, warnings: tuple[str, .
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        main(*map(int, sys.argv[1:]))
+    exit_code = 1
+    try:
+        with contextlib.suppress(KeyboardInterrupt):  # before it was left to the supervisor
+            main(*map(int, sys.argv[1:]))
+        exit_code = 0
+    except BaseException as error:  # noqa: BLE001 - our fault: no thread may keep this process
+        sys.excepthook(type(error), error, error.__traceback__)
+    finally:
+        leave(exit_code)

@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from types import FrameType
 from typing import ParamSpec, TypeVar
 
+from longshore import discovery
 from longshore.app import Longshore
 from longshore.core.batches import Together
 from longshore.core.model import (
@@ -28,6 +29,7 @@ from longshore.core.model import (
 )
 from longshore.core.store import Store
 from longshore.errors import (
+    AppNotFound,
     Interrupted,
     LeaseLost,
     LongshoreError,
@@ -52,7 +54,9 @@ from longshore.worker.control import (
     ToChild,
     child_channel,
 )
+from longshore.worker.options import WorkerOptions
 from longshore.worker.perform import Performer
+from longshore.worker.signals import handle_here
 from longshore.worker.transaction import JobTransaction, keep_error
 
 #: Jobs of so many bytes of arguments are sent at a time.
@@ -68,7 +72,6 @@ def main(descriptor: int, crash: int) -> None:
     """Boot, run one job, exit; ``crash`` is where to write how it crashed."""
     faulthandler.enable(crash)
     _die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     sock = socket.socket(fileno=descriptor)
     channel = child_channel(sock)
     messages = channel.messages()
@@ -83,9 +86,13 @@ def main(descriptor: int, crash: int) -> None:
     order = next(messages, None)
     if not isinstance(order, Perform):
         return
-    signal.signal(signal.SIGTERM, _stop)
+    try:
+        _declare(app, order, boot.options)
+    except LongshoreError as error:
+        channel.send(Refused(3, str(error)))
+        return
+    handle_here(signal.SIGTERM, _stop)
     performer = Performer(app.registry.by_kind(), app.registry.digest(), app.around)
-
     reports = _Reports(channel, app, performer)
     run = reports.run = RunState(order.job, order.lease, 0, reports)
     app.client.divert(reports, _out_of_reach if _in_memory(app) else None)
@@ -116,6 +123,19 @@ def main(descriptor: int, crash: int) -> None:
             stream.flush()
     reports.over = True
     channel.send(Done(ending, run.started_at, run.ended_at, settled))
+
+
+def _declare(app: Longshore, order: Perform, options: WorkerOptions) -> None:
+    """See that the job is declared here: its worker may have imported more than the application."""
+    kind, place = order.job.kind, order.declared_in
+    if kind not in app.registry.by_kind() and place is not None:
+        discovery.import_module(place, cwd=options.cwd)
+    if kind not in app.registry.by_kind():
+        raise AppNotFound(
+            f"the process of its own that job {order.job.id} was to run in knows no kind {kind!r}:"
+            f" it is declared in {place or 'no module'}, and not as that is imported. Declare it at"
+            " the top of a module"
+        )
 
 
 class _Reports:

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol, Self
 from longshore.client import Plan, ask
 from longshore.core.batches import Bundle, NewBundle, Sort, was_with_another
 from longshore.core.model import JobRecord, JobState, NewJob, Progress
-from longshore.core.options import check_shard_key
+from longshore.core.options import check_reason, check_shard_key
 from longshore.core.restraints import check_to
 from longshore.core.shards import Placing
 from longshore.core.wording import shown
@@ -175,7 +175,7 @@ class Bundled:
         return [records[one] for one in ids if one in records], ids[-1]
 
     def _cancelling(self, reason: str | None) -> Plan[int]:
-        store = self._app.client.store
+        store, reason = self._app.client.store, check_reason(reason)
         done, after = 0, ""
         while True:
             ids = yield from ask(store.members(self.id, live=True, after=after, limit=CHUNK))

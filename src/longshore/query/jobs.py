@@ -10,7 +10,7 @@ import msgspec
 
 from longshore.client import Plan, ask
 from longshore.core.model import JobRecord
-from longshore.core.options import check_queue
+from longshore.core.options import check_queue, check_reason
 from longshore.core.store import Changed, Operation
 from longshore.core.wording import shown
 from longshore.errors import InvalidOption
@@ -243,7 +243,7 @@ class JobQuery:
         return self._app.client.store.retry
 
     def _cancelling(self, reason: str | None) -> Verb:
-        return partial(self._app.client.store.cancel, reason=reason)
+        return partial(self._app.client.store.cancel, reason=check_reason(reason))
 
     def _deleting(self) -> Verb:
         return self._app.client.store.delete

@@ -6,6 +6,7 @@ from longshore.callers import warn
 from longshore.client import Plan, ask
 from longshore.core.durations import Duration, microseconds
 from longshore.core.limits import SetKind
+from longshore.core.options import check_reason
 from longshore.core.wording import did_you_mean
 from longshore.handle import App
 from longshore.query.where import Kind, kind_names
@@ -14,8 +15,9 @@ from longshore.query.where import Kind, kind_names
 def pause(app: App, kind: Kind, reason: str | None, for_: Duration | None) -> Plan[None]:
     """The plan behind ``jobs.pause``: every name under which jobs of this kind are stored."""
     duration = None if for_ is None else microseconds(for_, field="for_", minimum=0.001)
+    told = check_reason(reason)
     for name in _names(app, kind):
-        order = SetKind(name, paused=True, reason=reason, pause_for=duration)
+        order = SetKind(name, paused=True, reason=told, pause_for=duration)
         yield from ask(app.client.store.set_kind(order))
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from longshore.client import Plan, ask
 from longshore.core.durations import Duration, microseconds
 from longshore.core.model import JobState
-from longshore.core.options import check_queue
+from longshore.core.options import check_queue, check_reason
 from longshore.core.store import Filter, QueueRecord, SetQueue
 from longshore.handle import App
 from longshore.middleware import Event, EventName
@@ -130,7 +130,7 @@ class Queue:
 
     def _pause(self, reason: str | None, for_: Duration | None) -> Plan[None]:
         duration = None if for_ is None else microseconds(for_, field="for_", minimum=0.001)
-        order = SetQueue(self.name, paused=True, reason=reason, pause_for=duration)
+        order = SetQueue(self.name, paused=True, reason=check_reason(reason), pause_for=duration)
         yield from self._set(order, "queue.paused")
 
     def _resume(self) -> Plan[None]:

@@ -11,6 +11,7 @@ import msgspec
 from longshore.client import Plan, ask
 from longshore.core.durations import Duration
 from longshore.core.model import NewJob
+from longshore.core.options import check_reason
 from longshore.core.restraints import check_to
 from longshore.core.schedules import (
     KEPT_TICKS,
@@ -26,7 +27,7 @@ from longshore.core.schedules import (
     meta_of,
 )
 from longshore.core.ticks import coming
-from longshore.core.wording import did_you_mean, shown, storable
+from longshore.core.wording import did_you_mean, shown
 from longshore.core.zones import zone
 from longshore.errors import InvalidOption, ScheduleInCode, ScheduleNotFound
 from longshore.handle import JobHandle
@@ -43,8 +44,6 @@ from longshore.schedule import (
 )
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-#: So many bytes of a reason are kept.
-_LONGEST_REASON: Final = 1000
 _MOST_TIMES: Final = 10_000
 
 
@@ -244,7 +243,7 @@ class Schedules:
     ) -> Plan[None]:
         store, app = self._app.client.store, self._app.planned.app
         check_name(name)
-        told = _reason(name, reason)
+        told = check_reason(reason, field=f"schedule {name}: reason")
         order = SetSchedule(name=name, verb=verb, app=app, schedule=schedule, reason=told)
         if name in self._app.planned:
             # It may not be stored yet; and what is ordered of it is meant for what the code says.
@@ -309,12 +308,6 @@ class Schedules:
         template = record.schedule.job
         job = job_of(template, now, now, new_id(), record.name)
         return msgspec.structs.replace(job, meta=meta_of(template, record.name, None))
-
-
-def _reason(name: str, reason: object) -> str | None:
-    if reason is None or isinstance(reason, str):
-        return reason and storable(reason, _LONGEST_REASON)
-    raise InvalidOption(f"schedule {name}: reason={shown(reason)} is no text; nothing was changed.")
 
 
 def _is_bound(job: object) -> bool:

@@ -28,7 +28,7 @@ Kind: TypeAlias = str | JobFunction[..., Any, Any] | type[Any]
 #: No argument takes more, bytes of JSON.
 _LARGEST: Final = 1 << 20
 
-#: An exception's name or class, or a part of its message.
+#: An exception's class, or a part of its name or of its message.
 ErrorName: TypeAlias = str | type[BaseException]
 
 
@@ -62,7 +62,7 @@ class Where(msgspec.Struct, frozen=True):
     states: frozenset[JobState] | None = None
     queues: frozenset[str] | None = None
     kinds: frozenset[str] | None = None
-    errors: tuple[tuple[str, ...], ...] = ()
+    errors: tuple[tuple[ErrorName, ...], ...] = ()
     tags: tuple[frozenset[str], ...] = ()
     args: tuple[Mapping[str, object], ...] = ()
     meta: tuple[Mapping[str, object], ...] = ()
@@ -224,17 +224,16 @@ def kind_names(kind: object, registry: Registry) -> tuple[str, ...]:
 
 
 def _errors(where: Where, value: object, _: Registry) -> Where:
-    names = tuple(_error_name(one) for one in _several(value, "error"))
-    return msgspec.structs.replace(where, errors=(*where.errors, names))
+    wanted = tuple(_error(one) for one in _several(value, "error"))
+    return msgspec.structs.replace(where, errors=(*where.errors, wanted))
 
 
-def _error_name(value: object) -> str:
+def _error(value: object) -> ErrorName:
     match value:
         case str() if value:
             return value
         case type() if issubclass(raised := cast("type[object]", value), BaseException):
-            name = raised.__qualname__
-            return name if raised.__module__ == "builtins" else f"{raised.__module__}.{name}"
+            return raised
         case _:
             raise InvalidOption(f"error={shown(value)} is neither an exception's name nor class.")
 
@@ -320,16 +319,21 @@ def _stored(value: object) -> object:
             return msgspec.json.decode(Values("args", type(value)).encode(value, _LARGEST))
 
 
-def _has_error(job: JobRecord, names: Sequence[str]) -> bool:
+def _has_error(job: JobRecord, wanted: Sequence[ErrorName]) -> bool:
     for run in reversed(job.runs):
         if run.error is not None:
-            return any(
-                run.error == name
-                or run.error.rpartition(".")[2] == name
-                or (run.message is not None and name in run.message)
-                for name in names
-            )
+            return any(_is_error(run.error, run.message or "", one) for one in wanted)
     return False
+
+
+def _is_error(name: str, message: str, wanted: ErrorName) -> bool:
+    if isinstance(wanted, str):
+        return wanted == name or wanted in name.rpartition(".")[2] or wanted in message
+    # A class is meant as a whole: `OSError` is no part of somebody's `CloudOSError`.
+    whole = wanted.__qualname__
+    if wanted.__module__ != "builtins":
+        whole = f"{wanted.__module__}.{whole}"
+    return whole in (name, name.rpartition(".")[2]) or whole in message
 
 
 def _arguments(job: JobRecord) -> Mapping[str, object]:

@@ -27,7 +27,7 @@ class ModelKeys:
             return Inserted(new.id, duplicate=same, conflict=not same)
         hold = None if new.rules is None else new.rules.hold
         holder = None if hold is None else self.holder(hold.key)
-        if holder is not None and holder.held_until is not None and holder.held_until <= self.now:
+        if holder is not None and self._is_over(holder):
             holder.key, holder = None, None
         if hold is None or holder is None:
             place = (new.queue, new.priority, new.state, new.scheduled_at)
@@ -47,6 +47,11 @@ class ModelKeys:
                 return Inserted(holder.new.id, duplicate=True, held=True, replaced=True)
             case _:
                 return Inserted(holder.new.id, duplicate=True, held=True)
+
+    def _is_over(self, holder: ModelJob) -> bool:
+        """Whether a holder has had its time, or can never start."""
+        times = [holder.held_until, holder.expires_at if holder.attempted_at is None else None]
+        return any(time is not None and time <= self.now for time in times)
 
     def _replaceable(self, holder: ModelJob) -> bool:
         """Whether its arguments may change: it does not run, and nobody counts on what it is."""

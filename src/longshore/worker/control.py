@@ -84,10 +84,15 @@ class Ticked(msgspec.Struct, frozen=True, tag="ticked"):
 
 
 class Perform(msgspec.Struct, frozen=True, tag="perform"):
-    """To a child of ``isolation="process"``: run this one job."""
+    """To a child of ``isolation="process"``: run this one job.
+
+    ``declared_in``: the module, or for a script its file, that has declared it in the worker: the
+    module of the application need not import it.
+    """
 
     job: Claimed
     lease: Lease
+    declared_in: str | None = None
 
 
 class Stop(msgspec.Struct, frozen=True, tag="stop"):
@@ -184,6 +189,16 @@ class Stuck(msgspec.Struct, frozen=True, tag="stuck"):
     ending: Ending
 
 
+class Resting(msgspec.Struct, frozen=True, tag="resting"):
+    """From a child: whether it has nothing left to do (``--until-empty``, ``--idle-timeout``)."""
+
+    on: bool
+
+
+class Enough(msgspec.Struct, frozen=True, tag="enough"):
+    """To a child: no other has anything left either; end as soon as you have nothing."""
+
+
 class Lost(msgspec.Struct, frozen=True, tag="lost"):
     """To a child: others have your jobs; drop them, and exit."""
 
@@ -250,9 +265,21 @@ ToChild = (
     | Stop
     | Doubted
     | Answer
+    | Enough
 )
 FromChild = (
-    Found | Waiting | Hello | Refused | Stuck | Finished | Begun | Said | Ask | Insert | Done
+    Found
+    | Waiting
+    | Hello
+    | Refused
+    | Stuck
+    | Resting
+    | Finished
+    | Begun
+    | Said
+    | Ask
+    | Insert
+    | Done
 )
 M = TypeVar("M")
 

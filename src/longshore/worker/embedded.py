@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
+from typing import cast
 
 import msgspec
 
@@ -22,7 +23,7 @@ from longshore.core.registry import Isolation
 from longshore.core.store import Orders, ProcessBeat, Rescue, Rescued
 from longshore.discovery import importing
 from longshore.errors import AppNotFound, ConfigurationError, LongshoreError
-from longshore.middleware import Event
+from longshore.middleware import Event, EventName
 from longshore.worker.arrival import arrive
 from longshore.worker.engine import Engine
 from longshore.worker.fence import boot_seconds
@@ -34,8 +35,12 @@ from longshore.worker.location import Host, spec_of
 from longshore.worker.options import WorkerOptions, lines_of, weights_of
 from longshore.worker.perform import Performer
 from longshore.worker.plan import Plan
-from longshore.worker.relay import started
+from longshore.worker.relay import Relay, started
+from longshore.worker.teller import Teller
 from longshore.worker.ticker import Ticker
+
+#: Who closes the application waits so much longer than its jobs have, seconds.
+LEAVE = 5.0
 
 
 class Worker:
@@ -73,6 +78,8 @@ class Worker:
         )
         self._pid = os.getpid()
         self._failed = False
+        self._ended = threading.Event()  # its store thread
+        self._teller: Teller | None = None
 
     def run(self, *, until_empty: bool = False) -> None:
         """Work in the calling thread until TERM or INT, or until nothing that is due is left.
@@ -90,7 +97,10 @@ class Worker:
             return
         engine = self._engine(until_empty=until_empty)
         with _signals(engine, self._shutdown), self._living(engine) as process_id:
-            engine.run(process_id)
+            try:
+                engine.run(process_id)
+            finally:
+                self._ended.set()
 
     @contextmanager
     def running(self) -> Generator[None]:
@@ -129,6 +139,8 @@ class Worker:
                 "this worker has failed; others get its jobs when its lease has run out",
                 exc_info=True,
             )
+        finally:
+            self._ended.set()
 
     def _engine(self, *, until_empty: bool) -> Engine:
         app, options = self._app, self._options
@@ -140,7 +152,7 @@ class Worker:
         for declaration in app.registry:
             declaration.signature.resolve()
         performer = Performer(app.registry.by_kind(), app.registry.digest(), app.around)
-        self._isolated = self._apart()
+        self._isolated = self._apart(performer)
         if self._isolated is not None:
             performer.isolated = self._isolated.perform
         plan = Plan(
@@ -153,16 +165,18 @@ class Worker:
             until_empty=until_empty,
         )
         journal = Journal(app.around, performer, app.client.store)
+        self._teller = journal.teller
         return Engine(app.client.store, plan, performer, journal, None)
 
-    def _apart(self) -> IsolatedJobs | None:
+    def _apart(self, performer: Performer) -> IsolatedJobs | None:
         """For jobs in processes of their own: declared so, or interrupted twice."""
         app = self._app
         declared = any(one.isolation is Isolation.PROCESS for one in app.registry)
         # What lies in memory nobody else has interrupted; who cannot be found runs all jobs here.
         if declared or app.client.store.shared:
             try:
-                return IsolatedJobs(spec_of(app), self._options.cwd, app.client.store)
+                store, known = app.client.store, performer.declaration
+                return IsolatedJobs(spec_of(app), self._options.cwd, store, known)
             except AppNotFound:
                 if declared:
                     raise
@@ -227,36 +241,66 @@ class Worker:
         log.info(
             "worker %s started inside this process: %d jobs, %d slots, queues %s; "
             "the death of this process counts as the loss of its host",
-            process_id,
-            len(app.registry),
-            self._options.threads,
+            *(process_id, len(app.registry), self._options.threads),
             ",".join(self._options.queues),
         )
         app.around.publish(Event(name="worker.started"))
+        self._ended.clear()
+
+        def leave() -> None:
+            """Once: at the end of its block, or before the application is closed."""
+            if not _taken(app.client.closing, end):
+                return
+            ticker.stop()
+            heart.stop()
+            self._give_up(engine, relay)
+
+        def end() -> None:
+            engine.drain(self._shutdown)
+            self._ended.wait(self._shutdown + LEAVE)
+            leave()
+
+        app.client.closing.append(end)
         try:
             yield process_id
         finally:
-            ticker.stop()
-            heart.stop()
-            if relay is not None:
-                relay.stop()
-            if self._isolated is not None:
-                self._isolated.close()
-            # What is left of it goes back now instead of waiting for the lease to run out.
-            left = store.run(store.rescue(Rescue(engine.process_id, engine.begun)))
-            tell_dead(store, left, app.around.publish)
-            app.around.publish(Event(name="worker.stopped"))
+            leave()
+
+    def _give_up(self, engine: Engine, relay: Relay | None) -> None:
+        """What is left of it goes back now instead of waiting for the lease to run out."""
+        app = self._app
+        if relay is not None:
+            relay.stop()
+        if self._isolated is not None:
+            self._isolated.close()
+        store = app.client.store
+        left = store.run(store.rescue(Rescue(engine.process_id, engine.begun)))
+        tell_dead(store, left, app.around.publish)
+        app.around.publish(Event(name="worker.stopped"))
 
     def _told_of_rescue(self, rescued: Rescued) -> None:
-        around = self._app.around
-        around.publish(Event(name="job.rescued", reason=f"{len(rescued.leases)} jobs"))
-        tell_dead(self._app.client.store, rescued, around.publish)
+        self._publish(Event(name="job.rescued", reason=f"{len(rescued.leases)} jobs"))
+        tell_dead(self._app.client.store, rescued, self._publish)
+
+    def _publish(self, event: Event) -> None:
+        """Tell without waiting: this is called by threads that others rely on."""
+        if self._teller is not None and self._app.around.wants(cast("EventName", event.name)):
+            self._teller.say(partial(self._app.around.publish, event))
 
     def _ticked(self, engine: Engine, events: tuple[Event, ...]) -> None:
         if any(event.name == "schedule.fired" for event in events):
             engine.look()
         for event in events:
-            self._app.around.publish(event)
+            self._publish(event)
+
+
+def _taken(callbacks: list[Callable[[], None]], one: Callable[[], None]) -> bool:
+    """Take a callback out; false if somebody else has."""
+    try:
+        callbacks.remove(one)
+    except ValueError:
+        return False
+    return True
 
 
 def _refuse_while_imported() -> None:

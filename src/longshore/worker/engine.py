@@ -2,8 +2,7 @@
 
 Duties: keep the lanes fed but never more than a little ahead, finish and claim in one exchange,
 flush endings at once, but not more often than every 5 ms while busy, give back what cannot start
-soon, drain on request. It owns no lease and no signal: the heart renews, the supervisor or the
-program stops it. It dies only with its process; an error of the store is waited out, not passed on.
+soon, drain on request. It owns no lease and no signal. Errors of the store are waited out.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import TypeVar
 
 from longshore.core.model import Ending, JobState, Lease
 from longshore.core.store import Claim, ClaimRequest, Operation, Store, Watch
-from longshore.errors import Cancelled, Interrupted, StoreError
+from longshore.errors import Cancelled, ClientClosed, Interrupted, StoreError
 from longshore.running import RunState
 from longshore.worker.buffer import CLAIM, STALE, STALE_BEFORE_FREE_SLOTS
 from longshore.worker.claims import Claims, begun, given_back
@@ -75,6 +74,8 @@ class Engine:
         self.fence.runs = lambda: list(self._inflight.values())
         self.fence.interrupt = self._lanes.interrupt
         self.fence.also = LoopWatch(self._lanes.tasks, boot_seconds).look
+        if plan.until_empty:
+            journal.teller.idle = self.look  # who was told may have enqueued more
         self._given_up = False
         self.process_id = ""
         self.mode = Mode.CLAIMING
@@ -119,6 +120,7 @@ class Engine:
             self._lanes.stop()
             self.stops.end()
             self._watch.close()
+            self._journal.teller.close(max(GRACE, self._deadline - time.monotonic()))
 
     def quiet(self, *, on: bool) -> None:
         """Stop or start claiming; what was claimed goes on."""
@@ -137,11 +139,10 @@ class Engine:
         """A person wants these running jobs to end."""
         for lease in leases:
             run = self._inflight.get(lease.job_id)
-            if run is None or run.lease != lease or run.cancelled:
-                continue
-            run.cancelled = True
-            text = f"job {lease.job_id} ({run.claimed.kind}) was cancelled"
-            self.stops.stop_body(run, Cancelled(text))
+            if run is not None and run.lease == lease and not run.cancelled:
+                run.cancelled = True
+                text = f"job {lease.job_id} ({run.claimed.kind}) was cancelled"
+                self.stops.stop_body(run, Cancelled(text))
 
     def serve_parked(self, kinds: Sequence[str]) -> None:
         """Parked jobs of these kinds exist; take those that this process can read."""
@@ -166,18 +167,10 @@ class Engine:
         return self._claims.oldest
 
     @property
-    def busy(self) -> int:
-        """How many bodies run now."""
-        return len(self._lanes.running())
-
-    @property
     def begun(self) -> frozenset[tuple[str, int]]:
         """The jobs whose bodies had begun when this process was told to leave, and their runs."""
-        return frozenset(
-            (run.claimed.id, run.lease.run)
-            for run in list(self._inflight.values())
-            if run.started_at
-        )
+        runs = [run for run in list(self._inflight.values()) if run.started_at]
+        return frozenset((run.claimed.id, run.lease.run) for run in runs)
 
     def _at_the_fence(self) -> None:
         self._retry_at = 0.0  # where it opens the store has answered a beat just now
@@ -302,17 +295,21 @@ class Engine:
                 batch = self._reports.untold(self._held)
                 self._settle(self._held, self._store.run(self._store.finish(batch)))
         except StoreError as error:
-            self._trouble += 1
-            wait = min(0.1 * 2**self._trouble, 5.0) * uniform(0.5, 1.0)  # noqa: S311 - jitter
-            self._retry_at = now + wait
-            log.warning("the store failed (%s); trying again in %.1f s", error, wait)
+            self._wait_out(error, now)
         else:
             self._trouble = 0
 
+    def _wait_out(self, error: StoreError, now: float) -> None:
+        if isinstance(error, ClientClosed):
+            raise error  # for good
+        self._trouble += 1
+        wait = min(0.1 * 2**self._trouble, 5.0) * uniform(0.5, 1.0)  # noqa: S311 - jitter
+        self._retry_at = now + wait
+        log.warning("the store failed (%s); trying again in %.1f s", error, wait)
+
     def _request(self, wanted: int, kinds: tuple[str, ...]) -> ClaimRequest:
         claim_id, lines = self._claims.begin(), () if kinds else self._order.lines()
-        digest, free = self._plan.kinds_digest, self._lanes.free()
-        ends = self._plan.until_empty
+        digest, free, ends = self._plan.kinds_digest, self._lanes.free(), self._plan.until_empty
         return ClaimRequest(self.process_id, claim_id, wanted, lines, kinds, digest, free, ends)
 
     def _claim(self, wanted: int, kinds: tuple[str, ...]) -> tuple[ClaimRequest, Claim]:
@@ -380,8 +377,7 @@ class Engine:
     def _plan_look(self, now: float, request: ClaimRequest, claim: Claim) -> None:
         """When to claim again."""
         due_in = claim.due_in
-        # To be asked again at once means that the store did not look at everything. It marks what
-        # it looks at, so it comes to an end; one that does not is not asked as fast as it answers.
+        # Asked again at once, the store did not look at everything. It marks what it looks at.
         self._fruitless = self._fruitless + 1 if due_in == 0 and not claim.jobs else 0
         at_once = due_in == 0 and self._fruitless <= FRUITLESS
         self._more = len(claim.jobs) >= request.wanted or at_once
@@ -458,6 +454,8 @@ class Engine:
     def _finished(self, now: float) -> bool:
         if self._inflight or self._held or self._ended:
             return False
+        if self._journal.teller.busy and not 0 < self._deadline <= now:
+            return False
         plan = self._plan
         idle = 0 if self.passage.waits else now - self._last_job
         self.done = self.mode is not Mode.DRAINING and (
@@ -497,4 +495,6 @@ class Engine:
                     del self._inflight[run.claimed.id]
                 elif run.claimed.id not in ended:
                     run.lost = True
-                    self._held.append((run, given_back(run)))
+                    own = None if isinstance(run.verdict, Interrupted) else run.verdict
+                    ending = self._performer.raised(run, own) if own else given_back(run)
+                    self._held.append((run, ending))

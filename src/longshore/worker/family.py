@@ -9,14 +9,29 @@ from enum import Enum
 
 from longshore.core.interruptions import Crash, crash_of
 from longshore.core.model import Ending
-from longshore.core.store import Orders, ProcessBeat, Rescue
-from longshore.worker.control import Among, Boot, Cancel, Hello, ParkedKinds, parent_channel
+from longshore.core.store import Orders, ProcessBeat, Rescue, Store
+from longshore.worker.control import (
+    Among,
+    Boot,
+    Cancel,
+    Drain,
+    Enough,
+    Hello,
+    ParkedKinds,
+    parent_channel,
+)
 from longshore.worker.crash import ended
 from longshore.worker.door import ChildReport
 from longshore.worker.fence import ENDS, boot_seconds
+from longshore.worker.journal import log, tell_dead
 from longshore.worker.launch import Launch
 from longshore.worker.options import WorkerOptions
 from longshore.worker.vigil import Vigil
+
+#: How long after its deadline a child that was told to end is killed, seconds.
+GRACE = 2.0
+#: A child that ended no job and lived no longer than this did not work, it only started.
+SHORT_LIFE = 5.0
 
 
 class Stage(Enum):
@@ -42,11 +57,14 @@ class Child:
         self.refused = False
         self.deaf = False  # its socket is closed
         self.large = False  # it holds more memory than it may
+        self.resting = False  # it has nothing left to do
+        self._dismissed = False
         self.started_at = time.monotonic()
         self.kill_at: float | None = None
         self.killed = False
         self.buried = False
         self._vigil: Vigil | None = None
+        self._given = options.shutdown_timeout
         self.popen = launch.popen
         self.beacon = launch.beacon
         self._crash = launch.crash_file
@@ -59,6 +77,36 @@ class Child:
     @property
     def pid(self) -> int:
         return self.popen.pid
+
+    @property
+    def shutdown_timeout(self) -> float:
+        """How long its jobs may go on when it is told to end."""
+        if self._given is not None:
+            return self._given
+        return self.hello.shutdown_timeout if self.hello else 0.0
+
+    @property
+    def has_worked(self) -> bool:
+        """Whether it did more than start."""
+        _, _, ended, _ = self.beacon.read_head()
+        lived = time.monotonic() - self.started_at
+        return self.hello is not None and (ended > 0 or lived > SHORT_LIFE)
+
+    def drain(self, timeout: float) -> None:
+        """Ask it to end; killed if it is still there some time after its deadline."""
+        if self.stage is Stage.BOOTING:
+            timeout = 0.0
+            self.popen.terminate()
+        self.stage = Stage.DRAINING
+        self.channel.send(Drain(timeout))
+        deadline = time.monotonic() + timeout + GRACE
+        self.kill_at = min(self.kill_at or deadline, deadline)
+
+    def dismiss(self) -> None:
+        """Nobody has anything left to do: it may end, once it has nothing itself."""
+        if not self._dismissed:
+            self._dismissed = True
+            self.channel.send(Enough())
 
     def beat(self) -> ProcessBeat | None:
         """Its part of a beat; ``None`` while it has no process record."""
@@ -79,6 +127,24 @@ class Child:
         """What gives back its jobs, of which its memory tells which had started and which ended."""
         started, over = self.beacon.read_started(), self.beacon.read_over()
         return Rescue(self.process_id, started, crash=crash, over=over)
+
+    def give_back(self, store: Store, request: Rescue) -> int:
+        """What it had goes back, and bodies that did not stop end as they were told; how many."""
+        if self.stuck:
+            store.run(store.finish(tuple(self.stuck)))
+        rescued = store.run(store.rescue(request))
+        tell_dead(store, rescued)
+        while len(rescued.leases) >= request.limit:
+            rescued = store.run(store.rescue(request))
+            tell_dead(store, rescued)
+        if not self.finished and rescued.leases:
+            log.warning(
+                "gave back %d jobs of child %d, %d of them interrupted",
+                len(rescued.leases),
+                self.pid,
+                sum(rescued.interrupted),
+            )
+        return len(rescued.leases)
 
     def renew(self, at: float, lost: Collection[str]) -> None:
         """Its lease was renewed, asked for at ``at``, unless it is among the lost."""

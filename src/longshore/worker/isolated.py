@@ -19,6 +19,7 @@ from contextlib import suppress
 from longshore.core.interruptions import Crash, crash_of, died, is_suspect
 from longshore.core.model import Ending, NewJob, Run
 from longshore.core.outcome import Attempt
+from longshore.core.registry import Declaration
 from longshore.core.store import Store
 from longshore.errors import AppImportFailed, LongshoreError, StoreError
 from longshore.running import RunState
@@ -40,6 +41,7 @@ from longshore.worker.control import (
     parent_channel,
 )
 from longshore.worker.crash import CrashFile, ended
+from longshore.worker.location import module_of
 from longshore.worker.options import WorkerOptions
 
 #: From TERM to KILL, seconds; less where its worker stops, which gives the job back soon.
@@ -52,8 +54,15 @@ BOOT, BOOTS = 60.0, 2
 class IsolatedJobs:
     """Runs jobs in children, one each. It ends with :meth:`close`, which ends the spare."""
 
-    def __init__(self, app: str, cwd: str, store: Store) -> None:
+    def __init__(
+        self,
+        app: str | None,
+        cwd: str,
+        store: Store,
+        declaration: Callable[[str], Declaration | None],
+    ) -> None:
         self._options = WorkerOptions(app=app, cwd=cwd)
+        self._declaration = declaration
         self._store = store
         self._spare: _Child | None = None
         self._lock = threading.Lock()
@@ -84,7 +93,9 @@ class IsolatedJobs:
 
     def _listen(self, run: RunState, child: _Child, listener: _Listener) -> Ending | None:
         """How the job ended; ``None`` where its process did."""
-        child.say(Perform(run.claimed, run.lease))
+        declaration = self._declaration(run.claimed.kind)
+        place = None if declaration is None else module_of(declaration)
+        child.say(Perform(run.claimed, run.lease, place))
         if not is_suspect(run.claimed):
             self._warm()
         stopping = lost = False

@@ -1,12 +1,14 @@
 """What a worker tells: log lines, events for the application, and hooks of job classes.
 
-All of it happens after the store has it, in the process that did it, best effort.
+All of it happens after the store has it, in the process that did it, best effort; what calls code
+of the application in a thread of its own.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -18,6 +20,7 @@ from longshore.core.store import Rescued, Store
 from longshore.middleware import Around, Event, EventName
 from longshore.running import RunState
 from longshore.worker.perform import Performer
+from longshore.worker.teller import Teller
 
 log = logging.getLogger("longshore.worker")
 
@@ -42,6 +45,8 @@ class Journal:
         self._performer = performer
         self._store = store
         self._loud = any(map(around.wants, _EVENTS))
+        #: Calls listeners and hooks.
+        self.teller = Teller()
 
     def finished(self, batch: Sequence[tuple[RunState, Ending]], held: Collection[Lease]) -> None:
         """Endings were reported; those not in ``held`` belong to somebody else now."""
@@ -85,16 +90,15 @@ class Journal:
             _log(run, ending, took)
         if self._loud:
             for name in _names(ending):
-                self._around.publish(
-                    Event(
-                        name=name,
-                        job_id=job.id,
-                        kind=job.kind,
-                        queue=job.queue,
-                        reason=_reason(ending),
-                        duration=took,
-                    )
+                event = Event(
+                    name=name,
+                    job_id=job.id,
+                    kind=job.kind,
+                    queue=job.queue,
+                    reason=_reason(ending),
+                    duration=took,
                 )
+                self.teller.say(partial(self._around.publish, event))
         if ending.to in (JobState.DEAD, JobState.CANCELLED):
             self._hook(run, ending)
 
@@ -112,13 +116,21 @@ class Journal:
             return
         name = "after_death" if ending.to is JobState.DEAD else "after_discard"
         hook = getattr(declaration.job_class, name, None)
-        if hook is None:
-            return
-        try:
-            instance = declaration.job_class()
-            hook(instance, run.error)
-        except Exception:
-            log.exception("%s of job %s (%s) raised", name, run.claimed.id, run.claimed.kind)
+        if hook is not None:
+            what = f"{name} of job {run.claimed.id} ({run.claimed.kind})"
+            self.teller.say(partial(_call_hook, declaration.job_class, hook, run.error, what))
+
+
+def _call_hook(
+    job_class: Callable[[], object],
+    hook: Callable[[object, BaseException | None], object],
+    error: BaseException | None,
+    what: str,
+) -> None:
+    try:
+        hook(job_class(), error)
+    except Exception:
+        log.exception("%s raised", what)
 
 
 def tell_dead(

@@ -16,6 +16,9 @@ from longshore.worker.beacon import Beacon
 from longshore.worker.crash import CrashFile
 from longshore.worker.turnstile import Turnstile, abreast
 
+#: How long a process may take until it has loaded the application, seconds.
+BOOT_LIMIT = 120.0
+
 
 class Launch:
     """A process that has been started and heard nothing yet: its socket, page and crash file.
@@ -76,8 +79,12 @@ class Launches:
         """One that boots already, or else a new one; raises :class:`OSError` if it cannot be."""
         return self._ready.pop(0) if self._ready else Launch(*self._more)
 
-    def close(self) -> None:
-        """End what was not taken."""
+    def drop(self) -> None:
+        """End what was not taken: nobody needs it."""
         while self._ready:
             self._ready.pop().abandon()
+
+    def close(self) -> None:
+        """The same at the end of the worker."""
+        self.drop()
         self.turnstile.close()

@@ -8,9 +8,11 @@ from types import ModuleType
 from typing import Protocol
 
 from longshore.client import Client
+from longshore.core.registry import Declaration
 from longshore.core.schedules import Schedule
 from longshore.errors import AppNotFound
 from longshore.handle import App
+from longshore.modules import MAIN
 
 
 class Plans(Protocol):
@@ -49,6 +51,14 @@ def spec_of(app: Host) -> str:
         f"other processes cannot find this application: no name in module {app.module} holds it; "
         "assign it to a variable at the top of an importable module"
     )
+
+
+def module_of(declaration: Declaration) -> str | None:
+    """Which module has declared a job, as another process can import it; a script is its file."""
+    name: str | None = getattr(declaration.job_class or declaration.call, "__module__", None)
+    if name not in MAIN:
+        return name
+    return getattr(sys.modules.get(name), "__file__", None)
 
 
 def own_files(cwd: str) -> tuple[str, ...]:

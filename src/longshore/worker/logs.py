@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 
 _PLAIN = "%(asctime)s %(levelname)-7s %(name)s  %(message)s"
 _SHORT = "%(asctime)s %(message)s"
@@ -17,13 +19,34 @@ def set_up_logging(verbosity: int) -> None:
 
     Parameters: ``verbosity``: -1 errors only, 0 warnings, 1 every job, 2 and more everything.
     """
-    handler = logging.StreamHandler()
-    handler.setFormatter(
-        _Coloured(_SHORT, "%H:%M:%S") if _in_colour() else logging.Formatter(_PLAIN)
-    )
-    logging.basicConfig(level=_LEVELS.get(verbosity, logging.DEBUG), handlers=[handler])
+    logging.basicConfig(level=_level(verbosity), handlers=[_handler()])
     # A full disk or a closed pipe behind stderr must not fail a job or flood what is left of it.
     logging.raiseExceptions = False
+
+
+@contextmanager
+def logging_of(verbosity: int) -> Generator[None]:
+    """While an application is imported: it may set up logging, else afterwards we do.
+
+    Until then its words go where ours would, by the handler of last resort: one at the root would
+    make its ``logging.basicConfig()`` do nothing.
+    """
+    root, last = logging.getLogger(), logging.lastResort
+    logging.lastResort = _handler()
+    root.setLevel(_level(verbosity))
+    try:
+        yield
+    finally:
+        logging.lastResort = last
+        theirs = bool(root.handlers)
+        set_up_logging(verbosity)
+        for handler in root.handlers:
+            # Nobody chose that form: it is what logging.warning() of a module leaves, say.
+            if getattr(handler.formatter, "_fmt", None) == logging.BASIC_FORMAT:
+                handler.setFormatter(_formatter())
+        ours = logging.getLogger("longshore")
+        if theirs and verbosity and not ours.level:
+            ours.setLevel(_level(verbosity))  # -v and -q say what we say, wherever it goes
 
 
 def tell(text: str) -> None:
@@ -33,6 +56,20 @@ def tell(text: str) -> None:
         sys.stderr.flush()
     except (OSError, ValueError):
         return
+
+
+def _level(verbosity: int) -> int:
+    return _LEVELS.get(verbosity, logging.DEBUG)
+
+
+def _handler() -> logging.Handler:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_formatter())
+    return handler
+
+
+def _formatter() -> logging.Formatter:
+    return _Coloured(_SHORT, "%H:%M:%S") if _in_colour() else logging.Formatter(_PLAIN)
 
 
 class _Coloured(logging.Formatter):

@@ -6,7 +6,8 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from time import time_ns
-from typing import Any
+from types import CoroutineType
+from typing import Any, cast
 
 import msgspec
 
@@ -157,7 +158,12 @@ class Performer:
         """The ending of a body that returned."""
         run.ended_at = time_ns() // 1000
         # What its transaction has committed stands, whatever it returned afterwards.
-        return run.ending or _success(run, declaration, value)
+        if run.ending is not None:
+            return run.ending
+        if isinstance(value, CoroutineType):
+            lost = cast("CoroutineType[object, object, object]", value)
+            return self.raised(run, _never_awaited(declaration.kind, lost))
+        return _success(run, declaration, value)
 
     def success(self, run: RunState, value: Any) -> Ending:
         """The ending of a run that succeeded with this result, while its body goes on."""
@@ -165,6 +171,13 @@ class Performer:
 
     def raised(self, run: RunState, error: BaseException) -> Ending:
         """The ending of a run that raised; an error in here must not lose the job."""
+        try:
+            return self._raised(run, error)
+        except Exception as broken:  # noqa: BLE001 - an error may raise whatever it is asked
+            text = f"the job raised an error that cannot be looked at ({type(broken).__name__})"
+            return self._raised(run, RuntimeError(text))
+
+    def _raised(self, run: RunState, error: BaseException) -> Ending:
         run.ended_at = time_ns() // 1000
         run.error = error = meant(error)
         if run.ending is not None:
@@ -205,12 +218,14 @@ class Performer:
 
     def _started(self, run: RunState) -> None:
         job = run.claimed
+        if self._tells and not self.is_quiet:
+            self._around.publish(
+                Event(name="job.started", job_id=job.id, kind=job.kind, queue=job.queue)
+            )
+            if run.verdict is not None:  # it came while they were told, and they may have caught it
+                raise run.verdict
+        # What listeners take is none of the job's time.
         self.begun(run)
-        if not self._tells or self.is_quiet:
-            return
-        self._around.publish(
-            Event(name="job.started", job_id=job.id, kind=job.kind, queue=job.queue)
-        )
 
 
 def _success(run: RunState, declaration: Declaration, value: Any) -> Ending:
@@ -218,6 +233,15 @@ def _success(run: RunState, declaration: Declaration, value: Any) -> Ending:
         return succeeded(run.lease, declaration.signature.encode_result(value))
     except UnstorableResult as error:
         return succeeded(run.lease, None, f"its result could not be stored: {error}")
+
+
+def _never_awaited(kind: str, value: CoroutineType[object, object, object]) -> TypeError:
+    """Why a body that returned a coroutine has not done what it is for."""
+    value.close()
+    return TypeError(
+        f"{kind} returned a coroutine, which nobody awaits: it has not run. If there is an ordinary"
+        " decorator around an async def, make its wrapper async too; else await it"
+    )
 
 
 def _leave(run: RunState) -> None:

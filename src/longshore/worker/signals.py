@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Self
+
+Handler = Callable[[int, FrameType | None], object]
 
 _ALWAYS = (
     signal.SIGTERM,
@@ -18,6 +21,10 @@ _ALWAYS = (
 )
 #: Not trapped on a terminal, so that Ctrl-Z and fg go on to work there.
 _OFF_TERMINAL = (signal.SIGTSTP, signal.SIGCONT)
+#: A terminal sends them to every process of its group, or whoever ends one.
+_TO_ALL = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+#: What was set by :func:`handle_here`.
+_here: dict[int, Handler] = {}
 
 
 class Signals:
@@ -53,5 +60,46 @@ class Signals:
             return b""
 
 
+def leave_to_supervisor() -> None:
+    """In a child: what is sent to all is the supervisor's to decide, which tells.
+
+    Handlers that do nothing, not ``SIG_IGN``: that would be inherited by every program that a job
+    starts, and one that is to be ended by INT, as many are, would go on for ever. The price is that
+    on a terminal such programs hear Ctrl-C too, as those of any other program do.
+    """
+    for number in _TO_ALL:
+        handle_here(number, _noted)
+
+
+def handle_here(number: int, handler: Handler) -> None:
+    """Handle a signal in this process only: in what is forked off it does what it always does."""
+    pid = os.getpid()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == pid:
+            handler(number, frame)
+        else:  # it came before the copy had its handlers back
+            signal.signal(number, _usual(number))
+            signal.raise_signal(number)
+
+    signal.signal(number, handle)
+    _here[number] = handle
+
+
 def _noted(_number: int, _frame: FrameType | None) -> None:
     """The wake-up descriptor has it; nothing is done inside a handler."""
+
+
+def _usual(number: int) -> signal.Handlers | Handler:
+    return signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+
+
+def _begin_copy() -> None:
+    """A process of multiprocessing must end when it is told to; it is no worker."""
+    for number, handler in _here.items():
+        if signal.getsignal(number) is handler:  # else it is the application's by now
+            signal.signal(number, _usual(number))
+    _here.clear()
+
+
+os.register_at_fork(after_in_child=_begin_copy)

@@ -11,15 +11,17 @@ that costs a tenth of a microsecond.
 
 from __future__ import annotations
 
+import contextvars
 import os
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
 from longshore.core.model import Ending
-from longshore.errors import LongshoreError
+from longshore.errors import Interrupted, LongshoreError
 from longshore.running import RunState
 from longshore.worker.journal import log
 
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     import asyncio
 
 Done = Callable[[RunState, Ending], None]
+
+#: Tasks that bodies have left behind get so many seconds when the worker stops.
+LEFT = 0.5
 
 #: How often this process has been forked off: a body that forks and returns in its copy must not
 #: go on there as a worker.
@@ -132,7 +137,7 @@ class ThreadLane:
     def work(self, slot: _Slot) -> None:
         """The life of a slot, in its own thread."""
         ready, performer, done = self.ready, self._performer, self._done
-        last, born = 0, _forks
+        last, born, clean = 0, _forks, contextvars.Context()
         while True:
             try:
                 run = ready.popleft()
@@ -141,12 +146,14 @@ class ThreadLane:
                     return
                 last = 0
                 continue
-            # One job begins where the one before it ended: a look at the clock is saved.
-            ending = slot.take(run, performer, last)
+            # One job begins where the one before it ended: a look at the clock is saved. What it
+            # sets in its context, of a tenant or of decimals, is nobody's after it.
+            ending = clean.copy().run(slot.take, run, performer, last)
             if _forks != born:
                 leave_fork(run)
             last = run.ended_at
             done(run, ending)
+            del run, ending  # with an error there are the frames of its body, and all they hold
             if self._spare and self._is_spare():
                 if not self._rest(slot, though_ready=True):
                     return
@@ -211,8 +218,8 @@ class _Slot:
         with self._lock:
             if self.current is not run:
                 return False
-            run.verdict = verdict
-            _raise_in(self.thread, type(verdict))
+            run.verdict = run.verdict or verdict  # the first one is how it ends
+            _raise_in(self.thread, type(run.verdict))
             return True
 
 
@@ -249,7 +256,7 @@ class AsyncLane:
         self._done = done
         self.head: RunState | None = None
         self.freed: Callable[[], None] = lambda: None
-        self._tasks: dict[RunState, asyncio.Task[None]] = {}
+        self._tasks: dict[RunState, asyncio.Task[Ending]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -270,7 +277,7 @@ class AsyncLane:
         """Cancel the task of this job; false if there is none (any more)."""
         if self._loop is None or run not in self._tasks:
             return False
-        run.verdict = verdict
+        run.verdict = run.verdict or verdict
         self._loop.call_soon_threadsafe(self._cancel, run)
         return True
 
@@ -327,9 +334,20 @@ class AsyncLane:
                 # so may a body; the other jobs need it.
                 log.exception("the event loop was ended by a task and goes on")
         try:
+            self._end_left(loop)
             loop.run_until_complete(loop.shutdown_asyncgens())
         finally:
             loop.close()
+
+    def _end_left(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let tasks that bodies have left behind come to their ``finally``; jobs had their time."""
+        import asyncio  # noqa: PLC0415 - where there is a loop it is loaded
+
+        left = asyncio.all_tasks(loop).difference(self._tasks.values())
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left, timeout=LEFT))
 
     def _fill(self) -> None:
         self._called = False
@@ -344,16 +362,24 @@ class AsyncLane:
             except IndexError:
                 self._permits.append(None)
                 return
-            self._tasks[run] = loop.create_task(self._one(run))
+            # Of its own: this may be called at the end of another job, in its context.
+            task = loop.create_task(self._performer.aperform(run), context=contextvars.Context())
+            self._tasks[run] = task
+            task.add_done_callback(partial(self._over, run))
 
-    async def _one(self, run: RunState) -> None:
-        try:
-            ending = await self._performer.aperform(run)
-        finally:
-            self._tasks.pop(run, None)
-            self._permits.append(None)
+    def _over(self, run: RunState, task: asyncio.Task[Ending]) -> None:
+        self._tasks.pop(run, None)
+        self._permits.append(None)
         if self._born != _forks:
             leave_fork(run)
+        if task.cancelled():
+            # Before its first step, by a body that cancels whatever it finds in its loop.
+            text = f"job {run.claimed.id} ({run.claimed.kind}) was cancelled before it began"
+            ending = self._performer.raised(run, run.verdict or Interrupted(text))
+        elif (error := task.exception()) is not None:
+            ending = self._performer.raised(run, run.verdict or error)
+        else:
+            ending = task.result()
         self._done(run, ending)
         if self.ready:
             self._fill()

@@ -33,35 +33,33 @@ from longshore.worker.control import (
     Lost,
     Quiet,
     Refused,
+    Resting,
     Stuck,
     Ticked,
     Waiting,
 )
 from longshore.worker.door import Ask, Door, Report
 from longshore.worker.errands import Errands, end_together
-from longshore.worker.family import Child, Stage
+from longshore.worker.family import GRACE, Child, Stage
 from longshore.worker.fence import boot_seconds
 from longshore.worker.heart import Heart
 from longshore.worker.identity import child_process, default_name
-from longshore.worker.journal import log, tell_dead
-from longshore.worker.launch import Launches
+from longshore.worker.journal import log
+from longshore.worker.launch import BOOT_LIMIT, Launches
 from longshore.worker.logs import tell
 from longshore.worker.options import WorkerOptions
 from longshore.worker.orphans import bury_orphans
+from longshore.worker.places import Places
+from longshore.worker.probe import Probe
 from longshore.worker.recycle import PATIENCE, Recycling
 from longshore.worker.relay import Relay, started
 from longshore.worker.signals import Signals
 from longshore.worker.sources import Sources
 from longshore.worker.ticker import Ticker
 
-BOOT_LIMIT = 120.0
-GRACE = 2.0
 #: How long, after the deadline of the bodies, a store may keep a worker from ending, seconds: what
 #: is left of five the program needs to end. ``LEAST``: after the last child, however late it was.
 LAST, LEAST = 4.0, 1.0
-FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
-#: A child that ended no job and lived no longer than this did not work, it only started.
-SHORT_LIFE = 5.0
 #: How often people hear that the store is still waited for, seconds.
 WORD = 30.0
 
@@ -91,7 +89,9 @@ class Supervisor:
         self._ticker: Ticker | None = None
         self._errands = Errands()
         self._recycling = Recycling(options.max_rss)
-        self._waits: dict[int, tuple[float, float]] = {}  # child number: respawn at, wait then
+        self._places = Places(options)
+        self._probe: Probe | None = None
+        self._interrupts = 0
         self._stopping = False
         self._quiet = False
         self._again = False  # re-exec when all children are gone
@@ -100,7 +100,6 @@ class Supervisor:
         self._exit_code = 0
         self._returned = 0
         self._ended = 0
-        self._restarts = 0
         self._fenced = 0  # writes of children that are gone
         self._sources = Sources()
         self._next_word = 0.0  # when to say again that the store is waited for
@@ -117,8 +116,9 @@ class Supervisor:
             self._selector.register(door.descriptor, selectors.EVENT_READ, door)
             for number in range(self._options.processes):
                 self._spawn(number)
+            self._launches.drop()
             try:
-                while self._children or (self._waits and not self._stopping):
+                while self._children or (self._places and not self._stopping):
                     self._turn(signals)
             finally:
                 self._end()
@@ -148,8 +148,7 @@ class Supervisor:
 
     def _pause(self) -> float:
         now = time.monotonic()
-        alive = {child.number for child in self._children}
-        times = [due for number, (due, _) in self._waits.items() if number not in alive]
+        times = self._places.waiting(self._children)
         times += [child.kill_at for child in self._children if child.kill_at is not None]
         times += [now + left for child in self._children if (left := child.left()) is not None]
         # Without pidfd (not Linux) the end of a child is looked for.
@@ -157,6 +156,7 @@ class Supervisor:
         return max(0.0, min([ceiling, *(due - now for due in times)]))
 
     def _end(self) -> None:
+        self._end_probe()
         for child in self._children:
             child.kill()
             child.popen.wait()
@@ -174,12 +174,16 @@ class Supervisor:
     # --- children -----------------------------------------------------------------------------
 
     def _spawn(self, number: int) -> None:
+        options = self._places.options(number, self._children)
+        if options is None:
+            self._places.settled(number)
+            return
         try:
-            child = Child(number, self._options, self._launches.take())
+            child = Child(number, options, self._launches.take())
         except OSError as error:
             # No more processes, memory or descriptors for us: those that are there go on.
             log.error("a child could not be started: %s", error)
-            self._wait_longer(number)
+            self._places.wait_longer(number)
             return
         self._children.append(child)
         self._selector.register(child.channel.socket, selectors.EVENT_READ, child)
@@ -209,13 +213,21 @@ class Supervisor:
                 self._refused(child, message)
             case Stuck(ending=ending):
                 child.stuck.append(ending)
-                self._drain_one(child, GRACE)
+                self._replace(child)
+            case Resting(on=on):
+                child.resting = on
             case Finished(ended=ended, returned=returned, done=done):
                 child.finished, child.done = True, done
                 self._ended += ended
                 self._returned += returned
             case _:
                 log.warning("child %d said something unexpected: %r", child.pid, message)
+
+    def _replace(self, child: Child) -> None:
+        """A body of it does not stop; those beside it have the time that they have at any stop."""
+        child.drain(child.shutdown_timeout)
+        if not (self._stopping or self._has_child(child.number)):
+            self._places.again(child.number, worked=True)
 
     def _refused(self, child: Child, refused: Refused) -> None:
         child.refused = True
@@ -251,7 +263,7 @@ class Supervisor:
             self._banner(hello, [each.pid for each in self._children])
         elif hello.ground != self._ground and not self._stopping:
             tell(f"the store or its settings have changed (now {hello.address}): starting again")
-            self._signalled(signal.SIGHUP)
+            self._start_anew()
             return
         elif self._ticker is not None and self._options.reload:
             self._ticker.declare(hello.schedules)
@@ -279,7 +291,7 @@ class Supervisor:
         """The new child is up, so its predecessor may go: after a reload, or when it is large."""
         for other in self._children:
             if other is not child and other.number == child.number and not self._stopping:
-                self._drain_one(other, PATIENCE if other.large else self._timeout(other))
+                other.drain(PATIENCE if other.large else other.shutdown_timeout)
 
     def _reap(self, child: Child) -> None:
         if child.popen.poll() is None:
@@ -294,15 +306,16 @@ class Supervisor:
                     self._heard(child, message)
         self._children.remove(child)
         self._recycling.forget(child)
-        worked = self._has_worked(child)
+        self._places.gone(child)
+        worked = child.has_worked
         self._give_back(child)
         replaced = self._has_child(child.number)
         if child.done:
-            self._waits.pop(child.number, None)
+            self._places.settled(child.number)
         elif not (self._stopping or replaced):
             # One that was killed young may have been unlucky; the next such death is no accident.
-            unlucky = child.hello is not None and child.number not in self._waits
-            self._respawn(child.number, worked=worked or unlucky)
+            unlucky = child.hello is not None and not self._places.waits(child.number)
+            self._places.again(child.number, worked=worked or unlucky)
 
     def _give_back(self, child: Child) -> None:
         """Its jobs run again at once; which had started is read from its memory."""
@@ -316,48 +329,15 @@ class Supervisor:
         child.bury()
         if store is None or request.dead is None:
             return
-        stuck = tuple(child.stuck)
 
         def give_back() -> None:
-            if stuck:
-                store.run(store.finish(stuck))
-            rescued = store.run(store.rescue(request))
-            tell_dead(store, rescued)
-            while len(rescued.leases) >= request.limit:
-                rescued = store.run(store.rescue(request))
-                tell_dead(store, rescued)
-            self._returned += len(rescued.leases) if self._stopping else 0
-            if not child.finished and rescued.leases:
-                log.warning(
-                    "gave back %d jobs of child %d, %d of them interrupted",
-                    len(rescued.leases),
-                    child.pid,
-                    sum(rescued.interrupted),
-                )
+            given = child.give_back(store, request)
+            self._returned += given if self._stopping else 0
 
         self._errands.add(f"give back the jobs of child {child.pid}", give_back)
 
-    @staticmethod
-    def _has_worked(child: Child) -> bool:
-        _, _, ended, _ = child.beacon.read_head()
-        lived = time.monotonic() - child.started_at
-        return child.hello is not None and (ended > 0 or lived > SHORT_LIFE)
-
-    def _respawn(self, number: int, *, worked: bool) -> None:
-        """At once after honest work; slower and slower when it only starts and dies."""
-        self._restarts += 1
-        if worked:
-            self._waits[number] = (time.monotonic(), FIRST_WAIT / 4)
-        else:
-            self._wait_longer(number)
-
-    def _wait_longer(self, number: int) -> None:
-        _, last = self._waits.get(number, (0.0, FIRST_WAIT / 2))
-        wait = min(last * 2, LONGEST_WAIT)
-        self._waits[number] = (time.monotonic() + wait, wait)
-
     def _watch_over(self) -> None:
-        bury_orphans(child.pid for child in self._children)
+        bury_orphans(each.pid for each in (*self._children, self._probe) if each is not None)
         now = time.monotonic()
         if not self._stopping:
             self._start_successors(now)
@@ -370,17 +350,18 @@ class Supervisor:
             if child.stage is Stage.BOOTING and now - child.started_at > BOOT_LIMIT:
                 log.error("child %d did not boot within %d s", child.pid, BOOT_LIMIT)
                 child.kill()
-            if child.stage is Stage.WORKING and self._has_worked(child):
-                self._waits.pop(child.number, None)
+            if child.stage is Stage.WORKING and child.has_worked:
+                self._places.settled(child.number)
             self._keep_watch(child, now)
         places = [child.beacon.read_place() for child in self._children]
         self._launches.turnstile.look(places, now)
         if self._options.reload and not self._stopping:
             self._look_for_changes()
+        self._look_at_probe(now)
+        self._look_for_rest()
 
     def _start_successors(self, now: float) -> None:
-        due = [number for number, (at, _) in self._waits.items() if now >= at]
-        missing = [number for number in due if not self._has_child(number)]
+        missing = [number for number in self._places.due(now) if not self._has_child(number)]
         last = [each for each in self._children if not self._has_child(each.number, each)]
         large = [child.number for child in last if self._recycling.is_due(child, now)]
         for number in (*missing, *large):
@@ -408,6 +389,13 @@ class Supervisor:
             for number in {child.number for child in self._children}:
                 self._spawn(number)
 
+    def _look_for_rest(self) -> None:
+        """Where nobody has anything left, each may end; what one still runs may enqueue more."""
+        theirs = [child for child in self._children if child.stage is not Stage.DRAINING]
+        if all(child.resting for child in theirs) and not self._places.waiting(theirs):
+            for child in theirs:
+                child.dismiss()
+
     # --- the heart's questions (another thread) -----------------------------------------------
 
     def _renewed(self, at: float, lost: frozenset[str]) -> None:
@@ -424,7 +412,7 @@ class Supervisor:
             if child.process_id in orders.lost:
                 log.error("child %d lost its lease and is replaced", child.pid)
                 child.channel.send(Lost())
-                self._drain_one(child, 0)
+                child.drain(0)
                 continue
             child.pass_on(orders, callers)
 
@@ -456,15 +444,15 @@ class Supervisor:
 
     def _signalled(self, number: int) -> None:
         match number:
-            case signal.SIGINT if self._stopping:
-                self._exit_code = 130
-                self._stop(0)
             case signal.SIGTERM | signal.SIGINT | signal.SIGQUIT:
                 self._again = False
-                self._stop(0 if number == signal.SIGQUIT else None)
+                # Counted: the first Ctrl-C after a HUP or a TERM is not the second one.
+                self._interrupts += number == signal.SIGINT
+                if number == signal.SIGINT and self._interrupts > 1:
+                    self._exit_code = 130
+                self._stop(0 if number == signal.SIGQUIT or self._exit_code == 130 else None)
             case signal.SIGHUP if not self._stopping:
-                self._again = True
-                self._stop(None)
+                self._try_code()
             case signal.SIGTSTP | signal.SIGCONT:
                 self._hush(on=number == signal.SIGTSTP)
             case signal.SIGUSR1 | signal.SIGTTIN:
@@ -474,24 +462,39 @@ class Supervisor:
             case _:
                 pass
 
+    def _try_code(self) -> None:
+        """Load the application as it is now; where that goes well this worker starts anew."""
+        self._end_probe()
+        try:
+            self._probe = Probe(self._options, self._launches.take())
+        except OSError as error:
+            log.error("this worker goes on with what it runs: no process could start: %s", error)
+            return
+        self._selector.register(self._probe.socket, selectors.EVENT_READ, self._probe)
+
+    def _look_at_probe(self, now: float) -> None:
+        if self._probe is not None and self._probe.look(now):
+            fault = self._probe.fault
+            self._end_probe()
+            if fault is None:
+                self._start_anew()
+            else:
+                log.error("the code does not load; this worker goes on with what it has: %s", fault)
+
+    def _end_probe(self) -> None:
+        if self._probe is not None:
+            self._selector.unregister(self._probe.socket)
+            self._probe.end()
+            self._probe = None
+
+    def _start_anew(self) -> None:
+        self._again = True
+        self._stop(None)
+
     def _stop(self, timeout: float | None) -> None:
         self._stopping = True
-        times = [self._timeout(child) if timeout is None else timeout for child in self._children]
+        self._end_probe()
+        times = [child.shutdown_timeout if timeout is None else timeout for child in self._children]
         for child, given in zip(self._children, times, strict=True):
-            self._drain_one(child, given)
+            child.drain(given)
         self._leave_by = min(self._leave_by, time.monotonic() + max(times, default=0.0) + LAST)
-
-    def _drain_one(self, child: Child, timeout: float) -> None:
-        """Ask a child to end; killed if it is still there some time after its deadline."""
-        if child.stage is Stage.BOOTING:
-            timeout = 0.0
-            child.popen.terminate()
-        child.stage = Stage.DRAINING
-        child.channel.send(Drain(timeout))
-        deadline = time.monotonic() + timeout + GRACE
-        child.kill_at = min(child.kill_at or deadline, deadline)
-
-    def _timeout(self, child: Child) -> float:
-        if self._options.shutdown_timeout is not None:
-            return self._options.shutdown_timeout
-        return child.hello.shutdown_timeout if child.hello else 0.0

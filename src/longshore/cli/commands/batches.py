@@ -11,9 +11,10 @@ from longshore.app import Longshore
 from longshore.cli.output import Columns, clean, out_of
 from longshore.cli.parts import Group, Whole, option
 from longshore.cli.session import stored
-from longshore.cli.views import ago, many, moment
+from longshore.cli.views import ago, moment
 from longshore.core.batches import COMPLETE, DEATH, SUCCESS, Bundle
 from longshore.core.model import JobRecord, JobState
+from longshore.core.wording import many
 from longshore.core.workflow import drawn
 from longshore.errors import JobNotFound
 from longshore.query.bundled import Bundled

@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
-from longshore.cli.exit import Failure, kind_of
+from longshore.cli.exit import DECLARED, Failure, kind_of
 from longshore.cli.output import Columns, out_of
 from longshore.cli.parts import Command
 from longshore.cli.session import application
-from longshore.cli.views import many
-from longshore.core.registry import Declaration
+from longshore.core.registry import NO_JOBS, Declaration
 from longshore.core.schedules import Schedule
+from longshore.core.wording import many
 from longshore.errors import LongshoreError
 
 
@@ -66,7 +66,10 @@ def command(ctx: click.Context) -> None:
         )
     if unfit:
         of = many(len(app.planned), "schedule")
-        raise Failure(kind_of(unfit[0][1]), f"{len(unfit)} of {of} cannot work as declared.")
+        raise Failure(DECLARED, f"{len(unfit)} of {of} cannot work as declared.")
+    if not len(app.registry):
+        out.say(f"warning: {NO_JOBS}")
+        return
     planned = f", {many(len(schedules), 'schedule')}" if schedules else ""
     out.say(f"{many(len(found), 'job')}{planned}, store {app.settings.store}: all right")
 

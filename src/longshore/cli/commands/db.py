@@ -8,14 +8,14 @@ from typing import Final
 import click
 import msgspec
 
+from longshore.app import Longshore
 from longshore.cli.exit import Failure, kind_of
 from longshore.cli.output import Columns, Out, out_of
 from longshore.cli.parts import Group, option
-from longshore.cli.session import application
-from longshore.cli.views import many
+from longshore.cli.session import application, is_missing
 from longshore.core.schema import Difference, Migration, SchemaStatus
-from longshore.core.wording import did_you_mean
-from longshore.errors import SchemaMismatch
+from longshore.core.wording import did_you_mean, many
+from longshore.errors import SchemaMismatch, StoreUnavailable
 
 _NEWER: Final = (
     "a newer release of Longshore has changed the tables in a way that this one cannot live with."
@@ -48,7 +48,7 @@ def status(ctx: click.Context) -> None:
     """
     out = out_of(ctx)
     with application(ctx) as app:
-        found = app.store.schema()
+        found = _schema(app)
         names = {name: list(getattr(found, name)) for name in found.__struct_fields__}
         shown = [name for name in names if names[name] or name in _ALWAYS]
         out.fields(
@@ -105,7 +105,7 @@ def sql(ctx: click.Context, first: str | None, last: str | None) -> None:
         known = app.store.script()
         chosen = _between(known, first, last, ctx)
         if first is None:
-            found = app.store.schema()
+            found = _schema(app)
             _refuse_newer(found)
             chosen = [migration for migration in chosen if migration.name in found.pending]
         address = app.store.address
@@ -121,7 +121,7 @@ def verify(ctx: click.Context) -> None:
     """
     out = out_of(ctx)
     with application(ctx) as app:
-        found = app.store.schema()
+        found = _schema(app)
         differences = app.store.verify() if found.applied or found.half else ()
         out.rows("differences", differences, _DIFFERENCES, extra={"store": app.store.address})
     _judge(found)
@@ -136,6 +136,23 @@ def verify(ctx: click.Context) -> None:
 
 _ALWAYS: Final = frozenset({"applied", "pending", "unknown"})
 _WRONG: Final = kind_of(SchemaMismatch())
+
+
+def _schema(app: Longshore) -> SchemaStatus:
+    """Which migrations a store has had. Of a file that is not there it is known: asking makes it.
+
+    Raises:
+        StoreUnavailable: some files of several are not there.
+    """
+    missing = [part.path for part in app.settings.store.parts if is_missing(part.path)]
+    if not missing:
+        return app.store.schema()
+    if len(missing) == len(app.settings.store.parts):
+        return SchemaStatus((), tuple(migration.name for migration in app.store.script()), ())
+    raise StoreUnavailable(
+        f"there is no file {missing[0]}, and other shards have theirs. Is it the right path?"
+        " `longshore db up` makes it."
+    )
 
 
 def _refuse_newer(found: SchemaStatus) -> None:
@@ -186,6 +203,10 @@ def _between(
         )
 
     low, high = numbered(first, 0, "--from"), numbered(last, 999, "--to")
+    if low > high:
+        raise click.UsageError(
+            f"--from {first} comes after --to {last}: give them the other way round.", ctx
+        )
     return [migration for migration in known if low <= _number(migration.name) <= high]
 
 

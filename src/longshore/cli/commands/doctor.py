@@ -14,12 +14,12 @@ from longshore.cli.output import Columns, Out, clean, out_of
 from longshore.cli.parts import Command, option
 from longshore.cli.session import application, is_missing
 from longshore.cli.shards import troubles
-from longshore.cli.views import many
 from longshore.core.attendance import attendance
 from longshore.core.findings import Finding, Result
 from longshore.core.fitness import outbox_finding, store_findings, table_findings
 from longshore.core.outbox import Outbox
 from longshore.core.store import Store
+from longshore.core.wording import many
 from longshore.errors import StoreError, StoreUnavailable, StoreUnfit
 from longshore.version import __version__
 
@@ -122,8 +122,9 @@ def _look(app: Longshore, report: Report, processes: int, *, fix: bool) -> None:
     for one in facts:
         report.add(store_findings(one, processes=processes), one.address if len(facts) > 1 else "")
     if not fix and any(is_missing(part.path) for part in app.settings.store.parts):
-        nothing = "there is no file yet; the first program that stores a job makes it"
-        report.add([Finding(result="ok", about="tables", found=nothing)])
+        if not report.unfit:
+            nothing = "there is no file yet; the first program that stores a job makes it"
+            report.add([Finding(result="ok", about="tables", found=nothing)])
         return
     try:
         status = store.schema()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 
 import click
 import msgspec
@@ -13,10 +14,10 @@ from longshore.cli.exit import DEGRADED, IN_MEMORY, NO_WORKER, Failure
 from longshore.cli.output import out_of
 from longshore.cli.parts import Command, option
 from longshore.cli.shards import troubles
-from longshore.cli.views import many
 from longshore.core.settings import Settings
 from longshore.core.store import ProcessRecord
-from longshore.errors import StoreUnavailable
+from longshore.core.wording import many
+from longshore.errors import StoreError, StoreUnavailable
 from longshore.stores import connect
 from longshore.worker import door
 from longshore.worker.door import Report
@@ -46,11 +47,15 @@ def command(ctx: click.Context, *, live: bool, ready: bool, name: str | None) ->
 
     Workers of this machine and user are asked themselves, by the socket each of them has. When
     none answers, and neither flag is given, the leases in the store tell; the store is the one
-    that LONGSHORE_STORE or pyproject.toml names.
+    that LONGSHORE_STORE or pyproject.toml names. Where one of these does, only workers of that
+    store count. With --live, or where the application's code alone names the store, every worker of
+    this user counts: tell those of several applications apart by --worker.
     """
     if live and ready:
         raise click.UsageError("--live and --ready: give one of them.", ctx)
     reports = _reports(name)
+    if name is None and not live and any(report.ready for report in reports):
+        reports = _of_store(reports)
     if reports or live or ready:
         _judge(ctx, reports, live=live, name=name)
     else:
@@ -62,6 +67,21 @@ def _reports(name: str | None) -> list[Report]:
     return [report for report in asked if report is not None]
 
 
+def _of_store(reports: list[Report]) -> list[Report]:
+    """Those that work for the store named here; all where none is, or it does not answer now."""
+    settings = settings_without_app()
+    if settings.sources["store"] == "default":
+        return reports
+    try:
+        processes, _ = _processes(settings)
+    except (Failure, StoreError):
+        # Each of them has told whether its own store answers.
+        return reports
+    host = socket.gethostname()
+    here = {process.pid for process in processes if process.host == host}
+    return [one for one in reports if any(child.pid in here for child in one.children)]
+
+
 def _judge(ctx: click.Context, reports: list[Report], *, live: bool, name: str | None) -> None:
     healthy = [report for report in reports if (report.live if live else report.ready)]
     out_of(ctx).fields(
@@ -71,11 +91,17 @@ def _judge(ctx: click.Context, reports: list[Report], *, live: bool, name: str |
     if healthy:
         return
     if not reports:
-        who = "no worker" if name is None else f"no worker called {name}"
+        who = f"no worker called {name}" if name is not None else _nobody(live=live)
         raise Failure(NO_WORKER, f"{who} of this user answers on this machine.")
     if live:
         raise Failure(DEGRADED, "no worker of this machine makes progress in all its processes.")
     raise Failure(DEGRADED, "no worker of this machine is ready to claim.")
+
+
+def _nobody(*, live: bool) -> str:
+    settings = settings_without_app()
+    known = not live and settings.sources["store"] != "default"
+    return f"no worker for {settings.store}" if known else "no worker"
 
 
 def _sentence(report: Report) -> str:

@@ -101,17 +101,18 @@ def list_(
     out = out_of(ctx)
     with stored(ctx) as app:
         where = read_query(" ".join(query), app.registry)
-        wanted = JobQuery(app, where, order=sort, limit=limit)
+        # One more tells whether there are more.
+        wanted = JobQuery(app, where, order=sort, limit=limit + 1)
         known = FOR_PEOPLE if out.form == "table" else COLUMNS
         found = [summary(job.record) for job in wanted]
         out.rows(
             "jobs",
-            found,
+            found[:limit],
             {name: known[name] for name in columns},
             extra={"examined": wanted.examined},
             empty="no job matches",
         )
-        if len(found) == limit:
+        if len(found) > limit:
             out.say(f"the first {limit}; --limit shows more")
 
 

@@ -12,10 +12,10 @@ from longshore.cli.exit import NO_LIMIT, Failure
 from longshore.cli.output import Columns, Out, out_of
 from longshore.cli.parts import Group, Seconds, Whole, option
 from longshore.cli.session import stored
-from longshore.cli.views import ago, many, moment, span, to_seconds
+from longshore.cli.views import ago, moment, span, to_seconds
 from longshore.core.durations import describe
 from longshore.core.limits import LimitRecord, Setting
-from longshore.core.wording import did_you_mean, shown
+from longshore.core.wording import did_you_mean, many, shown
 
 #: More keys than any screen shows; a name has one for each value of its argument.
 MOST: Final = 100_000

@@ -14,11 +14,11 @@ from longshore.cli.exit import INCOMPLETE, NO_ROW, Failure
 from longshore.cli.output import Columns, out_of
 from longshore.cli.parts import Group, Whole, option
 from longshore.cli.session import stored
-from longshore.cli.views import many, moment, to_seconds
+from longshore.cli.views import moment, to_seconds
 from longshore.core.model import NewJob
 from longshore.core.outbox import Letter, Outbox, decode, elsewhere
 from longshore.core.store import Operation, Store
-from longshore.core.wording import shown
+from longshore.core.wording import many, shown
 from longshore.errors import ConfigurationError, PayloadError, UnknownPayloadVersion
 
 #: So many rows are read, or changed, at a time.

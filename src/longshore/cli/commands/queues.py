@@ -13,11 +13,11 @@ from longshore.cli.exit import NO_QUEUE, Failure
 from longshore.cli.output import Columns, Out, out_of
 from longshore.cli.parts import Group, QueueName, Seconds, option
 from longshore.cli.session import stored
-from longshore.cli.views import ago, many, moment
+from longshore.cli.views import ago, moment
 from longshore.core.durations import describe
 from longshore.core.limits import KindRecord
 from longshore.core.store import QueueRecord
-from longshore.core.wording import did_you_mean, shown
+from longshore.core.wording import did_you_mean, many, shown
 from longshore.query import JobQuery, Queue, Where
 from longshore.query.queues import CLEARED
 
@@ -175,6 +175,7 @@ def pause(
             app.pause(kind=kind, reason=reason, for_=for_)
             _tell_kind(out, app, kind)
         elif name is not None:
+            _doubt(app, out, name)
             queue = app.queues[name]
             queue.pause(reason=reason, for_=for_)
             _tell(out, queue)
@@ -253,6 +254,20 @@ def _existing(app: Longshore, name: str) -> Queue:
             NO_QUEUE, f"no queue {name} holds jobs or is paused.{did_you_mean(name, found)}"
         )
     return found[name]
+
+
+def _doubt(app: Longshore, out: Out, name: str) -> None:
+    """Say so where nobody has heard of a queue; it may be paused before there are jobs."""
+    known = {queue.name for queue in app.queues} | {one.queue for one in app.registry}
+    for process in app.client.run(app.store.processes()):
+        # A worker of every queue says nothing of this one; `mail:8` is one with a weight.
+        known.update(queue.partition(":")[0] for queue in process.queues if queue != "*")
+    begun = [queue[:-1] for queue in known if queue.endswith("*")]
+    if name not in known and not any(name.startswith(beginning) for beginning in begun):
+        out.say(
+            f"no queue {name} has jobs, and no job or worker names it; it is paused all the same."
+            f"{did_you_mean(name, known)}"
+        )
 
 
 def _tell(out: Out, queue: Queue) -> None:

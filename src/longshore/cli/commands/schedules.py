@@ -19,10 +19,11 @@ from longshore.cli.job_input import Readable, read_input
 from longshore.cli.output import Columns, out_of
 from longshore.cli.parts import Command, Group, Whole, option
 from longshore.cli.session import application
-from longshore.cli.views import ago, arguments, many, moment, span
+from longshore.cli.views import ago, arguments, moment, span
 from longshore.core.cron import next_ticks, normal, timetable
 from longshore.core.durations import describe
 from longshore.core.schedules import ScheduleRecord, TickRecord
+from longshore.core.wording import many
 from longshore.core.zones import zone
 from longshore.query.schedules import in_zone, shown_times
 

@@ -17,23 +17,26 @@ from longshore.cli.output import Columns, Out, out_of
 from longshore.cli.parts import Command
 from longshore.cli.session import stored
 from longshore.cli.shards import counted, troubles
-from longshore.cli.views import ago, many, moment
-from longshore.core.attendance import served
+from longshore.cli.views import ago, moment
+from longshore.core.attendance import unserved
 from longshore.core.limits import KindRecord
 from longshore.core.model import JobState
-from longshore.core.store import ProcessRecord, QueueRecord
+from longshore.core.store import Demand, ProcessRecord, QueueRecord
+from longshore.core.wording import many
 from longshore.worker import door
 
 
 @click.command("status", cls=Command, examples=("longshore status", "longshore status -o json"))
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """Show states, queues, paused kinds and workers.
+    """Show states, parked jobs, queues, paused kinds and workers.
 
+    Parked jobs are counted among the available ones: no worker that has seen them can run them.
     Of workers that answer on this machine also how many writes came back refused, because others
     had the job by then.
 
-    Exit code 0 when every waiting job has a worker, 1 when not, 4 when the store is out of reach.
+    Exit code 0 when every waiting job that is not parked has a worker, 1 when not, 4 when the store
+    is out of reach.
     """
     out = out_of(ctx)
     with stored(ctx) as app:
@@ -46,13 +49,20 @@ def command(ctx: click.Context) -> None:
             state.value: sum(part.jobs for part in jobs if part.state is state)
             for state in JobState
         }
-        problems = [*troubles(store), *_problems(queues, processes)]
+        demand = app.client.run(store.demand())
         report = _Report(
-            str(app.settings.store), states, queues, kinds, processes, problems, _fenced(processes)
+            store=str(app.settings.store),
+            states=states,
+            parked=sum(demand.parked.values()),
+            queues=queues,
+            kinds=kinds,
+            processes=processes,
+            problems=[*troubles(store), *_problems(demand, queues, processes)],
+            fenced=_fenced(processes),
         )
         _show(out, report)
-    if problems:
-        raise Failure(DEGRADED, f"{'; '.join(problems)}.")
+    if report.problems:
+        raise Failure(DEGRADED, f"{'; '.join(report.problems)}.")
 
 
 def process_view(process: ProcessRecord) -> dict[str, Any]:
@@ -92,9 +102,10 @@ class _State(msgspec.Struct, frozen=True):
 _STATES: Columns = {"state": lambda row: row.state, "jobs": lambda row: str(row.jobs)}
 
 
-class _Report(msgspec.Struct, frozen=True):
+class _Report(msgspec.Struct, frozen=True, kw_only=True):
     store: str
     states: dict[str, int]
+    parked: int  # of the available ones
     queues: Sequence[QueueRecord]
     kinds: Sequence[KindRecord]
     processes: Sequence[ProcessRecord]
@@ -110,6 +121,7 @@ def _show(out: Out, report: _Report) -> None:
                 "problems": list(report.problems),
                 "store": report.store,
                 "states": report.states,
+                "parked": report.parked,
                 "queues": [queue_view(queue) for queue in report.queues],
                 "paused_kinds": [kind_view(kind) for kind in report.kinds],
                 "workers": [process_view(process) for process in report.processes],
@@ -119,6 +131,7 @@ def _show(out: Out, report: _Report) -> None:
         case "plain":
             for state, jobs in report.states.items():
                 click.echo(f"state\t{state}\t{jobs}")
+            click.echo(f"parked\t{report.parked}")
             for queue in report.queues:
                 latency = f"{queue.latency / 1_000_000:g}"
                 is_paused = "paused" if queue.paused else "-"
@@ -139,6 +152,8 @@ def _show_tables(out: Out, report: _Report) -> None:
     click.echo(f"store {report.store}")
     states = [_State(name, jobs) for name, jobs in report.states.items() if jobs]
     out.rows("states", states, _STATES)
+    if report.parked:
+        click.echo(f"parked {report.parked}: `longshore jobs show ID` tells why one is")
     queues = [queue_view(queue) for queue in report.queues]
     out.rows("queues", queues, QUEUE_COLUMNS, empty="no queue holds a job")
     if report.kinds:
@@ -161,16 +176,20 @@ def _fenced(processes: Sequence[ProcessRecord]) -> dict[str, int]:
     }
 
 
-def _problems(queues: Sequence[QueueRecord], processes: Sequence[ProcessRecord]) -> list[str]:
-    live = [process for process in processes if process.lease_left > 0]
+def _problems(
+    demand: Demand, queues: Sequence[QueueRecord], processes: Sequence[ProcessRecord]
+) -> list[str]:
+    depths = {queue.name: queue.depth for queue in queues}
     problems = [
         f"{process.name} is gone and {many(process.running, 'job')} of it not yet rescued"
         for process in processes
         if process.lease_left <= 0 and process.running
     ]
+    # Which of a queue's available jobs are parked is not told.
     problems += [
-        f"queue {queue.name} has {many(queue.depth, 'job')} waiting and no worker"
-        for queue in queues
-        if queue.depth and not queue.paused and not served(queue.name, live)
+        f"queue {name} has {'jobs' if demand.parked else many(depths[name], 'job')} waiting and no"
+        " worker"
+        for name in unserved(demand, processes)
+        if name in depths
     ]
     return problems

@@ -81,18 +81,20 @@ def _read_name(ctx: click.Context, param: click.Parameter, value: str | None) ->
     type=Seconds(0, 86_400),
     help="How long running jobs may finish when told to stop; else the setting's.",
 )
-@option("--until-empty", variable="UNTIL_EMPTY", is_flag=True, help="Stop when no job is left.")
+@option(
+    "--until-empty", variable="UNTIL_EMPTY", is_flag=True, help="Stop when no process finds a job."
+)
 @option(
     "--max-jobs",
     variable="MAX_JOBS",
     type=Whole(1, 2**31 - 1),
-    help="Stop after so many jobs.",
+    help="Stop after so many jobs, shared out among the processes.",
 )
 @option(
     "--idle-timeout",
     variable="IDLE_TIMEOUT",
     type=Seconds(0.001),
-    help="Stop when no job came for this long.",
+    help="Stop when no process had a job for this long.",
 )
 @option(
     "--max-rss",

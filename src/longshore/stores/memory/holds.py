@@ -129,8 +129,9 @@ class _Plan:
         return Inserted(holder, duplicate=True, held=True, replaced=True)
 
     def _is_over(self, row: Row) -> bool:
-        until = row.held_until
-        return until is not None and until <= self.now and row.new.id not in self.replaced
+        times = [row.held_until, row.expires_at if row.attempted_at is None else None]
+        over = any(time is not None and time <= self.now for time in times)
+        return over and row.new.id not in self.replaced
 
 
 def is_bound(job: NewJob) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import nlargest, nsmallest
 
@@ -216,8 +217,7 @@ class Inspecting(Governing):
     def demand(self) -> Demand:
         now = self.clock.wall_us()
         names = sorted(name for name in self._heads() if not self.is_paused(name, now))
-        kinds = frozenset(row.new.kind for row in self.parked.values())
-        return Demand(tuple(names), kinds)
+        return Demand(tuple(names), Counter(row.new.kind for row in self.parked.values()))
 
     def process_records(self) -> tuple[ProcessRecord, ...]:
         boot_now = self.clock.boot_us()

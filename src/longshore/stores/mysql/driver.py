@@ -236,8 +236,8 @@ _READ_ONLY = (
 _DENIED = (
     StoreUnwritable,
     (
-        "this user may not do that; nothing was written. A worker needs select, insert, update and"
-        " delete on the tables; `longshore db up` needs an address whose user may make tables."
+        "this user may not do that; nothing was written. docs/how-to/least-privilege.md lists the"
+        " rights of each role; `longshore db up` needs an address whose user may make tables."
     ),
 )
 _LOGIN = (StoreDenied, "the server does not let this user in. Look at user and password.")

@@ -43,7 +43,11 @@ _KNOWN: Final[Mapping[str, tuple[type[StoreError], str]]] = {
     ),
     "42501": (
         StoreUnwritable,
-        "this user lacks a right. Run `longshore db up` with the address of the tables' owner.",
+        (
+            "this user lacks a right; nothing was written. docs/how-to/least-privilege.md lists the"
+            " rights of each role; where tables are missing, run `longshore db up` with the address"
+            " of their owner."
+        ),
     ),
     "42P01": (SchemaMismatch, "a table is missing. Run `longshore db up`."),
     "42703": (SchemaMismatch, "a column is missing. Run `longshore db up`."),

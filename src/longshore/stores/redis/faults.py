@@ -103,8 +103,8 @@ REFUSALS: Final[Mapping[str, _Meaning]] = {
         Then.TELL,
         StoreUnwritable,
         (
-            "its access list does not let this user do that. It needs the keys and the commands"
-            " that the documentation of the Redis store lists."
+            "its access list does not let this user do that. docs/how-to/least-privilege.md lists"
+            " the keys and the commands of each role."
         ),
     ),
     "WRONGTYPE": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -156,7 +157,7 @@ class Inspecting(Core):
     @operation(writes=False)
     def queues(self) -> Steps[tuple[QueueRecord, ...]]:
         """Every queue that holds jobs or is paused."""
-        time, counts, pauses, first = yield SCRIPTS["queues"]()
+        time, counts, pauses, first, _ = yield SCRIPTS["queues"]()
         now = int(time)
         totals: dict[str, dict[JobState, int]] = {}
         for one in _counted(counts):
@@ -220,12 +221,14 @@ class Inspecting(Core):
     @operation(writes=False)
     def demand(self) -> Steps[Demand]:
         """What wants a worker."""
-        time, _, pauses, first = yield SCRIPTS["queues"]()
-        # Without a process it only listens, to what a worker would hear.
-        _, _, kinds, _ = yield SCRIPTS["beat"]("")
+        time, _, pauses, first, lines = yield SCRIPTS["queues"]()
         names = {text(queue) for queue, _ in _pairs(first)}
         paused = _paused(pauses, int(time))
-        return Demand(tuple(sorted(names - paused.keys())), frozenset(map(text, kinds)))
+        parked = Counter[str]()
+        for line, jobs in _pairs(lines):
+            if jobs:
+                parked[text(line.partition(b" ")[0])] += jobs
+        return Demand(tuple(sorted(names - paused.keys())), parked)
 
     @operation(writes=False)
     def processes(self) -> Steps[tuple[ProcessRecord, ...]]:

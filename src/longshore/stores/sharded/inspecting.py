@@ -156,7 +156,7 @@ class Inspecting(Core):
         found: list[Demand] = answered((yield from self.tour(lambda shard: shard.demand())))
         return Demand(
             tuple(sorted({name for one in found for name in one.queues})),
-            frozenset[str]().union(*(one.parked_kinds for one in found)),
+            sum((Counter(one.parked) for one in found), Counter[str]()),
         )
 
     @operation(writes=True)

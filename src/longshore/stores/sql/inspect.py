@@ -273,10 +273,11 @@ class Inspecting(Notes, Governing, Holding, Leaving):
         if turning:
             heads: list[Row] = yield self.sql["queue_heads"](queues=self.listed(turning))
             names.update(name for name, due in heads if due is not None)
-        kinds: list[Row] = yield self.sql["parked_kinds"]()
-        return Demand(
-            tuple(sorted(names - restraints.queues)), frozenset(kind for (kind,) in kinds)
-        )
+        # They wait for a limit now, and for a worker when it lets them.
+        blocked: list[Row] = yield self.sql["queues_blocked"]()
+        names.update(name for (name,) in blocked)
+        parked: list[Row] = yield self.sql["parked_jobs"]()
+        return Demand(tuple(sorted(names - restraints.queues)), dict(parked))
 
     @operation(writes=False)
     def processes(self) -> Steps[tuple[ProcessRecord, ...]]:

@@ -23,11 +23,11 @@ def facts_of(path: str, *, synchronous: str, forced: bool) -> Facts:
     if values["exists"] == "yes":
         values["file_writable"] = _yes(os.access(path, os.W_OK))
         values["journal_mode"] = _journal_mode(path)
-    try:
+    if os.path.isdir(folder):  # noqa: PTH112 - a string
         disk = os.statvfs(folder)
         values["free"] = str(disk.f_bavail * disk.f_frsize)
-    except OSError:  # there is no such folder, which the first operation tells
-        values.pop("folder_writable")
+    else:
+        values |= {"folder_writable": "", "folder_missing": folder}
     return Facts(
         store="sqlite",
         address=path,

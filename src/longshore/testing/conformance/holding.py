@@ -157,6 +157,25 @@ class HoldConformance:
         held = Inserted(answer.id, duplicate=True, held=True)
         assert offer(bench, rules=unique()) == held
 
+    def test_who_has_expired_before_its_start_holds_nothing(self, bench: Bench) -> None:
+        """Though nobody has looked at it yet: it would never run, nor would who was sent to it."""
+        gone, other = (
+            bench.add(rules=unique(key, ttl=ttl), expires_at=bench.now + MINUTE)[0]
+            for key, ttl in (("a", None), ("b", HOUR))
+        )
+        begun = bench.add(rules=unique("c"), expires_at=bench.now + MINUTE, priority=-1)[0]
+        bench.process(lease=HOUR)
+        bench.finish(failed(bench.lease(), bench.now + HOUR))
+        bench.pass_time(MINUTE)
+        for key, job in (("a", gone), ("b", other)):
+            answer = offer(bench, rules=unique(key))
+            assert answer == Inserted(answer.id)
+            assert answer.id != job
+            assert offer(bench, rules=unique(key)).id == answer.id
+        assert offer(bench, rules=unique("c")) == Inserted(begun, duplicate=True, held=True)
+        bench.do(bench.store.promote(10))
+        assert bench.job(gone).reason == bench.job(other).reason == "expired"
+
     def test_the_first_claim_frees_a_key_held_until_started(self, bench: Bench) -> None:
         rules = unique(until_started=True)
         (job,) = bench.add(rules=rules)

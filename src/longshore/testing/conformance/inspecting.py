@@ -18,7 +18,7 @@ from longshore.testing.conformance.bench import (
     parked,
     succeeded,
 )
-from longshore.testing.conformance.restraint import fair
+from longshore.testing.conformance.restraint import ACCOUNT, fair, limited
 
 
 class FindConformance:
@@ -206,22 +206,29 @@ class QueueConformance:
         assert (records["default"].reason, records["default"].resumes_at) == (None, None)
 
     def test_what_wants_a_worker_is_ready_to_run_or_parked(self, bench: Bench) -> None:
-        assert bench.do(bench.store.demand()) == Demand((), frozenset())
+        assert bench.do(bench.store.demand()) == Demand((), {})
         bench.process()
         bench.add(queue="taken", kind="app.taken")
         bench.add(queue="odd", kind="app.odd")
-        bench.finish(*(parked(lease, "d") for lease in bench.leases("p1", 2)[1:]))
+        bench.add(queue="odd", kind="app.odd")
+        bench.finish(*(parked(lease, "d") for lease in bench.leases("p1", 3)[1:]))
         bench.add(2, queue="ready")
         bench.add(queue="later", scheduled_at=bench.now + HOUR)
         bench.add(queue="held")
         bench.add(2, queue="turns", rules=fair("a"))
         bench.do(bench.store.set_queue(SetQueue("held", paused=True, pause_for=SECOND)))
         found = bench.do(bench.store.demand())
-        assert found == Demand(("ready", "turns"), frozenset({"app.odd"}))
+        assert found == Demand(("ready", "turns"), {"app.odd": 2})
         bench.pass_time(SECOND + 1)
         assert bench.do(bench.store.demand()).queues == ("held", "ready", "turns")
         bench.leases("p1", 4)
         assert len(bench.do(bench.store.demand()).queues) == 1
+
+    def test_what_waits_for_a_limit_wants_a_worker_too(self, bench: Bench) -> None:
+        bench.process()
+        bench.add(2, queue="limited", rules=limited(ACCOUNT))
+        bench.leases("p1", 2)
+        assert bench.do(bench.store.demand()) == Demand(("limited",), {})
 
     def test_a_store_says_what_it_is(self, bench: Bench) -> None:
         for facts in bench.store.facts():

@@ -9,6 +9,10 @@ where name in (
 union all
 select 'in_recovery', pg_is_in_recovery()::text
 union all
+select 'schema', coalesce(current_schema()::text, '')
+union all
+select 'search_path', current_setting('search_path')
+union all
 select 'now', (extract(epoch from clock_timestamp()) * 1000000)::bigint::text
 union all
 select 'connections', count(*)::text from pg_stat_activity where datid is not null

@@ -42,6 +42,9 @@ select
     case when cardinality(%(c0)s::uuid[]) = 1 then (
         select j.id::text from longshore_job as j
         where j.unique_key = (%(c15)s::text[])[1] and j.id <> (%(c0)s::uuid[])[1]
-          and (j.held_until is null or j.held_until > (select now from t))
+          and coalesce(
+              least(j.held_until, case when j.attempted_at is null then j.expires_at end)
+                  > (select now from t), true
+          )
     ) end
 from new;

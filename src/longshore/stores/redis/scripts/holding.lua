@@ -5,6 +5,14 @@
 local ID, LINE, QUEUE, KIND, STATE, PRIORITY, DUE, EXPIRES, IDENTITY, FLAGS, RULES, KEY, HELD, TTL, LEFT =
   1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 
+-- Whether a job can never start any more: it has expired, and only nobody has looked at it.
+local function never(id)
+  local at = call('ZSCORE', P .. 'expires', id)
+  if not at or tonumber(at) > T then return false end
+  local job = read_all({ id })[1]
+  return job and job.attempted_at == '-'
+end
+
 -- The live holders of these keys, and the ids of those whose time to hold theirs is over.
 local function holders_of(keys)
   local ids, by_key, holders, over = {}, {}, {}, {}
@@ -19,7 +27,7 @@ local function holders_of(keys)
     till[ids[index]] = text and string.match(text, '^(%S+)') or '-'
   end
   for key, id in pairs(by_key) do
-    if till[id] ~= '-' and tonumber(till[id]) <= T then
+    if till[id] ~= '-' and tonumber(till[id]) <= T or never(id) then
       over[#over + 1] = id
     else
       holders[key] = id

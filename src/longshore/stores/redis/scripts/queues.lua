@@ -1,5 +1,6 @@
 -- uses: time
--- The counts, the pauses, and when the first available job of each queue fell due.
+-- The counts, the pauses, when the first available job of each queue fell due, and how many jobs
+-- each line of parked ones has.
 local counts, seen, first, told = call('HGETALL', P .. 'count'), {}, {}, {}
 local PAIRS = 10000 -- so many keys and queues of blocked jobs are looked at
 
@@ -47,4 +48,9 @@ for queue, head in pairs(first) do
   told[#told + 1] = queue
   told[#told + 1] = sub(head[2], 1, 16)
 end
-return { NOW, counts, call('HGETALL', P .. 'paused'), told }
+local parked = {}
+for _, line in ipairs(call('SMEMBERS', P .. 'parked')) do
+  parked[#parked + 1] = line
+  parked[#parked + 1] = call('ZCARD', P .. 'parked:' .. line)
+end
+return { NOW, counts, call('HGETALL', P .. 'paused'), told, parked }

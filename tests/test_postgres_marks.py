@@ -85,6 +85,7 @@ def test_a_claim_reads_little_of_what_an_old_transaction_keeps(
     jobs, patience = 6000, 30
     for module in (marks, exchanging):
         monkeypatch.setattr(module, "SLOW", 500)  # it would take ten times as many jobs
+    monkeypatch.setattr(marks, "MANY", 2000)
     register(store, lease=HOUR)
     with psycopg.connect(where.url) as old:
         old.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
@@ -105,7 +106,8 @@ def test_a_claim_reads_little_of_what_an_old_transaction_keeps(
             store.run(store.finish([Ending(one, JobState.SUCCEEDED) for one in leases(given)]))
         spent = {}
         for name, told in (("front", marks.EVERYTHING), ("marks", {})):
-            params = {**sent[-1].params, "claim_id": number + 1, **told}
+            nothing = {"ids": [], "runs": [], "results": [], "count": 0}
+            params = {**sent[-1].params, **nothing, "claim_id": number + 1, **told}
             spent[name] = blocks(store, params)
         assert 4 * spent["marks"] < spent["front"], spent
 

@@ -47,3 +47,12 @@ def test_a_limit_that_no_child_can_keep_replaces_none(crews: Harbour) -> None:
     eventually(lambda: "more than --max-rss 4M allows" in crews.logs(), 30, "the warning")
     pids = {crews.app.where.enqueue().result(timeout=30) for _ in range(3)}
     assert len(pids) == 1
+
+
+def test_a_limit_on_jobs_is_kept_where_a_large_child_is_replaced(crews: Harbour) -> None:
+    crews.app.hoard.enqueue(160)
+    for _ in range(30):
+        crews.app.where.enqueue()
+    worker = crews.worker("--max-rss", "128M", "--max-jobs", "20", threads=1)
+    assert worker.wait(90) in {0, 9}, crews.logs()
+    assert crews.app.jobs.query.filter(state="succeeded").count() == 20

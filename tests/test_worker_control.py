@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from longshore import JobState, Longshore
-from longshore.worker import door
+from longshore.worker import control, door
 from tests.harbour_tools import APPS, Harbour, eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -293,3 +293,14 @@ def test_a_worker_gives_up_on_a_store_that_will_not_do(
     assert done.returncode == code, done.stderr
     assert says in done.stderr
     assert done.stderr.startswith("longshore: ")
+
+
+def test_a_message_of_another_release_is_told_apart() -> None:
+    ours, theirs = socket.socketpair()
+    parent, child = control.parent_channel(ours), control.child_channel(theirs)
+    theirs.sendall(b'{"type":"news","what":1}\n{"type":"resting","on":true}\n')
+    assert [type(one) for one in parent.receive() or ()] == [control.Unreadable, control.Resting]
+    ours.sendall(b'{"type":"go"}\n')
+    assert [type(one) for one in child.receive() or ()] == [control.Unreadable]
+    parent.close()
+    child.close()

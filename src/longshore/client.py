@@ -175,7 +175,11 @@ class Client:
             plan.close()
 
     def close(self) -> None:
-        """Close the store, after what works with it in the background; safe to repeat."""
+        """Close the store, after what works with it in the background; safe to repeat.
+
+        Raises:
+            ConfigurationError: it is called from inside that, which would wait for itself.
+        """
         for end in list(self.closing):
             end()
         with self._lock:

@@ -356,6 +356,8 @@ _current: ContextVar[RunState | None] = ContextVar("longshore_current", default=
 #: Called by the worker around each body.
 set_current = _current.set
 reset_current = _current.reset
+#: The run whose body this is, if it is one.
+current_run = _current.get
 
 
 def current() -> JobContext:

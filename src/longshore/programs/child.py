@@ -18,14 +18,15 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TypeAlias, cast
 
 from longshore.cli.exit import IN_MEMORY, Failure, kind_of
 from longshore.core.model import Ending
 from longshore.core.registry import NO_JOBS
 from longshore.errors import LongshoreError
-from longshore.middleware import Around, Event
+from longshore.middleware import Event, EventName
 from longshore.programs.boot import load
 from longshore.running import RunState
 from longshore.worker.accord import Member
@@ -64,6 +65,8 @@ from longshore.worker.perform import Performer
 from longshore.worker.plan import Plan
 from longshore.worker.signals import handle_here
 from longshore.worker.turnstile import Passage
+
+Told: TypeAlias = Callable[[Event], None]
 
 #: How long what the application does at the exit may take, seconds.
 EXIT = 3.0
@@ -160,12 +163,17 @@ def work(  # noqa: PLR0917 - one caller, each of another type
         # Not in here: this thread may just hold the lock of the watch that a drain wakes.
         _thread.start_new_thread(engine.drain, (timeout,))
 
+    def told(event: Event) -> None:
+        # How long listeners take must keep nobody from hearing what comes next.
+        if app.around.wants(cast("EventName", event.name)):
+            engine.teller.say(partial(app.around.publish, event))
+
     engine.stops.on_stuck = stuck
     engine.rests = lambda on: channel.send(Resting(on))
     handle_here(signal.SIGTERM, stop)
     threading.Thread(
         target=_listen,
-        args=(engine, messages, min(timeout, _orphaned(app.settings.lease)), app.around),
+        args=(engine, messages, min(timeout, _orphaned(app.settings.lease)), told),
         name="longshore-control",
         daemon=True,
     ).start()
@@ -215,7 +223,7 @@ def build(app: Host, options: WorkerOptions, beacon: Beacon) -> tuple[Member, Is
     return Member(store, plan, performer, Journal(app.around, performer, store), beacon), isolated
 
 
-def _listen(engine: Member, messages: Iterator[ToChild], timeout: float, around: Around) -> None:
+def _listen(engine: Member, messages: Iterator[ToChild], timeout: float, told: Told) -> None:
     # The same iterator that gave the first order: what came with it in one piece is in there.
     for message in messages:
         match message:
@@ -228,9 +236,9 @@ def _listen(engine: Member, messages: Iterator[ToChild], timeout: float, around:
             case Quiet(on=on):
                 engine.quiet(on=on)
                 if on:
-                    around.publish(Event(name="worker.quiet"))
+                    told(Event(name="worker.quiet"))
             case Ticked(events=events):
-                _ticked(engine, events, around)
+                _ticked(engine, events, told)
             case _:
                 _obey(engine, message)
     # The supervisor is gone and with it the beats: finish what fits into the lease.
@@ -254,10 +262,10 @@ def _obey(engine: Member, message: ToChild) -> None:
             pass
 
 
-def _ticked(engine: Member, events: Iterable[Event], around: Around) -> None:
+def _ticked(engine: Member, events: Iterable[Event], told: Told) -> None:
     engine.look()
     for event in events:
-        around.publish(event)
+        told(event)
 
 
 def _orphaned(lease: float) -> float:

@@ -6,6 +6,7 @@ were read under those. A question is a frozen record: narrowing one gives anothe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, TypedDict, TypeVar, cast
 
@@ -328,12 +329,15 @@ def _has_error(job: JobRecord, wanted: Sequence[ErrorName]) -> bool:
 
 def _is_error(name: str, message: str, wanted: ErrorName) -> bool:
     if isinstance(wanted, str):
-        return wanted == name or wanted in name.rpartition(".")[2] or wanted in message
+        named = name if "." in wanted else name.rpartition(".")[2]
+        return wanted in named or wanted in message
     # A class is meant as a whole: `OSError` is no part of somebody's `CloudOSError`.
     whole = wanted.__qualname__
     if wanted.__module__ != "builtins":
         whole = f"{wanted.__module__}.{whole}"
-    return whole in (name, name.rpartition(".")[2]) or whole in message
+    if whole in (name, name.rpartition(".")[2]):
+        return True
+    return re.search(rf"(?<!\w){re.escape(whole)}(?!\w)", message) is not None
 
 
 def _arguments(job: JobRecord) -> Mapping[str, object]:

@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 import msgspec
 
@@ -203,6 +203,12 @@ class Lost(msgspec.Struct, frozen=True, tag="lost"):
     """To a child: others have your jobs; drop them, and exit."""
 
 
+class Unreadable(msgspec.Struct, frozen=True, tag="unreadable"):
+    """In place of a message that this release does not know: the peer is of another."""
+
+    why: str
+
+
 class Finished(msgspec.Struct, frozen=True, tag="finished"):
     """From a child that is about to exit: how many jobs it ended and gave back.
 
@@ -253,6 +259,7 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
 
 ToChild = (
     Boot
+    | Unreadable
     | Go
     | Drain
     | Lost
@@ -274,6 +281,7 @@ FromChild = (
     | Refused
     | Stuck
     | Resting
+    | Unreadable
     | Finished
     | Begun
     | Said
@@ -321,7 +329,13 @@ class Channel(Generic[M]):
             return []  # a long one goes in many pieces
         *lines, rest = self._buffer.split(b"\n")
         self._buffer = bytearray(rest)
-        return [self._decode(bytes(line)) for line in lines]
+        return [self._read(bytes(line)) for line in lines]
+
+    def _read(self, line: bytes) -> M:
+        try:
+            return self._decode(line)
+        except msgspec.DecodeError as error:
+            return cast("M", Unreadable(str(error)))  # it is in every union
 
     def messages(self) -> Iterator[M]:
         """Every message until the peer is gone, blocking."""

@@ -18,11 +18,12 @@ from typing import cast
 
 import msgspec
 
+from longshore.context import current_run
 from longshore.core.durations import Duration, seconds
 from longshore.core.registry import Isolation
 from longshore.core.store import Orders, ProcessBeat, Rescue, Rescued
 from longshore.discovery import importing
-from longshore.errors import AppNotFound, ConfigurationError, LongshoreError
+from longshore.errors import AppNotFound, ConfigurationError, LongshoreError, StoreError
 from longshore.middleware import Event, EventName
 from longshore.worker.arrival import arrive
 from longshore.worker.engine import Engine
@@ -79,6 +80,7 @@ class Worker:
         self._pid = os.getpid()
         self._failed = False
         self._ended = threading.Event()  # its store thread
+        self._thread_id = 0  # of the thread that is its store thread, while it is
         self._teller: Teller | None = None
 
     def run(self, *, until_empty: bool = False) -> None:
@@ -97,9 +99,11 @@ class Worker:
             return
         engine = self._engine(until_empty=until_empty)
         with _signals(engine, self._shutdown), self._living(engine) as process_id:
+            self._thread_id = threading.get_ident()
             try:
                 engine.run(process_id)
             finally:
+                self._thread_id = 0
                 self._ended.set()
 
     @contextmanager
@@ -129,6 +133,7 @@ class Worker:
     def _work(self, engine: Engine, process_id: str) -> None:
         """The life of the store thread beside the program's own."""
         self._failed = False
+        self._thread_id = threading.get_ident()
         try:
             engine.run(process_id)
         except Exception:  # noqa: BLE001 - see below
@@ -247,24 +252,38 @@ class Worker:
         app.around.publish(Event(name="worker.started"))
         self._ended.clear()
 
+        leaving = Once()
+
         def leave() -> None:
-            """Once: at the end of its block, or before the application is closed."""
-            if not _taken(app.client.closing, end):
-                return
             ticker.stop()
             heart.stop()
             self._give_up(engine, relay)
 
         def end() -> None:
+            self._refuse_inside(engine)
             engine.drain(self._shutdown)
             self._ended.wait(self._shutdown + LEAVE)
-            leave()
+            leaving.do(leave)
 
         app.client.closing.append(end)
         try:
             yield process_id
         finally:
-            leave()
+            try:
+                leaving.do(leave)
+            finally:
+                app.client.closing.remove(end)
+
+    def _refuse_inside(self, engine: Engine) -> None:
+        """Whoever closes the application waits for its worker, which must not wait for itself."""
+        run, here = current_run(), threading.get_ident()
+        teller = None if self._teller is None else self._teller.ident
+        in_job = run is not None and run.lease.process_id == engine.process_id
+        if in_job or here in (self._thread_id, teller):
+            raise ConfigurationError(
+                "the application was to be closed from inside its own worker, which waits for its"
+                " jobs and listeners; close it where the worker was started, after its block"
+            )
 
     def _give_up(self, engine: Engine, relay: Relay | None) -> None:
         """What is left of it goes back now instead of waiting for the lease to run out."""
@@ -274,8 +293,11 @@ class Worker:
         if self._isolated is not None:
             self._isolated.close()
         store = app.client.store
-        left = store.run(store.rescue(Rescue(engine.process_id, engine.begun)))
-        tell_dead(store, left, app.around.publish)
+        try:
+            left = store.run(store.rescue(Rescue(engine.process_id, engine.begun)))
+            tell_dead(store, left, app.around.publish)
+        except StoreError as error:
+            log.warning("what this worker held goes back when its lease has run out: %s", error)
         app.around.publish(Event(name="worker.stopped"))
 
     def _told_of_rescue(self, rescued: Rescued) -> None:
@@ -294,13 +316,19 @@ class Worker:
             self._publish(event)
 
 
-def _taken(callbacks: list[Callable[[], None]], one: Callable[[], None]) -> bool:
-    """Take a callback out; false if somebody else has."""
-    try:
-        callbacks.remove(one)
-    except ValueError:
-        return False
-    return True
+class Once:
+    """Something that is done by whoever comes first, while the others wait for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._done = False
+
+    def do(self, what: Callable[[], None]) -> None:
+        """Do it, unless it is done."""
+        with self._lock:
+            if not self._done:
+                self._done = True
+                what()
 
 
 def _refuse_while_imported() -> None:

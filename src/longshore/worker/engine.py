@@ -54,7 +54,7 @@ class Engine:
     ) -> None:
         self._store = store
         self._plan = plan
-        self._journal = journal
+        self._journal, self.teller = journal, journal.teller
         self._beacon = beacon
         self._performer = performer
         self._limited = bool(performer.limited_kinds())
@@ -75,7 +75,7 @@ class Engine:
         self.fence.interrupt = self._lanes.interrupt
         self.fence.also = LoopWatch(self._lanes.tasks, boot_seconds).look
         if plan.until_empty:
-            journal.teller.idle = self.look  # who was told may have enqueued more
+            self.teller.idle = self.look  # who was told may have enqueued more
         self._given_up = False
         self.process_id = ""
         self.mode = Mode.CLAIMING
@@ -120,7 +120,7 @@ class Engine:
             self._lanes.stop()
             self.stops.end()
             self._watch.close()
-            self._journal.teller.close(max(GRACE, self._deadline - time.monotonic()))
+            self.teller.close(max(GRACE, self._deadline - time.monotonic()))
 
     def quiet(self, *, on: bool) -> None:
         """Stop or start claiming; what was claimed goes on."""
@@ -247,7 +247,7 @@ class Engine:
         return len(self._inflight) - len(self._held) - len(self._ended)
 
     def _wanted(self, now: float) -> int:
-        if self.mode is not Mode.CLAIMING:
+        if self.mode is not Mode.CLAIMING or self.teller.full:
             return 0
         starved = self._lanes.starved()
         if starved == 0 or (starved is None and not self._more and now < self._next_look):
@@ -309,7 +309,7 @@ class Engine:
 
     def _request(self, wanted: int, kinds: tuple[str, ...]) -> ClaimRequest:
         claim_id, lines = self._claims.begin(), () if kinds else self._order.lines()
-        digest, free, ends = self._plan.kinds_digest, self._lanes.free(), self._plan.until_empty
+        digest, free, ends = self._plan.kinds_digest, self._lanes.free(), self._plan.ends
         return ClaimRequest(self.process_id, claim_id, wanted, lines, kinds, digest, free, ends)
 
     def _claim(self, wanted: int, kinds: tuple[str, ...]) -> tuple[ClaimRequest, Claim]:
@@ -454,7 +454,7 @@ class Engine:
     def _finished(self, now: float) -> bool:
         if self._inflight or self._held or self._ended:
             return False
-        if self._journal.teller.busy and not 0 < self._deadline <= now:
+        if self.teller.busy and not 0 < self._deadline <= now:
             return False
         plan = self._plan
         idle = 0 if self.passage.waits else now - self._last_job

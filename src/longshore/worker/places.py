@@ -53,7 +53,7 @@ class Places:
 
     def gone(self, child: Child) -> None:
         """A child is dead, and this is what it has done."""
-        self._spent[child.number] += child.beacon.read_head()[2]
+        self._spent[child.number] += child.beacon.read_head()[2] + len(child.stuck)
 
     def again(self, number: int, *, worked: bool) -> None:
         """It needs another child: at once, or slower and slower."""

@@ -48,6 +48,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     max_jobs: int | None = None
     idle_timeout: float | None = None
 
+    @property
+    def ends(self) -> bool:
+        """Whether the process ends by itself when nothing is left to do."""
+        return self.until_empty or self.idle_timeout is not None
+
     def left(self, claimed: int) -> int:
         """How many more jobs a process that has claimed so many may claim in its life."""
         return _ENDLESS if self.max_jobs is None else max(0, self.max_jobs - claimed)

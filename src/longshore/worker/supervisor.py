@@ -36,6 +36,7 @@ from longshore.worker.control import (
     Resting,
     Stuck,
     Ticked,
+    Unreadable,
     Waiting,
 )
 from longshore.worker.door import Ask, Door, Report
@@ -50,7 +51,7 @@ from longshore.worker.logs import tell
 from longshore.worker.options import WorkerOptions
 from longshore.worker.orphans import bury_orphans
 from longshore.worker.places import Places
-from longshore.worker.probe import Probe
+from longshore.worker.probe import Probes
 from longshore.worker.recycle import PATIENCE, Recycling
 from longshore.worker.relay import Relay, started
 from longshore.worker.signals import Signals
@@ -90,7 +91,7 @@ class Supervisor:
         self._errands = Errands()
         self._recycling = Recycling(options.max_rss)
         self._places = Places(options)
-        self._probe: Probe | None = None
+        self._probes = Probes(options, first, self._selector)
         self._interrupts = 0
         self._stopping = False
         self._quiet = False
@@ -148,7 +149,7 @@ class Supervisor:
 
     def _pause(self) -> float:
         now = time.monotonic()
-        times = self._places.waiting(self._children)
+        times = [] if self._stopping else self._places.waiting(self._children)
         times += [child.kill_at for child in self._children if child.kill_at is not None]
         times += [now + left for child in self._children if (left := child.left()) is not None]
         # Without pidfd (not Linux) the end of a child is looked for.
@@ -156,7 +157,7 @@ class Supervisor:
         return max(0.0, min([ceiling, *(due - now for due in times)]))
 
     def _end(self) -> None:
-        self._end_probe()
+        self._probes.end()
         for child in self._children:
             child.kill()
             child.popen.wait()
@@ -216,10 +217,13 @@ class Supervisor:
                 self._replace(child)
             case Resting(on=on):
                 child.resting = on
+            case Unreadable() if not self._stopping:
+                tell("a new child speaks as another release does: starting again")
+                self._start_anew()
             case Finished(ended=ended, returned=returned, done=done):
                 child.finished, child.done = True, done
                 self._ended += ended
-                self._returned += returned
+                self._returned += returned if self._stopping else 0
             case _:
                 log.warning("child %d said something unexpected: %r", child.pid, message)
 
@@ -337,7 +341,7 @@ class Supervisor:
         self._errands.add(f"give back the jobs of child {child.pid}", give_back)
 
     def _watch_over(self) -> None:
-        bury_orphans(each.pid for each in (*self._children, self._probe) if each is not None)
+        bury_orphans([*(child.pid for child in self._children), *self._probes.pids])
         now = time.monotonic()
         if not self._stopping:
             self._start_successors(now)
@@ -357,14 +361,20 @@ class Supervisor:
         self._launches.turnstile.look(places, now)
         if self._options.reload and not self._stopping:
             self._look_for_changes()
-        self._look_at_probe(now)
+        if self._probes.has_loaded(now):
+            self._start_anew()
         self._look_for_rest()
 
     def _start_successors(self, now: float) -> None:
         missing = [number for number in self._places.due(now) if not self._has_child(number)]
         last = [each for each in self._children if not self._has_child(each.number, each)]
-        large = [child.number for child in last if self._recycling.is_due(child, now)]
-        for number in (*missing, *large):
+        large = [child for child in last if self._recycling.is_due(child, now)]
+        if self._options.max_jobs is not None:
+            # How many are left for its successor is known when it has ended.
+            for child in large:
+                child.drain(PATIENCE)
+            large = []
+        for number in (*missing, *(child.number for child in large)):
             self._spawn(number)
 
     def _has_child(self, number: int, besides: Child | None = None) -> bool:
@@ -452,7 +462,7 @@ class Supervisor:
                     self._exit_code = 130
                 self._stop(0 if number == signal.SIGQUIT or self._exit_code == 130 else None)
             case signal.SIGHUP if not self._stopping:
-                self._try_code()
+                self._probes.begin()
             case signal.SIGTSTP | signal.SIGCONT:
                 self._hush(on=number == signal.SIGTSTP)
             case signal.SIGUSR1 | signal.SIGTTIN:
@@ -462,38 +472,13 @@ class Supervisor:
             case _:
                 pass
 
-    def _try_code(self) -> None:
-        """Load the application as it is now; where that goes well this worker starts anew."""
-        self._end_probe()
-        try:
-            self._probe = Probe(self._options, self._launches.take())
-        except OSError as error:
-            log.error("this worker goes on with what it runs: no process could start: %s", error)
-            return
-        self._selector.register(self._probe.socket, selectors.EVENT_READ, self._probe)
-
-    def _look_at_probe(self, now: float) -> None:
-        if self._probe is not None and self._probe.look(now):
-            fault = self._probe.fault
-            self._end_probe()
-            if fault is None:
-                self._start_anew()
-            else:
-                log.error("the code does not load; this worker goes on with what it has: %s", fault)
-
-    def _end_probe(self) -> None:
-        if self._probe is not None:
-            self._selector.unregister(self._probe.socket)
-            self._probe.end()
-            self._probe = None
-
     def _start_anew(self) -> None:
         self._again = True
         self._stop(None)
 
     def _stop(self, timeout: float | None) -> None:
         self._stopping = True
-        self._end_probe()
+        self._probes.end()
         times = [child.shutdown_timeout if timeout is None else timeout for child in self._children]
         for child, given in zip(self._children, times, strict=True):
             child.drain(given)

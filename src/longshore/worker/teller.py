@@ -17,7 +17,9 @@ log = logging.getLogger("longshore.worker")
 
 #: So much may wait to be told; beyond that it is not, and the log says so.
 MOST: Final = 10_000
-#: Of what is not told the log speaks at most this often, seconds.
+#: Where so much waits there should not be more for now.
+FULL: Final = MOST // 2
+#: Of what is not told the log speaks at most this often, and of a call that takes so long, seconds.
 COMPLAIN: Final = 60.0
 
 
@@ -28,7 +30,9 @@ class Teller:
         self._calls: deque[Callable[[], None]] = deque()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._calling = self._closed = False
+        self._began: float | None = None  # when the call that is under way began
+        self._slow: float | None = None
+        self._closed = False
         self._untold = 0
         self._complained = float("-inf")
         #: Called when nothing is left to tell, before that is seen.
@@ -53,8 +57,25 @@ class Teller:
 
     @property
     def busy(self) -> bool:
-        """Whether something is still to be told."""
-        return self._calling or bool(self._calls)
+        """Whether something is still to be told; of a call that takes very long the log tells."""
+        began = self._began
+        if began is not None and time.monotonic() - began >= COMPLAIN and self._slow != began:
+            self._slow = began
+            log.warning(
+                "a listener or hook has taken %d s so far; who is to be told after it waits",
+                COMPLAIN,
+            )
+        return began is not None or bool(self._calls)
+
+    @property
+    def full(self) -> bool:
+        """Whether so much waits to be told that there should not be more for now."""
+        return len(self._calls) >= FULL
+
+    @property
+    def ident(self) -> int | None:
+        """Of its thread."""
+        return None if self._thread is None else self._thread.ident
 
     def close(self, timeout: float) -> None:
         """Tell what waits, for so many seconds at most; nothing is told afterwards."""
@@ -75,7 +96,7 @@ class Teller:
                 if not self._calls:
                     return
                 call = self._calls.popleft()
-                self._calling = True
+                self._began = time.monotonic()
             try:
                 call()
             except BaseException:
@@ -83,7 +104,7 @@ class Teller:
             if not self._calls:
                 self.idle()
             with self._changed:
-                self._calling = False
+                self._began = None
                 self._changed.notify_all()
 
     def _complain(self) -> None:

@@ -68,13 +68,14 @@ class Exchanging(PostgresFinishing):
             rows: list[Row] = yield Alone(self.sql["exchange"], params)
         except Refused:
             return None
-        open_, _, due_in, dead, first, *_ = rows[0]
+        open_, _, due_in, dead, now, first, *_ = rows[0]
         if not open_:
             self.in_vain += 1
             return None
         self.in_vain = 0
-        jobs = () if first is None else self.claims([row[4:] for row in rows])
+        jobs = () if first is None else self.claims([row[5:] for row in rows])
         marks.came(going, jobs, len(endings), dead)
+        marks.drained(now, fewer=len(jobs) < request.wanted)
         if endings and not hint:
             yield from self.told_apart(len(endings))
         if len(jobs) >= request.wanted:

@@ -19,8 +19,8 @@ from longshore.core.model import Claimed
 #: microseconds.
 SLOW: Final = 4_000
 SLOW_PER_JOB: Final = 40
-#: So many of them are worth it to remember.
-MANY: Final = 2_000
+#: So many of them are worth it to remember: several times what waits for an autovacuum at most.
+MANY: Final = 10_000
 #: A look at everything takes this share of the time at most, as long as it is not put off longer
 #: than this; seconds.
 SHARE: Final = 1 / 20
@@ -102,6 +102,13 @@ class Marks:
             self._marks[place] = max(mark, self._marks.get(place, mark))
         if len(self._marks) > PLACES:
             self._marks.clear()
+
+    def drained(self, now: int, *, fewer: bool) -> None:
+        """With ``fewer`` jobs than wanted nothing was left behind any mark at this time."""
+        if fewer:
+            mark = Mark(now - LATE, _FIRST)
+            for place, known in self._marks.items():
+                self._marks[place] = max(known, mark)
 
     def due_in(self, due_in: int | None, *, again: bool) -> int | None:
         """When to claim again after one that found fewer jobs than it wanted, microseconds.

@@ -51,7 +51,7 @@ with recursive t as materialized (
         where state = 'available' and parked is null and blocked_by is null and fair_key is null
           and ahead.queue = g.queue and priority <= g.highest
           and (priority, scheduled_at, ahead.id) >= (g.lowest, g.at, g.id)
-        limit 1
+        order by priority, scheduled_at, ahead.id limit 1
     ) is not null
 ), served as materialized (
     select name from there
@@ -239,6 +239,6 @@ with recursive t as materialized (
 )
 select gate.open, held.jobs,
     case when gate.due_at is not null then greatest(0, gate.due_at - t.now) end,
-    dead.rows, taken.*
+    dead.rows, t.now, taken.*
 from t cross join gate cross join held cross join dead left join taken on true
 order by taken.priority, taken.scheduled_at, taken.id;

@@ -44,7 +44,9 @@ def soak(trial: Trial) -> None:
         if passed >= next_look:
             next_look = passed + whole / LOOKS
             family = [psutil.Process(pid) for pid in lasting.family()]
-            sizes.append((passed, sum(one.memory_info().rss for one in family)))
+            each = {one.pid: one.memory_info().rss for one in family}
+            trial.note(f"holds, bytes by process: {each}")  # whose it is, if it grows
+            sizes.append((passed, sum(each.values())))
             held.append(sum(one.num_fds() for one in family))
         trial.wait(0.5)
     load.stop()

@@ -35,6 +35,7 @@ from longshore.errors import (
     DeclarationError,
     StoreError,
 )
+from longshore.modules import packaged
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -315,10 +316,7 @@ def _loaded(path: Path) -> ModuleType | None:
 
 def _ordinary_name(path: Path) -> tuple[Path, str]:
     """The folder to import from, and the dotted name under which others import this file."""
-    folder = path.parent
-    parts = () if path.stem == "__init__" else (path.stem,)
-    while (folder / "__init__.py").is_file():
-        folder, parts = folder.parent, (folder.name, *parts)
+    folder, parts = packaged(path)
     if folder != path.parent:
         return folder, ".".join(parts)
     # Without __init__.py folders are packages too; the nearest folder on the path is their root.

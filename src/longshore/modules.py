@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: What a script is called where it runs, and in the processes that `multiprocessing` starts.
 MAIN: Final = ("__main__", "__mp_main__")
@@ -31,9 +34,13 @@ def importable(module: str, spec: object, file: str | None) -> str:
         return module
     from pathlib import Path  # noqa: PLC0415 - 5 ms that only scripts pay
 
-    path = Path(file).absolute()
-    names, folder = [path.stem], path.parent
+    return ".".join(packaged(Path(file).absolute())[1])
+
+
+def packaged(path: Path) -> tuple[Path, tuple[str, ...]]:
+    """The folder to import a file from, and its name there, by the packages that it lies in."""
+    folder = path.parent
+    names = () if path.stem == "__init__" else (path.stem,)
     while (folder / "__init__.py").is_file():
-        names.insert(0, folder.name)
-        folder = folder.parent
-    return ".".join(names)
+        folder, names = folder.parent, (folder.name, *names)
+    return folder, names

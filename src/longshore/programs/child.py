@@ -18,15 +18,14 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from types import FrameType
-from typing import NoReturn, TypeAlias, cast
+from typing import NoReturn
 
 from longshore.cli.exit import IN_MEMORY, Failure, kind_of
 from longshore.core.model import Ending
 from longshore.core.registry import NO_JOBS
 from longshore.errors import LongshoreError
-from longshore.middleware import Event, EventName
+from longshore.middleware import Event
 from longshore.programs.boot import load
 from longshore.running import RunState
 from longshore.worker.accord import Member
@@ -65,8 +64,6 @@ from longshore.worker.perform import Performer
 from longshore.worker.plan import Plan
 from longshore.worker.signals import handle_here
 from longshore.worker.turnstile import Passage
-
-Told: TypeAlias = Callable[[Event], None]
 
 #: How long what the application does at the exit may take, seconds.
 EXIT = 3.0
@@ -163,17 +160,12 @@ def work(  # noqa: PLR0917 - one caller, each of another type
         # Not in here: this thread may just hold the lock of the watch that a drain wakes.
         _thread.start_new_thread(engine.drain, (timeout,))
 
-    def told(event: Event) -> None:
-        # How long listeners take must keep nobody from hearing what comes next.
-        if app.around.wants(cast("EventName", event.name)):
-            engine.teller.say(partial(app.around.publish, event))
-
     engine.stops.on_stuck = stuck
     engine.rests = lambda on: channel.send(Resting(on))
     handle_here(signal.SIGTERM, stop)
     threading.Thread(
         target=_listen,
-        args=(engine, messages, min(timeout, _orphaned(app.settings.lease)), told),
+        args=(engine, messages, min(timeout, _orphaned(app.settings.lease))),
         name="longshore-control",
         daemon=True,
     ).start()
@@ -223,7 +215,7 @@ def build(app: Host, options: WorkerOptions, beacon: Beacon) -> tuple[Member, Is
     return Member(store, plan, performer, Journal(app.around, performer, store), beacon), isolated
 
 
-def _listen(engine: Member, messages: Iterator[ToChild], timeout: float, told: Told) -> None:
+def _listen(engine: Member, messages: Iterator[ToChild], timeout: float) -> None:
     # The same iterator that gave the first order: what came with it in one piece is in there.
     for message in messages:
         match message:
@@ -236,9 +228,9 @@ def _listen(engine: Member, messages: Iterator[ToChild], timeout: float, told: T
             case Quiet(on=on):
                 engine.quiet(on=on)
                 if on:
-                    told(Event(name="worker.quiet"))
+                    engine.journal.publish(Event(name="worker.quiet"))
             case Ticked(events=events):
-                _ticked(engine, events, told)
+                _ticked(engine, events)
             case _:
                 _obey(engine, message)
     # The supervisor is gone and with it the beats: finish what fits into the lease.
@@ -262,10 +254,10 @@ def _obey(engine: Member, message: ToChild) -> None:
             pass
 
 
-def _ticked(engine: Member, events: Iterable[Event], told: Told) -> None:
+def _ticked(engine: Member, events: Iterable[Event]) -> None:
     engine.look()
     for event in events:
-        told(event)
+        engine.journal.publish(event)
 
 
 def _orphaned(lease: float) -> float:

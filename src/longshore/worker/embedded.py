@@ -14,7 +14,6 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
-from typing import cast
 
 import msgspec
 
@@ -24,7 +23,7 @@ from longshore.core.registry import Isolation
 from longshore.core.store import Orders, ProcessBeat, Rescue, Rescued
 from longshore.discovery import importing
 from longshore.errors import AppNotFound, ConfigurationError, LongshoreError, StoreError
-from longshore.middleware import Event, EventName
+from longshore.middleware import Event
 from longshore.worker.arrival import arrive
 from longshore.worker.engine import Engine
 from longshore.worker.fence import boot_seconds
@@ -37,7 +36,6 @@ from longshore.worker.options import WorkerOptions, lines_of, weights_of
 from longshore.worker.perform import Performer
 from longshore.worker.plan import Plan
 from longshore.worker.relay import Relay, started
-from longshore.worker.teller import Teller
 from longshore.worker.ticker import Ticker
 
 #: Who closes the application waits so much longer than its jobs have, seconds.
@@ -81,7 +79,6 @@ class Worker:
         self._failed = False
         self._ended = threading.Event()  # its store thread
         self._thread_id = 0  # of the thread that is its store thread, while it is
-        self._teller: Teller | None = None
 
     def run(self, *, until_empty: bool = False) -> None:
         """Work in the calling thread until TERM or INT, or until nothing that is due is left.
@@ -170,7 +167,6 @@ class Worker:
             until_empty=until_empty,
         )
         journal = Journal(app.around, performer, app.client.store)
-        self._teller = journal.teller
         return Engine(app.client.store, plan, performer, journal, None)
 
     def _apart(self, performer: Performer) -> IsolatedJobs | None:
@@ -215,8 +211,7 @@ class Worker:
     @contextmanager
     def _living(self, engine: Engine) -> Generator[str]:
         """A registered process with a beating heart; afterwards its record is given up."""
-        app = self._app
-        store = app.client.store
+        app, store = self._app, self._app.client.store
         for warning in arrive(store):
             log.warning("%s", warning)
         process_id = self._join(engine)
@@ -237,7 +232,8 @@ class Worker:
             if engine.process_id not in lost:
                 engine.fence.page.renew(at)
 
-        heart = Heart(store, app.settings.lease, members, obey, self._told_of_rescue)
+        told = partial(self._told_of_rescue, engine.journal)
+        heart = Heart(store, app.settings.lease, members, obey, told)
         heart.renewed = renewed
         heart.start()
         ticker = Ticker(store, app.planned.app, partial(self._ticked, engine))
@@ -277,9 +273,8 @@ class Worker:
     def _refuse_inside(self, engine: Engine) -> None:
         """Whoever closes the application waits for its worker, which must not wait for itself."""
         run, here = current_run(), threading.get_ident()
-        teller = None if self._teller is None else self._teller.ident
         in_job = run is not None and run.lease.process_id == engine.process_id
-        if in_job or here in (self._thread_id, teller):
+        if in_job or here in (self._thread_id, engine.journal.teller.ident):
             raise ConfigurationError(
                 "the application was to be closed from inside its own worker, which waits for its"
                 " jobs and listeners; close it where the worker was started, after its block"
@@ -300,20 +295,15 @@ class Worker:
             log.warning("what this worker held goes back when its lease has run out: %s", error)
         app.around.publish(Event(name="worker.stopped"))
 
-    def _told_of_rescue(self, rescued: Rescued) -> None:
-        self._publish(Event(name="job.rescued", reason=f"{len(rescued.leases)} jobs"))
-        tell_dead(self._app.client.store, rescued, self._publish)
-
-    def _publish(self, event: Event) -> None:
-        """Tell without waiting: this is called by threads that others rely on."""
-        if self._teller is not None and self._app.around.wants(cast("EventName", event.name)):
-            self._teller.say(partial(self._app.around.publish, event))
+    def _told_of_rescue(self, journal: Journal, rescued: Rescued) -> None:
+        journal.publish(Event(name="job.rescued", reason=f"{len(rescued.leases)} jobs"))
+        tell_dead(self._app.client.store, rescued, journal.publish)
 
     def _ticked(self, engine: Engine, events: tuple[Event, ...]) -> None:
         if any(event.name == "schedule.fired" for event in events):
             engine.look()
         for event in events:
-            self._publish(event)
+            engine.journal.publish(event)
 
 
 class Once:

@@ -54,7 +54,7 @@ class Engine:
     ) -> None:
         self._store = store
         self._plan = plan
-        self._journal, self.teller = journal, journal.teller
+        self.journal = journal
         self._beacon = beacon
         self._performer = performer
         self._limited = bool(performer.limited_kinds())
@@ -75,7 +75,7 @@ class Engine:
         self.fence.interrupt = self._lanes.interrupt
         self.fence.also = LoopWatch(self._lanes.tasks, boot_seconds).look
         if plan.until_empty:
-            self.teller.idle = self.look  # who was told may have enqueued more
+            self.journal.teller.idle = self.look  # who was told may have enqueued more
         self._given_up = False
         self.process_id = ""
         self.mode = Mode.CLAIMING
@@ -120,7 +120,7 @@ class Engine:
             self._lanes.stop()
             self.stops.end()
             self._watch.close()
-            self.teller.close(max(GRACE, self._deadline - time.monotonic()))
+            self.journal.teller.close(max(GRACE, self._deadline - time.monotonic()))
 
     def quiet(self, *, on: bool) -> None:
         """Stop or start claiming; what was claimed goes on."""
@@ -247,7 +247,7 @@ class Engine:
         return len(self._inflight) - len(self._held) - len(self._ended)
 
     def _wanted(self, now: float) -> int:
-        if self.mode is not Mode.CLAIMING or self.teller.full:
+        if self.mode is not Mode.CLAIMING or self.journal.teller.full:
             return 0
         starved = self._lanes.starved()
         if starved == 0 or (starved is None and not self._more and now < self._next_look):
@@ -353,7 +353,7 @@ class Engine:
             self.jobs_returned += sum(
                 ending.to is JobState.AVAILABLE and ending.parked is None for _, ending in batch
             )
-        self._journal.finished(batch, held)
+        self.journal.finished(batch, held)
 
     def _take(self, now: float, request: ClaimRequest, claim: Claim) -> None:
         jobs = claim.jobs
@@ -392,7 +392,7 @@ class Engine:
         """The lease is gone: others have our jobs, so nothing we hold may be reported."""
         for run in self._inflight.values():
             run.lost = True
-        self._journal.dropped(self.process_id, list(self._inflight.values()))
+        self.journal.dropped(self.process_id, list(self._inflight.values()))
         self.fenced_writes += len(self._held)
         self._lanes.clear()
         self._inflight.clear()
@@ -454,7 +454,7 @@ class Engine:
     def _finished(self, now: float) -> bool:
         if self._inflight or self._held or self._ended:
             return False
-        if self.teller.busy and not 0 < self._deadline <= now:
+        if self.journal.teller.busy and not 0 < self._deadline <= now:
             return False
         plan = self._plan
         idle = 0 if self.passage.waits else now - self._last_job

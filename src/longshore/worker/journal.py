@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
@@ -71,6 +71,11 @@ class Journal:
                     # Listeners and hooks may raise anything; the thread that reports goes on.
                     log.exception("telling the end of job %s raised", run.claimed.id)
 
+    def publish(self, event: Event) -> None:
+        """Tell the listeners soon; who says so need not wait for them."""
+        if self._around.wants(cast("EventName", event.name)):
+            self.teller.say(partial(self._around.publish, event))
+
     def dropped(self, process_id: str, runs: Sequence[RunState]) -> None:
         """The process's lease was lost, and these jobs are others' now."""
         log.error(
@@ -90,15 +95,16 @@ class Journal:
             _log(run, ending, took)
         if self._loud:
             for name in _names(ending):
-                event = Event(
-                    name=name,
-                    job_id=job.id,
-                    kind=job.kind,
-                    queue=job.queue,
-                    reason=_reason(ending),
-                    duration=took,
+                self.publish(
+                    Event(
+                        name=name,
+                        job_id=job.id,
+                        kind=job.kind,
+                        queue=job.queue,
+                        reason=_reason(ending),
+                        duration=took,
+                    )
                 )
-                self.teller.say(partial(self._around.publish, event))
         if ending.to in (JobState.DEAD, JobState.CANCELLED):
             self._hook(run, ending)
 

@@ -165,6 +165,21 @@ def test_term_finishes_the_short_and_returns_the_long(harbour: Harbour, form: st
         assert [run.why for run in record.runs] == [Why.RELEASED]
 
 
+@pytest.mark.timed
+def test_jobs_that_only_waited_in_a_process_do_not_count_as_returned(harbour: Harbour) -> None:
+    # Known to be short, they are claimed ahead.
+    nap = harbour.app.nap
+    handles = [nap.enqueue(1.5 if n == 60 else 0.001) for n in range(120)]
+    slow, waiting = handles[60], handles[61:]
+    worker = harbour.worker("--shutdown-timeout", "20", threads=1)
+    eventually(lambda: sum(line[2] == "start" for line in harbour.lines()) == 61, 30)
+    assert harbour.jobs.query.filter(state="running").count() > 1
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=30) == 0, harbour.logs()
+    assert slow.refresh().state is JobState.SUCCEEDED
+    assert {job.refresh().state for job in waiting} == {JobState.AVAILABLE}
+
+
 def test_term_when_idle_exits_with_zero(harbour: Harbour) -> None:
     worker = harbour.worker(processes=2)
     harbour.await_ready(2)

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from longshore.core.model import Ending, Lease
+from longshore.core.model import Ending, Lease, Why
 from longshore.core.outcome import Attempt, interrupted, released
 from longshore.core.store import Claim
 from longshore.running import Reports, RunState
@@ -87,6 +87,12 @@ def given_back(run: RunState) -> Ending:
     started = run.started_at or run.claimed.claimed_at
     attempt = Attempt(run.claimed, run.lease, started, ended)
     return interrupted(attempt) if run.once and run.started_at else released(attempt)
+
+
+def is_cut_short(run: RunState, ending: Ending) -> bool:
+    """Whether it goes back although its body had begun; what only waited here lost nothing."""
+    cut = ending.entry is not None and ending.entry.why in (Why.RELEASED, Why.INTERRUPTED)
+    return cut and run.started_at > 0
 
 
 def begun(claim: Claim, process_id: str, claim_id: int, report: Reports) -> dict[str, RunState]:

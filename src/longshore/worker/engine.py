@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 from random import uniform
 from typing import TypeVar
 
-from longshore.core.model import Ending, JobState, Lease
+from longshore.core.model import Ending, Lease
 from longshore.core.store import Claim, ClaimRequest, Operation, Store, Watch
 from longshore.errors import Cancelled, ClientClosed, Interrupted, StoreError
 from longshore.running import RunState
 from longshore.worker.buffer import CLAIM, STALE, STALE_BEFORE_FREE_SLOTS
-from longshore.worker.claims import Claims, begun, given_back
+from longshore.worker.claims import Claims, begun, given_back, is_cut_short
 from longshore.worker.fence import Fence, OwnPage, boot_seconds
 from longshore.worker.journal import Journal, log
 from longshore.worker.lanes import Lanes
@@ -350,9 +350,7 @@ class Engine:
         # What has ended may have enqueued more, or has become available again itself.
         self._more = self._more or self._plan.until_empty
         if self.mode is Mode.DRAINING:
-            self.jobs_returned += sum(
-                ending.to is JobState.AVAILABLE and ending.parked is None for _, ending in batch
-            )
+            self.jobs_returned += sum(is_cut_short(run, ending) for run, ending in batch)
         self.journal.finished(batch, held)
 
     def _take(self, now: float, request: ClaimRequest, claim: Claim) -> None:

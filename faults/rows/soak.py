@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import psutil
@@ -12,7 +13,7 @@ from faults.trial import Trial
 #: Without `--soak` only as long as shows that the row works, seconds.
 SHORT = 20.0
 #: Between two faults, and between two looks at what processes hold, as parts of the whole.
-FAULTS, LOOKS = 60, 20
+FAULTS, LOOKS = 60, 60
 GROWTH = 1_000_000  # bytes an hour
 
 
@@ -45,7 +46,9 @@ def soak(trial: Trial) -> None:
             next_look = passed + whole / LOOKS
             family = [psutil.Process(pid) for pid in lasting.family()]
             each = {one.pid: one.memory_info().rss for one in family}
-            trial.note(f"holds, bytes by process: {each}")  # whose it is, if it grows
+            # Whose it is, if it grows; the ledger's lines are too short for it.
+            with (trial.folder / "memory.jsonl").open("a") as looks:
+                looks.write(json.dumps({"seconds": round(passed), "bytes": each}) + "\n")
             sizes.append((passed, sum(each.values())))
             held.append(sum(one.num_fds() for one in family))
         trial.wait(0.5)

@@ -30,8 +30,10 @@ from longshore.errors import (
     StoreFull,
 )
 from longshore.stores.redis import producing
-from longshore.stores.redis.meeting import loading
+from longshore.stores.redis.meeting import PART, loading
+from longshore.stores.redis.scripts import SCRIPTS
 from longshore.stores.redis.store import LOADS, RedisStore
+from longshore.stores.redis.wire import Refused
 from longshore.stores.redis.words import text, word
 from tests import redis_tools
 from tests.places import Place, each, place, redis_client
@@ -249,6 +251,33 @@ def test_scripts_that_are_flushed_while_they_are_loaded_are_loaded_again(
     store.run(store.insert([job()]))
     assert loads > 0, "other tests on this server may have loaded them too"
     assert len(store.run(store.find(Filter(), limit=5)).records) == 2
+
+
+@pytest.mark.parametrize("known", ["none", "all but two", "not told"])
+def test_a_server_is_given_the_scripts_that_it_has_not(known: str) -> None:
+    names = list(SCRIPTS)
+    there = [int(known == "all but two" and name not in {"claim", "insert"}) for name in names]
+    steps = loading()
+    asked, replies = next(steps)
+    assert replies == 1
+    assert all(SCRIPTS[name].sha in asked for name in names)
+    answer: list[Any] = [Refused("NOPERM no such right") if known == "not told" else there]
+    given, parts = b"", 0
+    with contextlib.suppress(StopIteration):
+        while True:
+            sent, replies = steps.send(answer)
+            assert len(sent) <= PART + max(len(script.text) for script in SCRIPTS.values()) + 100
+            given, parts, answer = given + sent, parts + 1, [b"sha"] * replies
+    wanted = {name for name, is_there in zip(names, there, strict=True) if not is_there}
+    assert {name for name in names if SCRIPTS[name].text.encode() in given} == wanted
+    assert parts == 1 if known == "all but two" else parts > 2
+
+
+def test_a_refusal_to_say_which_scripts_are_there_is_told() -> None:
+    steps = loading()
+    next(steps)
+    with pytest.raises(Refused, match="LOADING"):
+        steps.send([Refused("LOADING the dataset")])
 
 
 @pytest.mark.parametrize("way", ["thread", "loop"])

@@ -28,6 +28,9 @@ FORM: Final = 1
 
 OLDEST: Final = (6, 2)
 
+#: Bytes of scripts that are given to a server in one go.
+PART: Final = 200_000
+
 #: Servers of which this process was told that they keep no file, or tells it itself and whole: a
 #: process may open its store more than once.
 FILELESS: Final = set[str]()
@@ -132,10 +135,25 @@ def welcome(meeting: Meeting, links: Links) -> Generator[Question, list[Any], No
 
 
 def loading() -> Generator[Question, list[Any], None]:
-    """Give the server every script; it forgets them when it ends or is told to."""
-    loads = [pack(("SCRIPT", "LOAD", script.text)) for script in SCRIPTS.values()]
-    for reply in (yield b"".join(loads), len(loads)):
-        checked(reply)
+    """Give the server the scripts that it has not; it forgets them when it ends or is told to.
+
+    By parts: the whole is a megabyte, which every thread that sent it would keep in its heap, and
+    which a server that has just come back would get from each process at once.
+    """
+    shas = [script.sha for script in SCRIPTS.values()]
+    (there,) = yield pack(("SCRIPT", "EXISTS", *shas)), 1
+    # Who may not ask gives it all of them.
+    may_not = isinstance(there, Refused) and there.code == "NOPERM"
+    known = [0] * len(shas) if may_not else checked(there)
+    missing = [
+        script for script, is_known in zip(SCRIPTS.values(), known, strict=True) if not is_known
+    ]
+    while missing:
+        loads = [pack(("SCRIPT", "LOAD", missing.pop().text))]
+        while missing and sum(map(len, loads)) < PART:
+            loads.append(pack(("SCRIPT", "LOAD", missing.pop().text)))
+        for reply in (yield b"".join(loads), len(loads)):
+            checked(reply)
 
 
 def begun() -> Steps[None]:

@@ -425,9 +425,10 @@ class Longshore(Composing):
         try:
             # A generator binds here, so what it raises belongs to the item after the last.
             for item in bound:
-                made.append(self._record(item))
+                record = self._record(item)
                 if item.options.through is not through:
-                    through = one_for_all(through, item, first=len(made) == 1)
+                    through = one_for_all(through, item, first=not made)
+                made.append(record)
         except LongshoreError as error:
             error.args = (f"item {len(made)}: {error} (nothing of the batch was enqueued)",)
             raise

@@ -11,11 +11,11 @@ import msgspec
 from longshore.client import Plan, ask
 from longshore.core.model import JobRecord
 from longshore.core.options import check_queue, check_reason
-from longshore.core.store import Changed, Operation
+from longshore.core.store import Changed, Filter, Operation
 from longshore.core.wording import shown
 from longshore.errors import InvalidOption
 from longshore.handle import App, JobHandle
-from longshore.middleware import Event, EventName
+from longshore.middleware import Event
 from longshore.query.where import Filters, Where
 
 Order: TypeAlias = Literal["newest", "oldest"]
@@ -149,7 +149,7 @@ class JobQuery:
     ) -> Changes:
         """End the jobs that have not ended; running ones are asked to, and end within a second."""
         return self._app.client.follow(
-            self._each(self._cancelling(reason), progress, "job.cancelled")
+            self._each(self._cancelling(reason), progress, _told_of(reason))
         )
 
     async def acancel(
@@ -157,7 +157,7 @@ class JobQuery:
     ) -> Changes:
         """The awaitable twin of :meth:`cancel`."""
         return await self._app.client.afollow(
-            self._each(self._cancelling(reason), progress, "job.cancelled")
+            self._each(self._cancelling(reason), progress, _told_of(reason))
         )
 
     def delete(self, *, progress: Callable[[Changes], object] | None = None) -> Changes:
@@ -214,7 +214,7 @@ class JobQuery:
         self,
         verb: Verb,
         progress: Callable[[Changes], object] | None,
-        event: EventName | None = None,
+        told: Callable[[str], Event] | None = None,
     ) -> Plan[Changes]:
         # Away from new arrivals, so that a walk ends however fast jobs are enqueued behind it;
         # a limited one ends by itself.
@@ -232,9 +232,9 @@ class JobQuery:
                 examined=walk.examined,
                 held=total.held + len(done.held),
             )
-            if event is not None and self._app.around.wants(event):
+            if told is not None and self._app.around.wants("job.cancelled"):
                 for job_id in done.changed:
-                    self._app.around.publish(Event(name=event, job_id=job_id))
+                    self._app.around.publish(told(job_id))
             if progress is not None:
                 progress(total)
         return total
@@ -259,6 +259,11 @@ class JobQuery:
         self._examined = rows
 
 
+def _told_of(reason: str | None) -> Callable[[str], Event]:
+    """What the listeners of a job hear when it was cancelled."""
+    return lambda job_id: Event(name="job.cancelled", job_id=job_id, reason=reason)
+
+
 class _Walk:
     """Reads a query's rows chunk by chunk, by id, so that rows that vanish harm nobody.
 
@@ -279,6 +284,10 @@ class _Walk:
         self._left = most
         self._examine = examine
         self._cursor: str | None = None
+        #: Of jobs that are named, those to ask for next are at the end: pages go by id, so that
+        #: each is asked with its own ids alone.
+        self._ids = None if where.ids is None else sorted(where.ids, reverse=order == "oldest")
+        self._part = frozenset[str]()
         self.examined = 0
         self.done = where.matches_nothing or most == 0
 
@@ -289,7 +298,7 @@ class _Walk:
         most = CHUNK if left is None or self._where.reads_rows else min(CHUNK, left)
         page = yield from ask(
             self._app.client.store.find(
-                self._where.for_store(),
+                self._next(),
                 limit=most,
                 cursor=self._cursor,
                 oldest_first=self._order == "oldest",
@@ -302,5 +311,15 @@ class _Walk:
         self.examined += len(page.records)
         self._examine(self.examined)
         self._cursor = page.cursor
-        self.done = page.cursor is None or self._left == 0
+        more = page.cursor is not None or bool(self._ids)
+        self.done = not more or self._left == 0
         return found
+
+    def _next(self) -> Filter:
+        """What to ask the store for now."""
+        if self._ids is None:
+            return self._where.for_store()
+        if self._cursor is None:
+            self._part = frozenset(self._ids[-CHUNK:])
+            del self._ids[-CHUNK:]
+        return msgspec.structs.replace(self._where, ids=self._part).for_store()

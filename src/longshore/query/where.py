@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias, TypedDict, TypeVar, cast
 
 import msgspec
 
+from longshore.core.codec.refusals import MAX_DEPTH
 from longshore.core.model import JobRecord, JobState
 from longshore.core.options import check_queue
 from longshore.core.registry import Registry
@@ -265,14 +266,16 @@ _READ: Final[Mapping[str, Callable[[Where, Any, Registry], Where]]] = {
 FILTERS: Final = tuple(_READ)
 
 
-def _plain(value: object, name: str) -> Mapping[str, object]:
+def _plain(value: object, name: str, depth: int = 1) -> Mapping[str, object]:
     """A mapping as its JSON reads back, so that ``date(2025, 1, 1)`` meets what was stored."""
+    if depth > MAX_DEPTH:
+        raise InvalidOption(f"{name}: deeper than {MAX_DEPTH} levels, which no stored job is.")
     if not isinstance(value, Mapping):
         raise InvalidOption(
             f'{name}={shown(value)} is not a mapping. Give names and values: {{"user_id": 7}}.'
         )
     return {
-        _key(key, name): _value(one, name)
+        _key(key, name): _value(one, name, depth)
         for key, one in cast("Mapping[object, object]", value).items()
     }
 
@@ -283,12 +286,12 @@ def _key(key: object, name: str) -> str:
     raise InvalidOption(f"{name}: the name {shown(key)} is not text.")
 
 
-def _value(value: object, name: str) -> object:
+def _value(value: object, name: str, depth: int) -> object:
     match value:
         case AnyOf():
             return value
         case Mapping():
-            return _plain(cast("object", value), name)
+            return _plain(cast("object", value), name, depth + 1)
         case _:
             try:
                 return _stored(value) if name == "args" else _as_json(value)
@@ -341,7 +344,7 @@ def _is_error(name: str, message: str, wanted: ErrorName) -> bool:
 
 
 def _arguments(job: JobRecord) -> Mapping[str, object]:
-    """The arguments stored by name; none of a payload that is encrypted or from elsewhere."""
+    """The arguments stored by name; none of one that is encrypted or from elsewhere."""
     try:
         return msgspec.json.decode(job.payload, type=_Payload).kwargs
     except (msgspec.MsgspecError, RecursionError):

@@ -33,7 +33,7 @@ from longshore.stores.redis import producing
 from longshore.stores.redis.meeting import PART, loading
 from longshore.stores.redis.scripts import SCRIPTS
 from longshore.stores.redis.store import LOADS, RedisStore
-from longshore.stores.redis.wire import Refused
+from longshore.stores.redis.wire import AsyncLink, Link, Lost, Refused
 from longshore.stores.redis.words import text, word
 from tests import redis_tools
 from tests.places import Place, each, place, redis_client
@@ -524,3 +524,48 @@ def test_a_part_that_finds_no_room_tells_of_those_that_did(
         assert list(stored) == [one.id for one in jobs[: len(stored)]]
         assert store.run(store.count(Filter()))[0].jobs == len(stored) > 0
         store.close()
+
+
+@pytest.mark.parametrize("way", ["thread", "loop"])
+@pytest.mark.parametrize("losses", [1, 1000])
+def test_a_connection_lost_between_the_parts_of_a_request(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch, way: str, losses: int
+) -> None:
+    monkeypatch.setattr(producing, "MOST", 4)
+    monkeypatch.setattr(store, "patience", 0.3)
+    inserts, answer, ask = 0, Link.answer, AsyncLink.ask
+
+    def look(packed: bytes) -> None:
+        nonlocal inserts
+        inserts += SCRIPTS["insert"].sha in packed
+        if 3 <= inserts < 3 + losses and SCRIPTS["insert"].sha in packed:
+            raise Lost("cut off", sent=True)
+
+    def cut(link: Link, packed: bytes) -> Any:
+        look(packed)
+        return answer(link, packed)
+
+    async def acut(link: AsyncLink, packed: bytes, replies: int = 1) -> list[Any]:
+        look(packed)
+        return await ask(link, packed, replies)
+
+    store.run(store.insert([job()]))  # with its scripts loaded
+    inserts = 0
+    monkeypatch.setattr(Link, "answer", cut)
+    monkeypatch.setattr(AsyncLink, "ask", acut)
+    jobs = [job() for _ in range(10)]
+
+    def insert() -> Any:
+        op = store.insert(jobs)
+        return store.run(op) if way == "thread" else asyncio.run(store.arun(op))
+
+    if losses == 1:
+        assert len(insert()) == 10
+    else:
+        with pytest.raises(PartlyEnqueued, match="8 jobs of this call are stored") as raised:
+            insert()
+        assert set(raised.value.stored) == {one.id for one in jobs[:8]}
+        monkeypatch.setattr(Link, "answer", answer)
+        monkeypatch.setattr(AsyncLink, "ask", ask)
+        assert sum(one.duplicate for one in insert()) == 8
+    assert store.run(store.count(Filter()))[0].jobs == 11

@@ -63,12 +63,7 @@ class Producing(Core):
             fresh = [] if held else fresh
         while fresh:
             part = fresh[:MOST]
-            try:
-                found: Any = yield from self._insert(part)
-            except Refused as refused:
-                if stored and meaning(refused)[0] is Then.TELL:
-                    raise PartlyEnqueued(_partly(stored, first, refused), stored) from refused
-                raise
+            found: Any = yield from self._inserted(part, first, there, stored)
             if found == 1:
                 stored += [job.id for job in part]
                 fresh = fresh[MOST:]
@@ -83,6 +78,25 @@ class Producing(Core):
             # Nothing was written; tell of all for which that would have been so.
             held = yield from self._refused([job for job in first.values() if job.id not in there])
         return _answers(jobs, there, held)
+
+    def _inserted(
+        self,
+        part: Sequence[NewJob],
+        jobs: Collection[str],
+        there: Collection[str],
+        stored: Sequence[str],
+    ) -> Steps[Any]:
+        """What the script said of one part, after those that were there or were stored."""
+        try:
+            return (yield from self._insert(part))
+        except Refused as refused:
+            if stored and meaning(refused)[0] is Then.TELL:
+                raise PartlyEnqueued(_partly(stored, jobs, refused), stored) from refused
+            raise
+        except Lost as lost:
+            # Whoever tries again finds them; whoever gives up has to tell of them.
+            lost.stored = (*there, *stored)
+            raise
 
     def refusals(self, jobs: Sequence[NewJob]) -> Steps[Sequence[Inserted]]:
         """The answers to a request in parts of which some would be refused; else nothing."""
@@ -274,6 +288,15 @@ def _partly(stored: Sequence[str], jobs: Collection[str], why: Exception) -> str
         f"{len(stored)} of {len(jobs)} jobs were stored, the others were not ({why}). Enqueueing"
         " all of them again under the same ids stores the rest."
     )
+
+
+def torn(stored: Sequence[str], why: Exception) -> PartlyEnqueued:
+    """What to raise when the connection is lost for good between the parts of a request."""
+    text = (
+        f"{why} {len(stored)} jobs of this call are stored; of the others some may be. Enqueueing"
+        " all of them again under the same ids stores the rest."
+    )
+    return PartlyEnqueued(text, stored)
 
 
 def _holds(jobs: Sequence[NewJob]) -> Iterator[tuple[NewJob, Hold]]:

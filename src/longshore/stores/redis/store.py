@@ -29,6 +29,7 @@ from longshore.stores.redis.inspect import Inspecting
 from longshore.stores.redis.links import Links, aanswered, answered
 from longshore.stores.redis.meeting import Meeting, Question, begun, loading, schema_of, welcome
 from longshore.stores.redis.operations import Consuming, Maintaining
+from longshore.stores.redis.producing import torn
 from longshore.stores.redis.schedules import Scheduling
 from longshore.stores.redis.scripts import SCRIPTS, Call, Steps
 from longshore.stores.redis.watch import RedisWatch
@@ -453,12 +454,14 @@ class _Patience:
         self._end = time.monotonic() + self._seconds
         self._began = self._tried = began
         self._pause = 0.005
+        self._stored: tuple[str, ...] = ()
 
     def after(self, error: Lost | Refused | Unreplicated) -> float:
         """How long to wait before the next try, seconds.
 
         Raises:
             StoreError: it would not help, or has not for long enough.
+            PartlyEnqueued: likewise, after a part of the request.
         """
         store = self._store
         if isinstance(error, Unreplicated):
@@ -475,8 +478,11 @@ class _Patience:
                 store.begin_anew()
         now = time.monotonic()
         late = isinstance(error, Lost) and is_late(now, self._tried, self._began, self._seconds)
+        if isinstance(error, Lost):
+            self._stored = error.stored or self._stored
         if then is Then.TELL or late or now >= self._end:
-            raise explained(error, store.address) from error
+            why = explained(error, store.address)
+            raise (torn(self._stored, why) if self._stored else why) from error
         if then is Then.ELSEWHERE:
             store.seek(error)
             if moved:

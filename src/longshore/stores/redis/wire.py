@@ -82,6 +82,8 @@ class Lost(Exception):
     def __init__(self, why: str, *, sent: bool) -> None:
         super().__init__(why)
         self.sent = sent
+        #: Of a request in parts, the jobs that are stored for certain.
+        self.stored: tuple[str, ...] = ()
 
 
 class Refused(Exception):

@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Iterator
 from datetime import date
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
 from longshore import Event, Job, JobHandle, JobState, Longshore
 from longshore.core.model import Ending, Lease, Run, Why
-from longshore.core.store import ClaimRequest, Filter, Line, NewProcess
+from longshore.core.store import ClaimRequest, Line, NewProcess
 from longshore.errors import InvalidOption, InvalidQueueName
 from longshore.query import AnyOf, Changes, Filters, Where
 from longshore.query import jobs as walking
@@ -276,49 +276,7 @@ def test_a_limit_stops_the_reading(jobs: Longshore) -> None:
     assert query.count() == 4
 
 
-@pytest.mark.usefixtures("small_chunks")
-@pytest.mark.parametrize("order", ["newest", "oldest"])
-@pytest.mark.parametrize("limit", [None, 5, 6])
-def test_jobs_that_are_named_are_asked_for_in_parts(
-    jobs: Longshore,
-    order: Literal["newest", "oldest"],
-    limit: int | None,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    send = declare(jobs)
-    made = ids([send.enqueue(i) for i in range(11)])
-    asked = list[int]()
-    find = jobs.client.store.find
-
-    def counted(where: Filter, **page: Any) -> Any:
-        asked.append(len(where.ids))
-        return find(where, **page)
-
-    monkeypatch.setattr(jobs.client.store, "find", counted)
-    query = jobs.query.filter(id=[*made[:10], "0" * 8 + made[10][8:]]).order(order)
-    found = ids(query if limit is None else query.limit(limit))
-    assert found == (made[:10] if order == "oldest" else made[9::-1])[:limit]
-    assert max(asked) <= 3
-
-
-def test_what_lies_too_deep_for_any_job_is_refused() -> None:
-    deep: dict[str, object] = {"a": 1}
-    for _ in range(3000):
-        deep = {"a": deep}
-    with pytest.raises(InvalidOption, match="deeper than 64 levels"):
-        Longshore("memory://").query.filter(args=deep)
-
-
 # --- verbs ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("way", ["handle", "query"])
-def test_listeners_hear_why_a_job_was_cancelled(jobs: Longshore, way: str) -> None:
-    heard = list[tuple[str | None, str | None]]()
-    jobs.on("job.cancelled")(lambda event: heard.append((event.job_id, event.reason)))
-    handle = declare(jobs).enqueue(1)
-    assert handle.cancel("too late") if way == "handle" else jobs.query.cancel("too late").changed
-    assert heard == [(handle.id, "too late")]
 
 
 @pytest.mark.usefixtures("small_chunks")

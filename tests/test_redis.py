@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from longshore.core.model import Ending, JobState, Lease, NewJob, Patch, Progress
@@ -24,16 +23,12 @@ from longshore.core.store import (
 )
 from longshore.errors import (
     LongshoreWarning,
-    PartlyEnqueued,
     SchemaMismatch,
     StoreError,
     StoreFull,
 )
-from longshore.stores.redis import producing
-from longshore.stores.redis.meeting import PART, loading
-from longshore.stores.redis.scripts import SCRIPTS
+from longshore.stores.redis.meeting import loading
 from longshore.stores.redis.store import LOADS, RedisStore
-from longshore.stores.redis.wire import AsyncLink, Link, Lost, Refused
 from longshore.stores.redis.words import text, word
 from tests import redis_tools
 from tests.places import Place, each, place, redis_client
@@ -253,33 +248,6 @@ def test_scripts_that_are_flushed_while_they_are_loaded_are_loaded_again(
     assert len(store.run(store.find(Filter(), limit=5)).records) == 2
 
 
-@pytest.mark.parametrize("known", ["none", "all but two", "not told"])
-def test_a_server_is_given_the_scripts_that_it_has_not(known: str) -> None:
-    names = list(SCRIPTS)
-    there = [int(known == "all but two" and name not in {"claim", "insert"}) for name in names]
-    steps = loading()
-    asked, replies = next(steps)
-    assert replies == 1
-    assert all(SCRIPTS[name].sha in asked for name in names)
-    answer: list[Any] = [Refused("NOPERM no such right") if known == "not told" else there]
-    given, parts = b"", 0
-    with contextlib.suppress(StopIteration):
-        while True:
-            sent, replies = steps.send(answer)
-            assert len(sent) <= PART + max(len(script.text) for script in SCRIPTS.values()) + 100
-            given, parts, answer = given + sent, parts + 1, [b"sha"] * replies
-    wanted = {name for name, is_there in zip(names, there, strict=True) if not is_there}
-    assert {name for name in names if SCRIPTS[name].text.encode() in given} == wanted
-    assert parts == 1 if known == "all but two" else parts > 2
-
-
-def test_a_refusal_to_say_which_scripts_are_there_is_told() -> None:
-    steps = loading()
-    next(steps)
-    with pytest.raises(Refused, match="LOADING"):
-        steps.send([Refused("LOADING the dataset")])
-
-
 @pytest.mark.parametrize("way", ["thread", "loop"])
 def test_scripts_that_are_flushed_while_a_store_is_opened_are_loaded_again(
     where: Place, flushing: Any, monkeypatch: pytest.MonkeyPatch, way: str
@@ -490,82 +458,3 @@ def test_many_jobs_of_every_sort_go_through_one_script(store: RedisStore) -> Non
 
 def numbered(number: int) -> NewJob:
     return job(payload=b"%d" % number)
-
-
-def test_a_request_of_very_many_jobs_goes_in_parts(
-    store: RedisStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(producing, "MOST", 4)
-    jobs = [job() for _ in range(10)]
-    store.run(store.insert(jobs[8:9]))
-    other = msgspec.structs.replace(jobs[8], payload=b"[]")
-    answers = store.run(store.insert([*jobs[:8], other, jobs[9]]))
-    assert [answer.conflict for answer in answers] == [False] * 8 + [True, False]
-    assert store.run(store.count(Filter()))[0].jobs == 1
-    answers = store.run(store.insert(jobs))
-    assert [answer.duplicate for answer in answers] == [False] * 8 + [True, False]
-    assert store.run(store.count(Filter()))[0].jobs == 10
-
-
-@pytest.mark.private
-def test_a_part_that_finds_no_room_tells_of_those_that_did(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(producing, "MOST", 100)
-    with (
-        private("redis", "--maxmemory", "8mb") as server,
-        place("redis", tmp_path, server) as where,
-    ):
-        store = open_at(where)
-        jobs = [job(payload=b'"%s"' % (b"x" * 3000)) for _ in range(4000)]
-        with pytest.raises(PartlyEnqueued, match="of 4000 jobs were stored") as raised:
-            store.run(store.insert(jobs))
-        stored = raised.value.stored
-        assert list(stored) == [one.id for one in jobs[: len(stored)]]
-        assert store.run(store.count(Filter()))[0].jobs == len(stored) > 0
-        store.close()
-
-
-@pytest.mark.parametrize("way", ["thread", "loop"])
-@pytest.mark.parametrize("losses", [1, 1000])
-def test_a_connection_lost_between_the_parts_of_a_request(
-    store: RedisStore, monkeypatch: pytest.MonkeyPatch, way: str, losses: int
-) -> None:
-    monkeypatch.setattr(producing, "MOST", 4)
-    monkeypatch.setattr(store, "patience", 0.3)
-    inserts, answer, ask = 0, Link.answer, AsyncLink.ask
-
-    def look(packed: bytes) -> None:
-        nonlocal inserts
-        inserts += SCRIPTS["insert"].sha in packed
-        if 3 <= inserts < 3 + losses and SCRIPTS["insert"].sha in packed:
-            raise Lost("cut off", sent=True)
-
-    def cut(link: Link, packed: bytes) -> Any:
-        look(packed)
-        return answer(link, packed)
-
-    async def acut(link: AsyncLink, packed: bytes, replies: int = 1) -> list[Any]:
-        look(packed)
-        return await ask(link, packed, replies)
-
-    store.run(store.insert([job()]))  # with its scripts loaded
-    inserts = 0
-    monkeypatch.setattr(Link, "answer", cut)
-    monkeypatch.setattr(AsyncLink, "ask", acut)
-    jobs = [job() for _ in range(10)]
-
-    def insert() -> Any:
-        op = store.insert(jobs)
-        return store.run(op) if way == "thread" else asyncio.run(store.arun(op))
-
-    if losses == 1:
-        assert len(insert()) == 10
-    else:
-        with pytest.raises(PartlyEnqueued, match="8 jobs of this call are stored") as raised:
-            insert()
-        assert set(raised.value.stored) == {one.id for one in jobs[:8]}
-        monkeypatch.setattr(Link, "answer", answer)
-        monkeypatch.setattr(AsyncLink, "ask", ask)
-        assert sum(one.duplicate for one in insert()) == 8
-    assert store.run(store.count(Filter()))[0].jobs == 11

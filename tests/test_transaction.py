@@ -280,7 +280,7 @@ class TestOptions:
         one, two = sqlite3.connect(path), sqlite3.connect(path)
         bound = [job.using(connection=one).bind(1), job.using(connection=two).bind(2)]
         for items in (bound, [bound[0], job.bind(3)], [job.bind(3), bound[0]]):
-            with pytest.raises(EnqueueError, match="item 1: .* another connection"):
+            with pytest.raises(EnqueueError, match=r"item 1: .* another connection"):
                 jobs.enqueue_many(items)
         one.close()
         two.close()

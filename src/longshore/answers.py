@@ -6,6 +6,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from longshore.core.limits import OnConflict
 from longshore.core.model import Inserted, NewJob
 from longshore.core.registry import Declaration
 from longshore.errors import BatchFinished, EnqueueError, IdConflict, PartlyEnqueued, UniqueHeld
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 Made: TypeAlias = Sequence[tuple[Declaration | None, NewJob]]
 
 
+class OfBatch(list[tuple[Declaration | None, NewJob]]):
+    """Jobs that were added to a batch: their records look like those of a workflow's jobs."""
+
+
 class Answers:
     """For one application; it keeps nothing of a job."""
 
@@ -29,7 +34,7 @@ class Answers:
     def one(self, declaration: Declaration | None, job: NewJob, answer: Inserted) -> JobHandle[Any]:
         """The handle of a job that was stored, or that was there; raises a refusal."""
         if answer.conflict:
-            raise _refusal(job, answer)
+            raise _refusal(job, answer, [(declaration, job)])
         if answer.held:
             return JobHandle(self._app, answer.id, declaration, is_duplicate=True)
         if not answer.duplicate and self._app.around.wants("job.enqueued"):
@@ -97,11 +102,11 @@ class Answers:
 def _refuse_conflicts(made: Made, answers: Sequence[Inserted]) -> None:
     for (_, job), answer in zip(made, answers, strict=True):
         if answer.conflict:
-            raise _refusal(job, answer, [one for _, one in made])
+            raise _refusal(job, answer, made)
 
 
-def _refusal(job: NewJob, answer: Inserted, jobs: Sequence[NewJob] = ()) -> EnqueueError:
-    """What a refusal raises; ``jobs`` are those of the same call."""
+def _refusal(job: NewJob, answer: Inserted, made: Made) -> EnqueueError:
+    """What a refusal raises; ``made`` are the jobs of the same call."""
     if answer.late:
         bundle = "" if job.rules is None else job.rules.bundles[0]
         msg = (
@@ -111,13 +116,13 @@ def _refusal(job: NewJob, answer: Inserted, jobs: Sequence[NewJob] = ()) -> Enqu
         )
         return BatchFinished(msg)
     if answer.held:
-        if any(one.id == answer.id for one in jobs):
+        if any(one.id == answer.id for _, one in made if one is not job):
             msg = (
                 f"two jobs {job.kind} of this call, {answer.id} and {job.id}, have the same unique"
                 " key; nothing was written. Leave one of them out"
             )
             return UniqueHeld(msg)
-        return UniqueHeld(_held(job, answer.id), answer.id)
+        return UniqueHeld(_held(job, answer.id, made), answer.id)
     other = "another kind or other arguments"
     if job.rules is not None and job.rules.bundles:
         other += f", or was there before {job.rules.bundles[0]}, to which this one was to belong"
@@ -128,10 +133,25 @@ def _refusal(job: NewJob, answer: Inserted, jobs: Sequence[NewJob] = ()) -> Enqu
     return IdConflict(msg)
 
 
-def _held(job: NewJob, holder: str) -> str:
+def _held(job: NewJob, holder: str, made: Made) -> str:
     held = f"job {holder} holds the unique key of this job {job.kind}; nothing was written. "
-    if job.rules is not None and job.rules.bundles:
+    if _of_workflow(job, made):
         return held + "Wait until that one has ended: a workflow takes no other job in its place"
     return held + (
         'Wait until that one has ended, or declare Unique(on_conflict="return") to get it'
     )
+
+
+def _of_workflow(job: NewJob, made: Made) -> bool:
+    """Whether a refused job is of a workflow, which lets none of its jobs be replaced."""
+    rules = job.rules
+    if rules is None or not rules.bundles or isinstance(made, OfBatch):
+        return False
+    if len(made) > 1 or rules.after or rules.cascade:
+        return True
+    # One alone was added by a member that runs, or is a whole workflow: then it is refused
+    # whatever was declared.
+    unique = next(
+        (one.restraints.unique for one, _ in made if one is not None and one.restraints), None
+    )
+    return unique is not None and unique.on_conflict != OnConflict.RAISE

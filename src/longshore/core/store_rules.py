@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shlex import quote
 from typing import Final
 
 from longshore.core.facts import NETWORK, Facts
@@ -321,9 +322,19 @@ def sqlite(facts: Facts) -> Iterator[Finding]:
             about="folder",
             found=f"there is no folder {missing}",
             why="the first program that stores a job makes the file, and no folder",
-            do=f"`mkdir -p {missing}`, or correct the address",
+            do=f"`mkdir -p {quote(missing)}`, or correct the address",
         )
         return
+    others = facts.values.get("other_names")
+    if others:
+        yield Finding(
+            result="fail",
+            about="file",
+            found=f"{facts.address}: {others}",
+            why="SQLite keeps its log beside the file, by its name: under two names jobs are lost",
+            do="Give the file one name; to share it with a container, mount its folder",
+            refuses=True,
+        )
     yield _sqlite_place(facts)
     for what in ("folder", "file"):
         if facts.on(f"{what}_writable") is False:

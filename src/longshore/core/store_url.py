@@ -218,11 +218,12 @@ def _server(scheme: str, rest: str) -> StoreURL:
         raise _unreadable(scheme, f"it names no host, or not a valid one: {scheme}://localhost/app")
     place, _, options = tail.partition("?")
     user, colon, password = who.partition(":")
+    host = found[1] or _decoded(scheme, found[2])
     return StoreURL(
         scheme=scheme,
         user=_decoded(scheme, user) if at and user else None,
         password=Password(_decoded(scheme, password)) if colon else None,
-        host=(found[1] or _decoded(scheme, found[2])).lower(),
+        host=host if host.startswith("/") else host.lower(),  # a folder's name keeps its case
         port=_port(scheme, found[3]),
         path=_decoded(scheme, place.removeprefix("/")),
         query=_query(scheme, options),

@@ -8,6 +8,7 @@ from typing import Any, Final, Self, TypeAlias, TypeVar
 
 import msgspec
 
+from longshore.answers import OfBatch
 from longshore.client import Plan
 from longshore.core.batches import Bundle, NewBundle, Sort, Together
 from longshore.core.model import JobState, NewJob
@@ -56,7 +57,8 @@ class Block:
         self.open = False
         self.left = False  # without an exception
         self.jobs = 0
-        self.made: list[tuple[tuple[Declaration, NewJob], Collected]] = []
+        #: Each job with its handle and the block in which it was added.
+        self.made: list[tuple[tuple[Declaration, NewJob], Collected, Block]] = []
         self.bundles: list[NewBundle] = []
 
     def enter(self, new: NewBundle) -> None:
@@ -93,9 +95,11 @@ class Block:
             self.outer.grow(jobs, into)
 
     def stored(self, handles: Sequence[JobHandle[Any]]) -> None:
-        """Its handles stand for what the store has answered."""
-        for (_, given), stored in zip(self.made, handles, strict=True):
+        """Its handles stand for what the store has answered, and what was there does not count."""
+        for (_, given, block), stored in zip(self.made, handles, strict=True):
             given.meet(stored)
+            if stored.is_duplicate:
+                block.grow(-1, self)
         self.made = []
 
 
@@ -130,12 +134,15 @@ class Batch(Bundled):
         Example: ``batch.add(load.bind(part))``
         """
         made = self._member(job)
-        return self._collected(made) or self._app.enqueue_together([made], Together())[0]
+        return self._collected(made) or self._app.enqueue_together(OfBatch([made]), Together())[0]
 
     async def aadd(self, job: BoundJob[R]) -> JobHandle[R]:
         """The awaitable twin of :meth:`add`."""
         made = self._member(job)
-        return self._collected(made) or (await self._app.aenqueue_together([made], Together()))[0]
+        return (
+            self._collected(made)
+            or (await self._app.aenqueue_together(OfBatch([made]), Together()))[0]
+        )
 
     def batch(
         self,
@@ -177,7 +184,7 @@ class Batch(Bundled):
     ) -> None:
         block = self._block
         if block.leave(error):
-            made = [one for one, _ in block.made]
+            made = OfBatch(one for one, *_ in block.made)
             block.stored(self._app.enqueue_together(made, Together(tuple(block.bundles))))
 
     async def __aexit__(
@@ -188,7 +195,7 @@ class Batch(Bundled):
     ) -> None:
         block = self._block
         if block.leave(error):
-            made = [one for one, _ in block.made]
+            made = OfBatch(one for one, *_ in block.made)
             block.stored(await self._app.aenqueue_together(made, Together(tuple(block.bundles))))
 
     # --- helpers ---
@@ -220,7 +227,7 @@ class Batch(Bundled):
                 raise BatchFinished(f"{self} is not stored: {why}.")
             return None
         handle = Collected(self._app, made[1].id, made[0], new=made[1])
-        into.made.append((made, handle))
+        into.made.append((made, handle, block))
         block.grow(1, into)
         return handle
 

@@ -35,7 +35,8 @@ SESSION = (
     "set session transaction isolation level read committed",
     (
         "set session sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00',"
-        " innodb_lock_wait_timeout = %s"
+        " innodb_lock_wait_timeout = %s, completion_type = 'NO_CHAIN',"
+        " sql_select_limit = 18446744073709551615"
     ),
 )
 #: MariaDB alone has it. Who is cut off in the middle of a transaction, on a line that the server
@@ -115,6 +116,7 @@ class Driver:
         """A new connection, told how to behave; a ``patient`` one waits for answers for ever.
 
         Raises:
+            ConfigurationError: the certificate of ``ssl_ca`` cannot be read.
             StoreError: the server is too old.
             Exception: one of the driver's, see :func:`explained`.
         """
@@ -122,7 +124,7 @@ class Driver:
             "host": place.host,
             "port": place.port,
             "user": place.user or "",
-            "password": place.password or "",
+            "password": self._password(place.password or ""),
             "database": place.database,
             "unix_socket": place.unix_socket,
             "ssl": {"ca": place.ssl_ca} if place.ssl_ca else None,
@@ -131,15 +133,23 @@ class Driver:
         if patient and self._is_other:
             for name in _TIMES:
                 del options[name]
-        connection = cast(
-            "Connection",
-            self._connect(
-                charset="utf8mb4",
-                autocommit=autocommit,
-                connect_timeout=place.connect_timeout,
-                **{name: value for name, value in options.items() if value is not None},
-            ),
-        )
+        try:
+            connection = cast(
+                "Connection",
+                self._connect(
+                    charset="utf8mb4",
+                    autocommit=autocommit,
+                    connect_timeout=place.connect_timeout,
+                    **{name: value for name, value in options.items() if value is not None},
+                ),
+            )
+        except OSError as error:
+            # What the network says, the driver tells in an error of its own.
+            if not place.ssl_ca:
+                raise
+            raise ConfigurationError(
+                f"{place.shown}: ssl_ca={place.ssl_ca} cannot be used: {error.strerror or error}"
+            ) from error
         try:
             cursor = connection.cursor()
             cursor.execute("select version(), @@max_allowed_packet")
@@ -159,6 +169,10 @@ class Driver:
             connection.close()
             raise
         return connection
+
+    def _password(self, text: str) -> str | bytes:
+        # Text is Latin-1 for PyMySQL, and UTF-8 for the servers.
+        return text if self._is_other else text.encode()
 
 
 _TIMES = ("read_timeout", "write_timeout")

@@ -64,9 +64,10 @@ _HOPELESS: Final[Mapping[str, str]] = {
     "no password supplied": "28P01",
     "no pg_hba.conf entry": "28000",
     "role ": "28000",
+    "no such database": "3D000",  # a pooler says so
     "database ": "3D000",
 }
-#: Of the last two only with these: a role may also have too many connections just now, which ends.
+#: Of a role or database only with these: either may also have too many connections just now.
 _FOR_GOOD: Final = ("does not exist", "not permitted to log in", "not currently accepting")
 
 

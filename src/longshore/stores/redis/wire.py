@@ -57,9 +57,10 @@ class Place(msgspec.Struct, frozen=True):
     def greeting(self) -> list[bytes]:
         """What is said first on a new connection."""
         said = [pack(("CLIENT", "SETNAME", f"longshore-{os.getpid()}"))]
-        if self.password is not None:
+        if self.password is not None or self.user is not None:
             user = () if self.user is None else (self.user,)
-            said.insert(0, pack(("AUTH", *user, self.password)))
+            # A user without a password takes any; unnamed, we would be who may do everything.
+            said.insert(0, pack(("AUTH", *user, self.password or "")))
         if self.database:
             said.append(pack(("SELECT", self.database)))
         return said

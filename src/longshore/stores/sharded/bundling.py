@@ -15,7 +15,7 @@ from longshore.errors import CrossShard
 from longshore.stores.sharded.consuming import Consuming
 from longshore.stores.sharded.core import Steps
 from longshore.stores.sharded.producing import Producing
-from longshore.stores.sharded.reach import all_answered
+from longshore.stores.sharded.reach import all_answered, answered, failed, written
 
 _NOTHING = "Nothing was written."
 _INCOMPLETE = "The other shards answer; the batch may be in this one."
@@ -49,7 +49,10 @@ class Bundling(Producing, Consuming):
     ) -> Steps[tuple[Bundle, ...]]:
         """Batches and workflows of all shards, the newest first."""
         replies = yield from self.tour(lambda shard: shard.bundles(ids, cursor=cursor, limit=limit))
-        every = [one for some in all_answered(replies, _INCOMPLETE) for one in some]
+        every = [one for some in answered(replies) for one in some]
+        # Each is in one shard: once all are found, it does not matter what others would say.
+        if ids is None or not {one.id for one in every}.issuperset(ids):
+            all_answered(replies, _INCOMPLETE)
         every.sort(key=lambda one: one.id, reverse=True)
         return tuple(every if ids is not None else every[:limit])
 
@@ -58,13 +61,22 @@ class Bundling(Producing, Consuming):
         self, bundle: str, *, live: bool = False, after: str = "", limit: int = 1000
     ) -> Steps[tuple[str, ...]]:
         """Ids of members, in order, from the shard that has them."""
-        replies = yield from self.tour(
-            lambda shard: shard.members(bundle, live=live, after=after, limit=limit)
-        )
-        for shard, ids in enumerate(all_answered(replies, _INCOMPLETE)):
+        home = named(bundle, len(self.shards))
+        reply: Any = ()
+        if home is not None:
+            op = self.shards[home].members(bundle, live=live, after=after, limit=limit)
+            reply = yield from self.ask(home, op)
+        if not reply or failed(reply):
+            # There may be none behind `after`, or the bundle may be in another shard.
+            keeper = yield from self._keeper(bundle, home)
+            if keeper is not None and keeper != home:
+                op = self.shards[keeper].members(bundle, live=live, after=after, limit=limit)
+                home, reply = keeper, (yield from self.ask(keeper, op))
+        (ids,) = all_answered([reply])
+        if home is not None:
             for job_id in ids:
-                self.found(job_id, shard)
-        return tuple(sorted(one for ids in replies for one in ids))
+                self.found(job_id, home)
+        return tuple(ids)
 
     def home_together(self, jobs: Sequence[NewJob], together: Together) -> tuple[Store, Together]:
         """The shard for what is stored as a whole, and who adds to it as that shard knows him."""
@@ -72,6 +84,19 @@ class Bundling(Producing, Consuming):
         return self.shards[home], self._known_there(together)
 
     # --- helpers ---
+
+    def _keeper(self, bundle: str, first: int | None) -> Steps[int | None]:
+        """The shard that has a bundle; the others are asked when the ``first`` has it not."""
+        others = [shard for shard in self.everywhere if shard != first]
+        asked: list[Any] = []
+        for shards in ([] if first is None else [first], others):
+            replies = yield from self.tour(lambda shard: shard.bundles([bundle]), shards)
+            for shard, reply in zip(shards, replies, strict=True):
+                if reply and not failed(reply):
+                    return shard
+            asked += replies
+        all_answered(asked, _INCOMPLETE)
+        return None
 
     def _known_there(self, together: Together) -> Together:
         if together.lease is None:
@@ -106,7 +131,7 @@ class Bundling(Producing, Consuming):
     ) -> Steps[Sequence[Inserted]]:
         mine = self._known_there(together)
         reply: Any = yield from self.ask(home, self.shards[home].insert(jobs, mine))
-        (answers,) = all_answered([reply], _NOTHING)
+        answers = written(reply)
         for job in jobs:
             self.found(job.id, home)
         stored: Sequence[Inserted] = answers

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Final
 
 from longshore.core.limits import OnConflict
 from longshore.core.model import Inserted, NewJob
-from longshore.errors import PartlyEnqueued
+from longshore.errors import EnqueueUncertain, PartlyEnqueued, StoreUnavailable
 from longshore.stores.sharded.core import Core, Steps
-from longshore.stores.sharded.reach import all_answered, failed
+from longshore.stores.sharded.reach import all_answered, failed, written
 
 _NOTHING = "Nothing was written."
+
+#: So many ids are named by the message of an error.
+NAMED: Final = 20
 
 
 class Producing(Core):
@@ -39,19 +43,42 @@ class Producing(Core):
         # As long as the others have stored nothing, nothing of them is stored.
         for shard, numbers in sorted(groups.items(), key=lambda group: group[0] not in refusing):
             belong = [jobs[number] for number in numbers]
-            reply = yield from self.ask(shard, self.shards[shard].insert(belong))
-            if failed(reply) and stored:
-                raise PartlyEnqueued(_partly(stored, len(jobs), str(reply.error)), stored)
-            (inserted,) = all_answered([reply], _NOTHING)
+            inserted = yield from self._stored_there(shard, belong, stored, len(jobs))
             refused = next((answer for answer in inserted if answer.conflict), None)
             if refused is not None and stored:
-                raise PartlyEnqueued(_partly(stored, len(jobs), _refusal(refused)), stored)
+                raise _partly(stored, len(jobs), _refusal(refused))
             for number, answer in zip(numbers, inserted, strict=True):
                 answers[number] = answer
             if refused is not None:
                 return answers
             stored += [answer.id for answer in inserted if not answer.duplicate]
         return answers
+
+    def _stored_there(
+        self, shard: int, jobs: Sequence[NewJob], stored: Sequence[str], of: int
+    ) -> Steps[Sequence[Inserted]]:
+        """Store jobs in one shard, when others have ``stored`` some of all.
+
+        Whoever enqueues again what an error does not name as stored must not double it: none is
+        raised that forgets what others have stored, or takes for absent what may be there.
+        """
+        try:
+            reply: Any = yield from self.ask(shard, self.shards[shard].insert(jobs))
+        except PartlyEnqueued as error:
+            # The shard may have lost the reply to what followed: of the rest some may be there.
+            there = frozenset(error.stored)
+            rest = [job for job in jobs if job.id not in there]
+            raise _partly([*stored, *error.stored], of, str(error), rest) from error
+        except EnqueueUncertain as error:
+            if not stored:
+                raise
+            raise _partly(stored, of, str(error), jobs) from error
+        if failed(reply) and stored:
+            # One that could not be reached may have been lost after it had written.
+            lost = reply.asked and isinstance(reply.error, StoreUnavailable)
+            raise _partly(stored, of, str(reply.error), jobs if lost else ()) from reply.error
+        inserted: Sequence[Inserted] = written(reply)
+        return inserted
 
     def _seen(self, jobs: Sequence[NewJob]) -> Steps[dict[str, tuple[int, str, bytes]]]:
         """Shard, kind and payload of what is stored already under an id that was given.
@@ -81,8 +108,24 @@ def _refusal(answer: Inserted) -> str:
     return "another program stored one of their ids."
 
 
-def _partly(stored: Sequence[str], of: int, why: str) -> str:
-    return (
-        f"{len(stored)} of {of} jobs were stored, in their shards, the others were not: {why}"
-        " Enqueue those again that are not among the error's `handles`."
+def _partly(
+    stored: Sequence[str], of: int, why: str, uncertain: Sequence[NewJob] = ()
+) -> PartlyEnqueued:
+    """The error for what was stored of so many; of some it may not be known."""
+    if uncertain:
+        ids = ", ".join(job.id for job in uncertain[:NAMED])
+        if len(uncertain) > NAMED:
+            ids += f" and {len(uncertain) - NAMED} more of that shard"
+        fate = f"of {len(uncertain)} it is not known ({ids})"
+        others = of - len(stored) - len(uncertain)
+        if others:
+            fate += f", the other {others} were not"
+        advice = "Those may be there: look with jobs.get(id) before you enqueue one of them again."
+    else:
+        fate = "the others were not"
+        advice = "Enqueue those again that are not among the error's `handles`."
+    return PartlyEnqueued(
+        f"{len(stored)} of {of} jobs were stored, in their shards, {fate}: {why.rstrip('.')}."
+        f" {advice}",
+        stored,
     )

@@ -41,10 +41,14 @@ class Visit(msgspec.Struct, frozen=True):
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """In the place of an answer: what the shard, or the way to it, raised."""
+    """In the place of an answer: what the shard, or the way to it, raised.
+
+    ``asked`` is false where the shard was known to be down: it has surely done nothing.
+    """
 
     shard: int
     error: StoreError
+    asked: bool = True
 
 
 def failed(reply: object) -> TypeGuard[Failed]:
@@ -115,7 +119,7 @@ class Reach:
     def _visit(self, visit: Visit) -> Any:
         known = self.down.get(visit.shard)
         if known is not None:
-            return Failed(visit.shard, known)
+            return Failed(visit.shard, known, asked=False)
         try:
             return self.shards[visit.shard].run(visit.op)
         except ClientClosed:
@@ -144,7 +148,7 @@ class Reach:
     async def _avisit(self, visit: Visit) -> Any:
         known = self.down.get(visit.shard)
         if known is not None:
-            return Failed(visit.shard, known)
+            return Failed(visit.shard, known, asked=False)
         try:
             return await self.shards[visit.shard].arun(visit.op)
         except ClientClosed:
@@ -206,6 +210,17 @@ def answered(replies: Sequence[Any]) -> list[Any]:
     if replies and not answers:
         raise replies[0].error
     return answers
+
+
+def written(reply: Any) -> Any:
+    """The reply to a write as an answer.
+
+    Raises:
+        StoreError: there is none; that nothing was written is said only where it is certain.
+    """
+    unasked = failed(reply) and not reply.asked
+    (answer,) = all_answered([reply], "Nothing was written." if unasked else "")
+    return answer
 
 
 def all_answered(replies: Sequence[Any], consequence: str = "") -> list[Any]:

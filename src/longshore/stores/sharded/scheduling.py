@@ -22,7 +22,7 @@ from longshore.core.shards import Placing, with_shard
 from longshore.core.store import operation
 from longshore.errors import CrossShard
 from longshore.stores.sharded.core import Core, Steps
-from longshore.stores.sharded.reach import Reach, Visit, all_answered, answered, failed
+from longshore.stores.sharded.reach import Reach, Visit, all_answered, answered, failed, log
 
 _INCOMPLETE = "The other shards answer; the schedule may be in this one."
 
@@ -34,12 +34,15 @@ class Scheduling(Core):
         super().__init__(reach, placing)
         #: In which shard each schedule is, as far as it was seen.
         self._homes: dict[str, int] = {}
+        #: Which schedules the log told of that would have to move, and where to.
+        self._moved: set[tuple[str, int]] = set()
 
     @operation(writes=True)
     def declare(self, request: Declare) -> Steps[tuple[str, ...]]:
         """Store what code declares where its jobs go, retire elsewhere what it does not.
 
-        Refused is also a name that is in another shard: as its old schedule it would fire twice.
+        One that is stored stays in its shard, which a job with a unique key or a limit must not.
+        Refused is what would have to move: as its old schedule it would fire twice.
         """
         replies = yield from self.tour(lambda shard: shard.schedules())
         self._note_homes(replies)
@@ -47,10 +50,13 @@ class Scheduling(Core):
         groups: dict[int, list[Schedule]] = {shard: [] for shard in self.everywhere}
         for schedule in request.schedules:
             shard = self.placing.shard(schedule.job)
-            if self._homes.get(schedule.name, shard) == shard:
-                groups[shard].append(schedule)
+            # Another application's is refused by the shard it is in, as long as that one lives.
+            home = self._homes.get(schedule.name, shard)
+            if home == shard or not _is_counted(schedule.job):
+                groups[home].append(schedule)
             else:
                 refused.append(schedule.name)
+                self._tell_of_moved(schedule, home, shard)
         visits = [
             Visit(
                 shard,
@@ -125,6 +131,21 @@ class Scheduling(Core):
         found = [tick for ticks in all_answered(replies, _INCOMPLETE) for tick in ticks]
         return tuple(sorted(found, key=lambda tick: tick.at, reverse=True)[:limit])
 
+    def _tell_of_moved(self, schedule: Schedule, home: int, shard: int) -> None:
+        if (schedule.name, shard) in self._moved:
+            return
+        self._moved.add((schedule.name, shard))
+        log.error(
+            "schedule %s is stored in %s, and its job %s, which has a unique key or a limit, goes"
+            " to %s: only there is it counted. It is retired a minute after the last process that"
+            " declared it where it is. Give it another name=, or remove it once it is retired: it"
+            " is then stored anew where it belongs",
+            schedule.name,
+            self.reach.label(home),
+            schedule.job.kind,
+            self.reach.label(shard),
+        )
+
     def _note_homes(self, replies: Iterable[Any], names: Sequence[str] | None = None) -> None:
         """What shards answered that were asked for all schedules, or for these names."""
         for shard, records in enumerate(replies):
@@ -135,6 +156,11 @@ class Scheduling(Core):
                 if home == shard and name not in there and (names is None or name in names):
                     self._homes.pop(name, None)
             self._homes.update((name, shard) for name in there)
+
+
+def _is_counted(job: NewJob) -> bool:
+    """Whether a job shares something with others that is counted in one shard."""
+    return job.rules is not None and (job.rules.hold is not None or bool(job.rules.limits))
 
 
 def _placed(firing: Firing, shard: int) -> Firing:

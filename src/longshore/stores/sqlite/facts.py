@@ -8,7 +8,7 @@ from contextlib import closing
 from urllib.parse import quote
 
 from longshore.core.facts import Facts
-from longshore.stores.sqlite.file import file_system
+from longshore.stores.sqlite.file import file_system, other_names
 
 
 def facts_of(path: str, *, synchronous: str, forced: bool) -> Facts:
@@ -17,6 +17,7 @@ def facts_of(path: str, *, synchronous: str, forced: bool) -> Facts:
     values = {
         "synchronous": synchronous,
         "file_system": file_system(os.path.realpath(path)),
+        "other_names": other_names(path),
         "exists": _yes(os.path.exists(path)),  # noqa: PTH110
         "folder_writable": _yes(os.access(folder, os.W_OK | os.X_OK)),
     }

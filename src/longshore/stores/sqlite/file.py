@@ -54,6 +54,10 @@ _KNOWN: Mapping[int, tuple[type[StoreError], str]] = {
 }
 
 
+#: Where the system tells what is mounted.
+MOUNTS = "/proc/self/mounts"
+
+
 def open_file(path: str, *, synchronous: str) -> sqlite3.Connection:
     """Open a file, made if it is not there, readable by its owner alone.
 
@@ -155,11 +159,45 @@ def refuse_network(path: str) -> None:
         )
 
 
+def refuse_names(path: str) -> None:
+    """Refuse a file that others may know by another name.
+
+    The log lies beside the file under its name: who writes by another one has another log, and each
+    overwrites what the other was told is stored.
+
+    Raises:
+        StoreUnfit: the file has a second name, or it alone is mounted.
+    """
+    why = other_names(path)
+    if why:
+        raise StoreUnfit(
+            f"{path}: {why}. SQLite keeps its log beside the file, by its name: under two names"
+            " jobs are lost. Give the file one name; for a container, mount its folder."
+        )
+
+
+def other_names(path: str) -> str:
+    """What says that the file has names besides this one; empty where nothing does."""
+    real = os.path.realpath(path)
+    try:
+        links = os.stat(real).st_nlink  # noqa: PTH116 - a string
+    except OSError:
+        return ""  # not there yet
+    if links > 1:
+        return f"the file has {links} names (hard links)"
+    return "the file is mounted by itself" if _mount(real)[0] == real else ""
+
+
 def file_system(path: str) -> str:
     """The type of the file system of a path; empty where the system does not tell."""
+    return _mount(path)[1]
+
+
+def _mount(path: str) -> tuple[str, str]:
+    """Where the file system of a path is mounted, and of what type it is."""
     best, kind = "", ""
     try:
-        with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as mounts:  # noqa: PTH123
+        with open(MOUNTS, encoding="utf-8", errors="surrogateescape") as mounts:  # noqa: PTH123
             for line in mounts:
                 place, found = line.split(" ", 3)[1:3]
                 place = place.replace("\\040", " ")
@@ -167,5 +205,5 @@ def file_system(path: str) -> str:
                 if below and len(place) >= len(best):
                     best, kind = place, found
     except OSError:
-        return ""
-    return kind
+        return "", ""
+    return best, kind

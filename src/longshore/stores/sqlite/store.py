@@ -30,7 +30,7 @@ from longshore.stores.sql.statements import UNDO, Statement
 from longshore.stores.sqlite.claim import SQLiteConsuming
 from longshore.stores.sqlite.core import SQLiteCore
 from longshore.stores.sqlite.facts import facts_of
-from longshore.stores.sqlite.file import explained, is_busy, open_file, refuse_network
+from longshore.stores.sqlite.file import explained, is_busy, open_file, refuse_names, refuse_network
 from longshore.stores.sqlite.pool import Pool, SQLiteWatch
 from longshore.stores.sqlite.schema import migrate_next, schema_of, script_of, verify
 from longshore.stores.sqlite.wal import Wal
@@ -215,6 +215,8 @@ class SQLiteStore(SQLiteCore, Scheduling, SQLiteConsuming, Maintaining, Inspecti
     def _open(self) -> sqlite3.Connection:
         if not self._network:
             refuse_network(self.address)
+        if not self._ready:  # a link that somebody makes later ends no worker
+            refuse_names(self.address)
         return open_file(self.address, synchronous=self._synchronous)
 
     def _prepare(self) -> None:

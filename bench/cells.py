@@ -64,6 +64,7 @@ RULES: Mapping[str, str] = {
     "concurrency": "1,000 at once over 1,000 keys",
     "rate": "1,000,000 a second over 1,000 keys",
     "fair": "turns of 100 values",
+    "encryption": "arguments and results encrypted",
 }
 
 

@@ -1,7 +1,7 @@
 """Settings: values, layers, origins, files (rows B35, B36, B38, B39, B41, B46, B50).
 
 Rows of configuration that are tested elsewhere or later: B40 with the worker's queues; B42 and B48
-(SQLite) with the SQLite store; B43, B44 and the key file of B50 when signing and encryption come;
+(SQLite) with the SQLite store; B43 and the key file of B50 with encryption; B44 when signing comes;
 B45 with schedules; the pools of B39, B47, B48 (servers) and B49 with the server stores.
 """
 

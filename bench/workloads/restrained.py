@@ -9,6 +9,7 @@ from typing import Any
 from bench.sample import Sample, Stopwatch, exactly_once, same
 from bench.workloads.stores import fill, opened, waiting
 from longshore import Concurrency, Rate, Unique
+from longshore.core.keyring import KEY_BYTES, written
 
 KEYS = 1_000
 VALUES = 100
@@ -20,18 +21,26 @@ RULES: Mapping[str, Mapping[str, Any]] = {
     "concurrency": {"concurrency": Concurrency(1_000, key="account")},
     "rate": {"rate": Rate(1_000_000, per="1s", key="account")},
     "fair": {"fair_by": "tenant"},
+    "encryption": {"encrypt": True},
 }
+
+#: It guards nothing.
+KEY = written("bench", bytes(range(KEY_BYTES)))
+#: The variants whose bodies return something.
+RETURNING = ("results", "encryption")
 
 
 def drain(home: Path, *, store: str, jobs: int, rule: str) -> Sample:
     """As ``drain.drain`` with everything kept; ``results`` are those of bodies that return some."""
-    app = opened(home, store)
+    keys = {"encryption_keys": [KEY]} if rule == "encryption" else {}
+    app = opened(home, store, **keys)
     ran: list[int] = []
+    returns = rule in RETURNING
 
     @app.job(kind="note", keep_result="1d", **RULES[rule])
     def note(number: int, account: int, tenant: int) -> int | None:  # noqa: ARG001 - they are keys
         ran.append(number)
-        return number if rule == "results" else None
+        return number if returns else None
 
     fill(app, lambda number: note.bind(number, number % KEYS, number % VALUES), range(jobs))
     waiting(app, jobs)

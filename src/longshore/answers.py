@@ -154,4 +154,4 @@ def _of_workflow(job: NewJob, made: Made) -> bool:
     unique = next(
         (one.restraints.unique for one, _ in made if one is not None and one.restraints), None
     )
-    return unique is not None and unique.on_conflict != OnConflict.RAISE
+    return unique is not None and unique.conflict is not OnConflict.RAISE

@@ -11,12 +11,13 @@ from longshore import config
 from longshore.answers import Answers, Made
 from longshore.callers import caller
 from longshore.client import Client, Plan
-from longshore.composing import Composing, one_for_all, together_in
+from longshore.composing import Composing, one_for_all, place, together_in
 from longshore.core.batches import Together
 from longshore.core.codec import encode_literal
 from longshore.core.durations import Duration
 from longshore.core.model import NewJob
 from longshore.core.registry import Declaration, Registry
+from longshore.core.sealing import Sealer
 from longshore.core.settings import Durability, Settings
 from longshore.core.shards import Placing, ShardBy
 from longshore.core.store import Store
@@ -65,6 +66,7 @@ class SettingOptions(TypedDict, total=False):
     outbox: str | None
     shards: Sequence[str] | int | None
     shard_by: ShardBy
+    encryption_keys: Sequence[str] | str
 
 
 class Longshore(Composing):
@@ -97,12 +99,15 @@ class Longshore(Composing):
         self.settings: Final[Settings] = config.read(
             given, self.module_file, os.environ, stacklevel=level + 1
         )
-        self.registry: Final = Registry()
+        keys = self.settings.encryption_keys
+        self.sealer: Final = Sealer(keys) if keys else None
+        self.registry: Final = Registry(self.sealer.marks if self.sealer else ())
         self.around: Final = Around()
         self.client: Final = Client(partial(self._connect, self.settings.store))
         self._answers: Final = Answers(self)
         count, by = self.settings.shards, self.settings.shard_by
         self.placing: Final = Placing(count, by) if count else None
+        self._place: Final = partial(place, self.sealer)
         outbox = self.settings.outbox
         #: Where jobs wait that join a transaction of another database than the store's.
         self.outbox: Final = None if outbox is None else Client(partial(self._connect, outbox))
@@ -412,7 +417,7 @@ class Longshore(Composing):
         )
 
     def _pushed(self, job: Mapping[str, object]) -> tuple[Declaration | None, NewJob]:
-        kind, args, kwargs, options = read_push(job, self.settings, self.registry)
+        kind, args, kwargs, options = read_push(job, self.settings, self.registry, self.sealer)
         payload = encode_literal(args, kwargs, limit=self.settings.max_payload, kind=kind)
         return self.registry.find(kind), new_job(kind, options, payload)
 
@@ -459,23 +464,12 @@ class Longshore(Composing):
         """A job of a batch or workflow: it lies where that lies."""
         return together_in(self.placing, self._place, declaration, job, shard_key)
 
-    def check_shard(self, bound: BoundJob[Any], job: NewJob) -> None:
-        """Refuse a job of a schedule that would be in another shard than what it shares."""
+    def check_shard(self, bound: BoundJob[Any], job: NewJob) -> NewJob:
+        """A schedule's job, placed; one in another shard than what it shares is refused."""
         if bound.app is not self:
             msg = f"job {job.kind} was declared by another Longshore object; use that one"
             raise EnqueueError(msg)
-        if self.placing is not None:
-            self._place(self.placing, bound.declaration, job)
-
-    @staticmethod
-    def _place(placing: Placing, declaration: Declaration | None, job: NewJob) -> NewJob:
-        job = placing.placed(job)
-        if job.rules is not None and declaration is not None:
-            from longshore.core.sharing import shared  # noqa: PLC0415 - only with shards
-
-            signature, restraints = declaration.signature, declaration.restraints
-            placing.check(job, shared(declaration.kind, signature, restraints, job))
-        return job
+        return job if not self.placing else self._place(self.placing, bound.declaration, job)
 
     def _get(self, job_id: str) -> Plan[JobHandle[Any]]:
         # Ids are kept in one form; a UUID object and capitals mean the same job.

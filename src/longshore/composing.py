@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from longshore.core.sealing import is_box
 from longshore.core.shards import named, with_shard
 from longshore.errors import CrossShard, EnqueueError
 from longshore.job import BoundJob
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from longshore.core.model import NewJob
     from longshore.core.registry import Declaration
+    from longshore.core.sealing import Sealer
     from longshore.core.shards import Placing
     from longshore.joining.through import Through
     from longshore.query.batches import Batch, Batches
@@ -109,6 +111,30 @@ def one_for_all(through: Through | None, item: BoundJob[Any], *, first: bool) ->
         " cannot be stored all or none; use one, or jobs.transaction(connection)"
     )
     raise EnqueueError(msg)
+
+
+def place(
+    sealer: Sealer | None, placing: Placing, declaration: Declaration | None, job: NewJob
+) -> NewJob:
+    """A job with its shard in its id, where that is ours to make.
+
+    Raises:
+        CrossShard: what it shares with others lies in another one.
+    """
+    payload = job.payload
+    if sealer is not None and is_box(payload):
+        job = msgspec.structs.replace(job, payload=sealer.opened_call(job.id, job.kind, payload))
+    placed = placing.placed(job)
+    if placed.rules is not None and declaration is not None:
+        from longshore.core.sharing import shared  # noqa: PLC0415 - only with shards
+
+        signature, restraints = declaration.signature, declaration.restraints
+        placing.check(placed, shared(declaration.kind, signature, restraints, placed))
+    if sealer is None or payload is job.payload:
+        return placed
+    # The store cannot look at the arguments that may have decided.
+    key, payload = placing.decided(job), sealer.moved(payload, job, placed)
+    return msgspec.structs.replace(placed, payload=payload, shard_key=key)
 
 
 def together_in(

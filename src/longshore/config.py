@@ -3,7 +3,7 @@
 The rules for names and values are in :mod:`longshore.core.settings`; this module does the I/O.
 It is imported with ``longshore`` itself, so ``pathlib`` and ``tomllib`` stay out of its head.
 """
-# ruff: noqa: PTH100, PTH116, PTH117, PTH118, PTH120, PTH123 - pathlib costs 5 ms at import
+# ruff: noqa: PTH100, PTH111, PTH116, PTH117, PTH118, PTH120, PTH123 - pathlib costs 5 ms at import
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ PROJECT_FILE = "pyproject.toml"
 
 #: A project's file has some kilobytes; what is larger is not one.
 LARGEST_FILE = 1_000_000
+
+_KEY_FILE = "file:"
 
 #: Keys of ``[tool.longshore]`` that are not settings of the object, and who reads them.
 _FILE_ONLY = frozenset({"app"})  # the command line, to find the object
@@ -131,7 +133,7 @@ def read(
         table = tool_table(project)
         known = {name: value for name, value in table.items() if name not in _FILE_ONLY}
         layers.append(Layer(f"{project} [tool.longshore]", known))
-    settings = build(layers, environ)
+    settings = build(_with_key_file(layers, project or module_file), environ)
     return _anchored(settings, project or module_file)
 
 
@@ -261,6 +263,30 @@ def _parsed(path: str, text: str) -> dict[str, Any]:
         raise ConfigurationError(f"{path} is not valid TOML: {said}.") from None
 
 
+def _with_key_file(layers: list[Layer], beside: str | None) -> list[Layer]:
+    """The same layers; a file that the keys are in is read."""
+    for place, layer in enumerate(layers):
+        given = layer.values.get("encryption_keys")
+        if isinstance(given, str) and given.startswith(_KEY_FILE):
+            path = os.path.expanduser(given.removeprefix(_KEY_FILE).strip())
+            keys = _keys_in(_beside("encryption_keys", path, beside))
+            values = {**layer.values, "encryption_keys": keys}
+            layers[place] = msgspec.structs.replace(layer, values=values)
+        if given not in (None, ""):
+            break
+    return layers
+
+
+def _keys_in(path: str) -> str:
+    text = _text(path, _content(path))
+    if os.stat(path).st_mode & stat.S_IROTH:
+        raise ConfigurationError(
+            f"encryption_keys: every user of this machine may read the keys in {path}. Let only its"
+            f" owner: chmod 600 {path}. If others have read it, make new keys."
+        )
+    return text
+
+
 def _anchored(settings: Settings, beside: str | None) -> Settings:
     """Make relative SQLite paths absolute: every process must open the same file."""
     outbox = settings.outbox
@@ -279,13 +305,8 @@ def _absolute(name: str, store: StoreURL, beside: str | None) -> StoreURL:
         return store
     path = store.path
     if not os.path.isabs(path):
-        if beside is None:
-            raise ConfigurationError(
-                f"{name}: the relative path {path} has no folder to start from, because the"
-                " application was not made in a file. Give an absolute path"
-                " (sqlite:////var/lib/app/jobs.db) or memory://."
-            )
-        path = os.path.join(os.path.dirname(os.path.abspath(beside)), path)
+        hint = "(sqlite:////var/lib/app/jobs.db) or memory://"
+        path = _beside(name, path, beside, hint)
     path = os.path.normpath(path)
     filesystem = network_filesystem(os.path.realpath(path), _mounts())
     if filesystem is not None and store.query.get("network") != "yes":
@@ -295,6 +316,17 @@ def _absolute(name: str, store: StoreURL, beside: str | None) -> StoreURL:
             " it all the same: ?network=yes."
         )
     return msgspec.structs.replace(store, path=path)
+
+
+def _beside(name: str, path: str, beside: str | None, hint: str = "") -> str:
+    """A path as it is meant from the folder of a file."""
+    if beside is None and not os.path.isabs(path):
+        raise ConfigurationError(
+            f"{name}: the relative path {path} has no folder to start from, because the"
+            f" application was not made in a file. Give an absolute path {hint}".rstrip()
+            + "."
+        )
+    return os.path.join(os.path.dirname(os.path.abspath(beside or "")), path)
 
 
 def network_filesystem(path: str, mounts: str) -> str | None:

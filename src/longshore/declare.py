@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,7 +14,7 @@ from longshore.context import CONTEXT
 from longshore.core.backoff import Backoff, WaitFunction, as_backoff
 from longshore.core.codec import Signature, check_callable
 from longshore.core.durations import LONGEST, Duration, microseconds
-from longshore.core.functions import code_of, is_coroutine_function, parameters_with
+from longshore.core.functions import is_coroutine_function, parameters_with
 from longshore.core.model import JobState, NewJob
 from longshore.core.options import (
     check_max_attempts,
@@ -28,6 +27,7 @@ from longshore.core.outcome import ErrorPolicy, Policies
 from longshore.core.registry import Declaration, Isolation, Registry
 from longshore.core.restraints import Concurrency, Key, Rate, Unique
 from longshore.core.rules import Restraints, check_at_most_once, check_unique, restraints_of
+from longshore.core.sealing import Sealer, sealer_for
 from longshore.core.settings import Settings
 from longshore.core.wording import did_you_mean, shown
 from longshore.errors import (
@@ -38,7 +38,7 @@ from longshore.errors import (
     NotAJobFunction,
 )
 from longshore.ids import is_id, new_id
-from longshore.modules import importable
+from longshore.naming import check_kind, read_kind, where
 
 if TYPE_CHECKING:
     from longshore.joining.kinds import DatabaseConnection, DatabaseSession, Proxy
@@ -52,7 +52,6 @@ _CENTURY: Final = round(LONGEST * 1_000_000)
 _DAY: Final = 86_400_000_000
 _AVAILABLE: Final = JobState.AVAILABLE  # looking up a member of an enum costs more
 _SCHEDULED: Final = JobState.SCHEDULED
-_MAX_KIND: Final = 200
 
 
 class CallOptions(TypedDict, total=False):
@@ -69,6 +68,7 @@ class CallOptions(TypedDict, total=False):
     keep_result: Duration | None
     unique: Unique | None
     at_most_once: bool
+    encrypt: bool
     id: str
     shard_key: str
     connection: DatabaseConnection | Proxy
@@ -97,6 +97,7 @@ class JobOptions(TypedDict, total=False):
     fair_by: Key | None
     fair_weight: float | Mapping[Any, float] | Callable[..., float]
     at_most_once: bool
+    encrypt: bool
 
 
 class Declaring(Protocol):
@@ -106,6 +107,8 @@ class Declaring(Protocol):
     def settings(self) -> Settings: ...
     @property
     def registry(self) -> Registry: ...
+    @property
+    def sealer(self) -> Sealer | None: ...
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -124,6 +127,7 @@ class Options(msgspec.Struct, frozen=True):
     shard_key: str | None = None
     through: Through | None = None  # a connection of the caller
     restraints: Restraints | None = None
+    sealer: Sealer | None = None  # encrypts it
 
     @classmethod
     def of(cls, declaration: Declaration) -> Options:
@@ -137,11 +141,22 @@ class Options(msgspec.Struct, frozen=True):
             declaration.keep_result,
             declaration.tags,
             restraints=declaration.restraints,
+            sealer=declaration.sealer,
         )
 
 
-def new_job(kind: str, options: Options, payload: bytes, *, filled: bool = True) -> NewJob:
-    """The record to insert; its clock starts now. ``filled``: it may not take outputs."""
+def new_job(
+    kind: str,
+    options: Options,
+    payload: bytes,
+    *,
+    filled: bool = True,
+    moves_from: str | None = None,
+) -> NewJob:
+    """The record to insert, encrypted where it is to be; its clock starts now.
+
+    ``filled``: it may not take outputs. ``moves_from``: what many jobs get this payload from.
+    """
     if filled and type(payload) is not bytes:
         msg = (
             f"job {kind}: it takes the output of another job, which is not there; nothing was"
@@ -165,8 +180,13 @@ def new_job(kind: str, options: Options, payload: bytes, *, filled: bool = True)
     identity, rules = None, None
     if options.restraints is not None:
         identity, rules = options.restraints.read(payload)
+    job_id = options.id or new_id()
+    if options.sealer is not None:
+        # Whoever holds its unique key may get the arguments in its place.
+        moves_from = moves_from or (job_id if rules and rules.replaces else None)
+        payload = options.sealer.call(job_id, kind, payload, moves_from)
     return NewJob(
-        options.id or new_id(),
+        job_id,
         kind,
         options.queue,
         payload,
@@ -188,11 +208,16 @@ def new_job(kind: str, options: Options, payload: bytes, *, filled: bool = True)
 
 
 def read_options(
-    kind: str, base: Options, given: Mapping[str, object], signature: Signature | None
+    kind: str,
+    base: Options,
+    given: Mapping[str, object],
+    signature: Signature | None,
+    sealer: Sealer | None,
 ) -> Options:
     """Check what ``using(...)`` was given and lay it over ``base``.
 
-    The ``signature`` is that of the declared job, if there is one: keys are made by it.
+    The ``signature`` is that of the declared job, if there is one: keys are made by it. The
+    ``sealer`` is that of the application, if it has keys.
     """
     _refuse_unknown(f"job {kind}: using() and push() have", given, CallOptions)
     if "delay" in given and "at" in given:
@@ -209,10 +234,16 @@ def read_options(
         raise ConflictingOptions(msg)
     for name in joined:
         changed["through"] = changed.pop(name)
-    if "unique" in given or "at_most_once" in given:
+    restrained = _restrained(kind, given)
+    if "encrypt" in given:
+        changed["sealer"] = sealer_for(kind, given["encrypt"], sealer)
+        if base.restraints is not None:
+            restrained["sealer"] = changed["sealer"]
+    if restrained:
         named = kind if signature is None else signature.kind
-        restraints = base.restraints or Restraints(named, signature)
-        changed["restraints"] = restraints.changed(_restrained(kind, given))
+        sealed = changed.get("sealer", base.sealer)
+        restraints = base.restraints or Restraints(named, signature, sealer=sealed)
+        changed["restraints"] = restraints.changed(restrained)
     return msgspec.structs.replace(base, **changed)
 
 
@@ -226,7 +257,7 @@ def _restrained(kind: str, given: Mapping[str, object]) -> dict[str, Any]:
 
 
 def read_push(
-    job: Mapping[str, object], settings: Settings, registry: Registry
+    job: Mapping[str, object], settings: Settings, registry: Registry, sealer: Sealer | None
 ) -> tuple[str, Sequence[object], Mapping[str, object], Options]:
     """Check a pushed dictionary: its kind, positional and named arguments, and options."""
     given = _document(job)
@@ -235,16 +266,18 @@ def read_push(
             f"{shown(job)} names no job: push() takes a dictionary with a kind, such as"
             ' {"kind": "app.jobs.send_welcome", "args": [42]}; nothing was enqueued.'
         )
-    kind = _kind(given.pop("kind"))
+    kind = check_kind(given.pop("kind"))
     args, kwargs = given.pop("args", ()), given.pop("kwargs", {})
     if not isinstance(args, list | tuple) or not isinstance(kwargs, dict):
         msg = f"job {kind}: args must be a list and kwargs a dictionary; nothing was enqueued"
         raise ArgsMismatch(msg)
     declared = registry.find(kind)
-    restraints = None if declared is None else declared.restraints
-    base = Options(settings.default_queue, 0, 25, None, None, _DAY, (), restraints=restraints)
-    signature = None if declared is None else declared.signature
-    options = read_options(kind, base, given, signature)
+    base = Options(settings.default_queue, 0, 25, None, None, _DAY, ())
+    signature = None
+    if declared is not None:
+        signature, restraints = declared.signature, declared.restraints
+        base = msgspec.structs.replace(base, restraints=restraints, sealer=declared.sealer)
+    options = read_options(kind, base, given, signature, sealer)
     if options.through is not None:
         msg = f"job {kind}: what is pushed is plain data; use jobs.transaction(...) around push()"
         raise InvalidOption(msg)
@@ -300,6 +333,7 @@ def register(
     _refuse_unknown(f"job {kind} ({where}) has", options, JobOptions)
     checked = _checked(kind, options)
     checked.setdefault("queue", app.settings.default_queue)
+    sealer = sealer_for(kind, options.get("encrypt", False), app.sealer)
     declaration = Declaration(
         kind=kind,
         call=call,
@@ -312,34 +346,12 @@ def register(
         aliases=_aliases(options.get("aliases", ()), kind),
         context=context,
         job_class=job_class,
-        restraints=restraints_of(kind, signature, options),
+        restraints=restraints_of(kind, signature, options, sealer),
+        sealer=sealer,
         **checked,
     )
     app.registry.add(declaration)
     return declaration
-
-
-def read_kind(target: Any, given: str | None) -> str:
-    """The stored name: as given, else ``module.qualname``, of a script as others import it."""
-    if given is not None:
-        return _kind(given)
-    name, module = getattr(target, "__qualname__", None), getattr(target, "__module__", None)
-    if name is None or module is None:
-        msg = f"{shown(target)} has no name under which it could be stored: declare it with kind="
-        raise NotAJobFunction(msg)
-    main = sys.modules.get(module)
-    spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
-    return _kind(f"{importable(module, spec, file)}.{name}")
-
-
-def where(target: Any) -> str:
-    """File and line of a function, file and name of a class."""
-    code = code_of(target)
-    if code is not None:
-        return f"{code.co_filename}:{code.co_firstlineno}"
-    module = getattr(target, "__module__", "")
-    file = getattr(sys.modules.get(module), "__file__", module)
-    return f"{file}:{getattr(target, '__qualname__', shown(target))}"
 
 
 def context_parameters(function: Callable[..., Any]) -> tuple[str, ...]:
@@ -363,17 +375,10 @@ def _refuse_unfilled(function: Callable[..., Any], kind: str, filled: tuple[str,
             raise NotAJobFunction(msg)
 
 
-def _kind(name: object, field: str = "kind") -> str:
-    if isinstance(name, str) and 0 < len(name) <= _MAX_KIND and name.isprintable():
-        return name
-    msg = f"{field}={shown(name)} is not a kind. Give 1 to {_MAX_KIND} printable characters."
-    raise InvalidOption(msg)
-
-
 def _aliases(given: object, kind: str) -> tuple[str, ...]:
     if isinstance(given, list | tuple | set | frozenset):
         aliases = cast("Sequence[object]", given)
-        return tuple(_kind(alias, f"job {kind}: alias") for alias in aliases)
+        return tuple(check_kind(alias, f"job {kind}: alias") for alias in aliases)
     msg = f"job {kind}: aliases={shown(given)} is not a list of kinds. Give a list of texts."
     raise InvalidOption(msg)
 

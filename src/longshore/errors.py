@@ -49,6 +49,7 @@
   + PayloadError                  a stored job that this process cannot read; it is parked
     - PayloadMismatch
     - UnknownPayloadVersion
+    - Undecryptable                 its key is not here, or does not open it
   + UnstorableResult
   + ApplicationError              the application could not be loaded (exit code 3)
     - AppNotFound
@@ -285,6 +286,10 @@ class PayloadMismatch(PayloadError):
 
 class UnknownPayloadVersion(PayloadError):
     """The payload was written by a newer release."""
+
+
+class Undecryptable(PayloadError):
+    """What is stored is encrypted, and the keys of this process do not open it."""
 
 
 class UnstorableResult(LongshoreError):

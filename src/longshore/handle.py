@@ -26,6 +26,7 @@ from longshore.core.model import (
 from longshore.core.options import check_reason
 from longshore.core.registry import Declaration, Registry
 from longshore.core.restraints import check_to
+from longshore.core.sealing import Sealer, is_box
 from longshore.core.settings import Settings
 from longshore.core.store import Filter
 from longshore.core.waiting import Facts, Waiting, asks_store, explain, limit_keys
@@ -37,6 +38,7 @@ from longshore.errors import (
     ResultGone,
     ResultTimeout,
     ResultUnavailable,
+    Undecryptable,
     UniqueHeld,
 )
 from longshore.middleware import Around, Event
@@ -66,6 +68,8 @@ class App(Protocol):
     def client(self) -> Client: ...
     @property
     def around(self) -> Around: ...
+    @property
+    def sealer(self) -> Sealer | None: ...
     def enqueue_one(self, declaration: Declaration | None, job: NewJob) -> JobHandle[Any]: ...
     async def aenqueue_one(
         self, declaration: Declaration | None, job: NewJob
@@ -319,15 +323,32 @@ class JobHandle(Generic[R_co]):
                 raise ResultGone(msg)
             case _:
                 declaration = self._declaration or self._app.registry.find(job.kind)
+                data = self._opened(job, job.result)
                 if declaration is None:
-                    return msgspec.json.decode(job.result)
+                    return msgspec.json.decode(data)
                 try:
-                    return declaration.signature.decode_result(job.result)
+                    return declaration.signature.decode_result(data)
                 except PayloadMismatch as error:
                     msg = (
                         f"job {job.id} ({job.kind}) succeeded, but its result does not fit: {error}"
                     )
                     raise ResultUnavailable(msg) from error
+
+    def _opened(self, job: JobRecord, data: bytes) -> bytes:
+        if not is_box(job.payload):
+            return data
+        sealer = self._app.sealer
+        if sealer is None:
+            msg = (
+                f"job {job.id} ({job.kind}) succeeded, but its result is encrypted and this process"
+                " has no keys: give it encryption_keys"
+            )
+            raise ResultUnavailable(msg)
+        try:
+            return sealer.opened_result(job.id, job.kind, data)
+        except Undecryptable as error:
+            msg = f"job {job.id} ({job.kind}) succeeded, but its result cannot be read: {error}"
+            raise ResultUnavailable(msg) from error
 
     def _logs(self, after: int, limit: int) -> Plan[list[LogLine]]:
         behind = check_to(after, field="after", least=0)

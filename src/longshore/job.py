@@ -147,14 +147,15 @@ class JobFunction(Generic[P, C, R]):
 
         Parameters: ``queue``, ``priority``, ``max_attempts``, ``timeout``, ``expires``, ``delay``
         or ``at`` (an aware datetime), ``tags``, ``keep_result``, ``unique``, ``at_most_once``,
-        ``id`` (a UUID: enqueueing it again gives the job that is there), ``connection`` or
-        ``session`` (of yours: the job is stored in its transaction). Raises
+        ``encrypt``, ``id`` (a UUID: enqueueing it again gives the job that is there),
+        ``connection`` or ``session`` (of yours: the job is stored in its transaction). Raises
         :class:`InvalidOption` and its kin.
 
         Example: ``send_welcome.using(queue="vip", delay="10m").enqueue(42)``
         """
         declared = self.declaration
-        changed = read_options(declared.kind, self.options, options, declared.signature)
+        signature, sealer = declared.signature, self.app.sealer
+        changed = read_options(declared.kind, self.options, options, signature, sealer)
         return type(self)(self.app, self.declaration, self.func, changed, self.__wrapped__)
 
     def bind(self, *args: P.args, **kwargs: P.kwargs) -> BoundJob[R]:
@@ -219,7 +220,7 @@ class JobFunction(Generic[P, C, R]):
         self, given: Mapping[str, Any], states: frozenset[JobState]
     ) -> Plan[JobHandle[R] | None]:
         declared = self.declaration
-        restraints = declared.restraints or Restraints(declared.kind, declared.signature)
+        restraints = self.options.restraints or Restraints(declared.kind, declared.signature)
         where = Filter(states=states, identities=(restraints.identity_of(given),))
         page = yield from ask(self.app.client.store.find(where, limit=1))
         for record in page.records:

@@ -36,14 +36,13 @@ from longshore.declare import (
     JobOptions,
     Options,
     context_parameters,
-    read_kind,
     register,
-    where,
 )
 from longshore.errors import NotAJobFunction
 from longshore.handle import App, JobHandle
 from longshore.job import BoundJob, JobFunction
 from longshore.middleware import unhidden
+from longshore.naming import read_kind, where
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -180,6 +179,7 @@ class Job:
     fair_by: ClassVar[Key | None]
     fair_weight: ClassVar[float | Mapping[Any, float] | Callable[..., float]]
     at_most_once: ClassVar[bool]
+    encrypt: ClassVar[bool]
 
     context: JobContext = CONTEXT
     _longshore_job: ClassVar[JobFunction[..., Any, Any] | None] = None

@@ -20,6 +20,7 @@ from longshore.core.model import (
     Progress,
     Step,
 )
+from longshore.core.sealing import Seal
 from longshore.core.steps import Book
 from longshore.errors import LongshoreError
 from longshore.joblog import JobLog
@@ -142,4 +143,5 @@ class RunState(msgspec.Struct, eq=False):
     transaction: JobTransaction | None = None  # the one that was entered
     ending: Ending | None = None  # stored before the end of the body, by that transaction
     notes: Notes | None = None  # once it has a log or steps
+    seal: Seal | None = None  # of an encrypted job, from when it was decrypted
     place: int = -1  # in the beacon, from the start of the body until its end is stored

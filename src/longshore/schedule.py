@@ -47,7 +47,7 @@ class Planning(App, Protocol):
     def module_file(self) -> str | None: ...
     @property
     def planned(self) -> Planned: ...
-    def check_shard(self, bound: BoundJob[Any], job: NewJob) -> None: ...
+    def check_shard(self, bound: BoundJob[Any], job: NewJob) -> NewJob: ...
 
 
 class Times(msgspec.Struct, frozen=True):
@@ -275,11 +275,13 @@ def schedule_of(app: Planning, name: str, times: Times, bound: BoundJob[Any]) ->
                 f"schedule {name}: its job was given {field}=, which only one job can have. Leave"
                 " it out."
             )
-    job = new_job(bound.declaration.kind, options, bound.payload)
-    app.check_shard(bound, msgspec.structs.replace(job, id=new_id()))
+    # Each tick makes a job of it, and every process must write it alike.
+    job = new_job(bound.declaration.kind, options, bound.payload, moves_from=f"schedule {name}")
+    placed = app.check_shard(bound, msgspec.structs.replace(job, id=new_id()))
     template = msgspec.structs.replace(
         job,
         id="",
+        shard_key=placed.shard_key,
         state=JobState.AVAILABLE,
         scheduled_at=options.delay or 0,
         created_at=0,

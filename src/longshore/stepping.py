@@ -63,9 +63,9 @@ def follow(run: RunState, plan: _Plan[T], call: Callable[[], Any] | None = None)
         while True:
             match plan.send(reply):
                 case _Load():
-                    reply = run.report.steps(run)
+                    reply = _opened_all(run, run.report.steps(run))
                 case _Keep(steps=steps):
-                    run.report.keep(run, steps)
+                    run.report.keep(run, _sealed(run, steps))
                     reply = None
                 case _Call():
                     reply = call() if call is not None else None
@@ -85,9 +85,9 @@ async def afollow(
         while True:
             match plan.send(reply):
                 case _Load():
-                    reply = await run.report.asteps(run)
+                    reply = _opened_all(run, await run.report.asteps(run))
                 case _Keep(steps=steps):
-                    await run.report.akeep(run, steps)
+                    await run.report.akeep(run, _sealed(run, steps))
                     reply = None
                 case _Call():
                     reply = await call() if call is not None else None
@@ -96,6 +96,15 @@ async def afollow(
         return value
     finally:
         plan.close()
+
+
+def _sealed(run: RunState, steps: Sequence[Step]) -> tuple[Step, ...]:
+    """Steps as they are stored: those of an encrypted job encrypted."""
+    return tuple(steps) if run.seal is None else run.seal.steps(steps)
+
+
+def _opened_all(run: RunState, steps: Sequence[Step]) -> Sequence[Step]:
+    return steps if run.seal is None else run.seal.opened_steps(steps)
 
 
 def notes_of(run: RunState) -> Notes:
@@ -323,7 +332,7 @@ def checkpointed(run: RunState) -> _Plan[None]:
 def left_behind(run: RunState) -> tuple[Step, ...]:
     """How far loops were when the body ended, to be saved with its end."""
     book = None if run.notes is None else run.notes.book
-    return () if book is None or run.ending is not None else book.loose(_now())
+    return () if book is None or run.ending is not None else _sealed(run, book.loose(_now()))
 
 
 def _book(run: RunState) -> _Plan[Book]:

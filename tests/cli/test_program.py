@@ -363,7 +363,7 @@ def test_every_error_that_a_command_meets_has_a_row_of_its_own() -> None:
         errors.StepRefused,
     }
     rows = {kind.raised for kind in KINDS}
-    below = {errors.PayloadMismatch, errors.UnknownPayloadVersion}
+    below = {errors.PayloadMismatch, errors.UnknownPayloadVersion, errors.Undecryptable}
     assert set(all_errors()) - rows - inside_jobs - below == set()
 
 

@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "health": (f"{_HERE}.health", "Probe a worker; does not import the application."),
     "db": (f"{_HERE}.db", "Look at the store's tables and bring them up to date."),
     "config": (f"{_HERE}.config", "Show settings and where they come from."),
+    "keys": (f"{_HERE}.keys", "Make keys that jobs are encrypted with."),
     "completion": (f"{_HERE}.completion", "Print the completion script of a shell."),
     "version": (f"{_HERE}.version", "Print the version."),
 }

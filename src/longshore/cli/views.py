@@ -13,6 +13,7 @@ from longshore.cli.output import Columns
 from longshore.core.durations import describe
 from longshore.core.limits import Limit
 from longshore.core.model import JobRecord, JobState, Run
+from longshore.core.sealing import SHOWN, is_box
 from longshore.core.waiting import Waiting
 from longshore.core.wording import many
 
@@ -64,9 +65,16 @@ def arguments(payload: bytes) -> tuple[list[Any], dict[str, Any]] | None:
     return found.args, found.kwargs
 
 
+def given_to(payload: bytes) -> dict[str, object]:
+    """The arguments as fields of a JSON record; no program that shows jobs decrypts them."""
+    if is_box(payload):
+        return {"args": SHOWN, "kwargs": SHOWN}
+    args, kwargs = arguments(payload) or (None, None)
+    return {"args": args, "kwargs": kwargs}
+
+
 def summary(job: JobRecord) -> dict[str, object]:
     """A job as one record of a list in JSON."""
-    given = arguments(job.payload)
     return {
         "id": job.id,
         "kind": job.kind,
@@ -78,8 +86,7 @@ def summary(job: JobRecord) -> dict[str, object]:
         "run": job.run,
         "failures": job.failures,
         "interruptions": job.interruptions,
-        "args": None if given is None else given[0],
-        "kwargs": None if given is None else given[1],
+        **given_to(job.payload),
         "created_at": moment(job.created_at),
         "scheduled_at": moment(job.scheduled_at),
         "attempted_at": moment(job.attempted_at),
@@ -140,7 +147,16 @@ def waiting(waits: Waiting | None) -> dict[str, object] | None:
 
 def result(job: JobRecord) -> object:
     """What the job returned, as plain JSON; ``None`` when nothing is kept."""
-    return None if job.result is None else msgspec.json.decode(job.result)
+    if job.result is None:
+        return None
+    return SHOWN if is_box(job.payload) else msgspec.json.decode(job.result)
+
+
+def returned(job: JobRecord) -> str:
+    """The same as a line for people; why there is none, where that is known."""
+    if job.result is None:
+        return job.result_error or ""
+    return SHOWN if is_box(job.payload) else job.result.decode()
 
 
 def _run(run: Run) -> dict[str, object]:
@@ -158,6 +174,8 @@ def _run(run: Run) -> dict[str, object]:
 
 def call(job: JobRecord) -> str:
     """The arguments as a call shows them: ``42, locale='fr'``."""
+    if is_box(job.payload):
+        return SHOWN
     given = arguments(job.payload)
     if given is None:
         return "(not readable here)"
@@ -233,7 +251,7 @@ def shown(job: JobRecord, waits: str = "") -> list[tuple[str, str]]:
         ("ended", _when(job.finalized_at)),
         ("reason", job.reason or ""),
         ("progress", _progress(job)),
-        ("result", job.result.decode() if job.result is not None else job.result_error or ""),
+        ("result", returned(job)),
         ("unique key", _unique(job) or ""),
         ("limits", ", ".join(limit.key for limit in _limits(job))),
         ("tags", ", ".join(job.tags)),

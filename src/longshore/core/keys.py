@@ -27,11 +27,18 @@ LONGEST_KEY: Final = 64
 _LARGEST: Final = 1_048_576
 
 
-def key_of(kind: str, canonical: bytes) -> str:
+class Digests(Protocol):
+    """Makes texts that tell nothing, of a job that is encrypted."""
+
+    def digest(self, text: bytes, /) -> str: ...
+
+
+def key_of(kind: str, canonical: bytes, secret: Digests | None = None) -> str:
     """What identifies a job among all; also its unique key.
 
     A short one can be read, and neighbours are neighbours in an index: jobs that were enqueued
-    together leave it together. A long one, or one that is not all ASCII, is a digest.
+    together leave it together. A long one, or one that is not all ASCII, is a digest; that of an
+    encrypted job always, by what only who has the keys can make.
 
     Example:
         >>> key_of("app.sync", b'{"user_id":7}')
@@ -40,6 +47,8 @@ def key_of(kind: str, canonical: bytes) -> str:
         'ea51da56'
     """
     text = kind.encode() + b" " + canonical
+    if secret is not None:
+        return secret.digest(text)
     return text.decode() if len(text) <= LONGEST_KEY and text.isascii() else _sha256(text)
 
 

@@ -100,6 +100,11 @@ class Rules(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     after: tuple[After, ...] = ()
     cascade: bool = False
 
+    @property
+    def replaces(self) -> bool:
+        """Whether the holder of its unique key may get its arguments."""
+        return self.hold is not None and self.hold.on_conflict is OnConflict.REPLACE
+
 
 class Setting(msgspec.Struct, frozen=True, gc=False):
     """What a person set at run time for every key of one name; wins over the declaration."""

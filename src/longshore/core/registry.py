@@ -14,6 +14,7 @@ from longshore.core.codec.text import VERSION
 from longshore.core.durations import describe
 from longshore.core.outcome import Policies
 from longshore.core.rules import Restraints
+from longshore.core.sealing import Sealer
 from longshore.core.wording import did_you_mean, shown
 from longshore.errors import DuplicateJob, InvalidOption, UnknownJob
 
@@ -51,6 +52,7 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     tags: tuple[str, ...] = ()
     job_class: type[Any] | None = None
     restraints: Restraints | None = None
+    sealer: Sealer | None = None  # encrypts its jobs
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -72,9 +74,14 @@ NO_JOBS: Final = (
 
 
 class Registry:
-    """Kinds and aliases to declarations. Filled while the application is imported."""
+    """Kinds and aliases to declarations. Filled while the application is imported.
 
-    def __init__(self) -> None:
+    ``keys`` tells apart what processes can decrypt, so that a job is looked at again by one that
+    has other keys than the one that parked it.
+    """
+
+    def __init__(self, keys: tuple[str, ...] = ()) -> None:
+        self._keys = keys
         self._by_kind: dict[str, Declaration] = {}
         self._names: dict[str, Declaration] = {}
 
@@ -145,10 +152,10 @@ class Registry:
         """A short name for this list of kinds: a job is parked at most once per list.
 
         A newer release has another name for the same list, for it may read payloads that this one
-        has parked.
+        has parked; and so has a process with other keys, for it may decrypt them.
         """
         # Two sums are enough where nobody attacks: hashlib loads OpenSSL, 4 ms of every start.
-        text = "\n".join((str(VERSION), *self.names())).encode()
+        text = "\n".join((str(VERSION), *self._keys, *self.names())).encode()
         return f"{crc32(text):08x}{crc32(text[::-1]):08x}"
 
     def __iter__(self) -> Iterator[Declaration]:

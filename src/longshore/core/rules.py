@@ -28,6 +28,7 @@ from longshore.core.keys import (
 )
 from longshore.core.limits import TURN, Fair, Hold, Limit, OnConflict, Rules
 from longshore.core.restraints import LONGEST_NAME, Concurrency, Rate, Unique
+from longshore.core.sealing import Sealer
 from longshore.core.wording import did_you_mean, shown
 from longshore.errors import ArgsMismatch, InvalidOption, PayloadError, UnstorableArgument
 
@@ -55,7 +56,10 @@ class Declared(NamedTuple):
 
 
 class Restraints:
-    """All of it for one declared job. ``using`` gives a job another one; it never changes."""
+    """All of it for one declared job. ``using`` gives a job another one; it never changes.
+
+    With a ``sealer`` the job is encrypted: what identifies it tells nothing of its arguments.
+    """
 
     __slots__ = (
         "_all",
@@ -68,6 +72,7 @@ class Restraints:
         "identity",
         "kind",
         "limits",
+        "sealer",
         "signature",
         "unique",
         "weight",
@@ -84,8 +89,10 @@ class Restraints:
         fair: Source | None = None,
         weight: Weight | None = None,
         at_most_once: bool = False,
+        sealer: Sealer | None = None,
     ) -> None:
         self.kind = kind
+        self.sealer = sealer
         self.signature = signature
         self.identity = identity
         self.unique = unique
@@ -112,7 +119,7 @@ class Restraints:
         self._values = signature.selection(needed(sources)) if needed(sources) else None
 
     def changed(self, given: Mapping[str, Any]) -> Restraints:
-        """These with what ``using`` says of them: ``unique``, ``at_most_once``."""
+        """These with what ``using`` says of them: ``unique``, ``at_most_once``, the ``sealer``."""
         return Restraints(
             self.kind,
             self.signature,
@@ -122,6 +129,7 @@ class Restraints:
             fair=self.fair,
             weight=self.weight,
             at_most_once=given.get("at_most_once", self.at_most_once),
+            sealer=given.get("sealer", self.sealer),
         )
 
     def read(self, payload: bytes) -> tuple[str | None, Rules | None]:
@@ -200,23 +208,26 @@ class Restraints:
                 f" identified by {', '.join(asked)}."
             )
         if isinstance(identity, tuple):
-            return key_of(self.kind, to_canonical_json(raw))
+            return self._key(to_canonical_json(raw))
         named = _defaults(parameters) | signature.loaded(signature.dumped(given))
-        return key_of(self.kind, to_canonical_json(identity.made(named)))
+        return self._key(to_canonical_json(identity.made(named)))
 
     def _identified(self, call: Call) -> str | None:
         identity = self.identity
         if identity is None:
             return None
         if isinstance(identity, tuple):
-            return key_of(self.kind, self._by_identity.canonical(call.payload))
-        return key_of(self.kind, to_canonical_json(identity.value(call)))
+            return self._key(self._by_identity.canonical(call.payload))
+        return self._key(to_canonical_json(identity.value(call)))
 
     def _hold(self, identity: str | None, payload: bytes) -> Hold | None:
         how = self._how
         if how is None:
             return None
-        return Hold(identity or key_of(self.kind, self._all.canonical(payload)), *how)
+        return Hold(identity or self._key(self._all.canonical(payload)), *how)
+
+    def _key(self, canonical: bytes) -> str:
+        return key_of(self.kind, canonical, self.sealer)
 
     def _fair(self, call: Call) -> Fair | None:
         if self.fair is None:
@@ -246,7 +257,9 @@ class Weight:
         return _step(self.function.called(call.named), f"job {self._kind}: fair_weight()")
 
 
-def restraints_of(kind: str, signature: Signature, options: Mapping[str, Any]) -> Restraints | None:
+def restraints_of(
+    kind: str, signature: Signature, options: Mapping[str, Any], sealer: Sealer | None = None
+) -> Restraints | None:
     """What the options of a declaration say; ``None`` if they say nothing.
 
     Raises:
@@ -274,6 +287,7 @@ def restraints_of(kind: str, signature: Signature, options: Mapping[str, Any]) -
         fair=by,
         weight=weight,
         at_most_once=at_most_once,
+        sealer=sealer,
     )
 
 

@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias, cast
 import msgspec
 
 from longshore.core.durations import ACCEPTED, describe, seconds
+from longshore.core.keyring import Key, read_keys
 from longshore.core.options import check_queue
 from longshore.core.shards import MOST_SHARDS, ShardBy
 from longshore.core.store import Retention
@@ -45,6 +46,7 @@ DEFAULTS: Mapping[str, object] = {
     "outbox": None,
     "shards": None,
     "shard_by": "kind",
+    "encryption_keys": (),
 }
 
 
@@ -67,6 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
     shards: int = 0  # how many stores `store` is made of; none: it is one
     shard_by: ShardBy = "kind"
+    encryption_keys: tuple[Key, ...] = ()  # the first encrypts, all decrypt
     sources: Mapping[str, str]  # where each value came from, by name
 
     @property
@@ -128,6 +131,7 @@ def build(layers: Sequence[Layer], variables: Mapping[str, str] | None = None) -
         outbox=given.outbox("outbox"),
         shards=shards,
         shard_by=given.shard_by("shard_by", shards),
+        encryption_keys=given.keys("encryption_keys"),
         sources=given.sources,
     )
 
@@ -142,6 +146,7 @@ _PREFIX = re.compile(r"[a-z_][a-z0-9_]{0,47}")
 _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
 _WHOLE = re.compile(r"-?[0-9]{1,15}")
 _INDIRECT = re.compile(r"env:(.*)", re.DOTALL)
+_KEYS_ELSEWHERE = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]{0,39})")
 _LONGEST_LEASE = 86_400.0
 _SQL = frozenset({"sqlite", "postgres", "mysql"})
 _ARGUMENT = re.compile(r"args\.[^\W\d]\w{0,99}")
@@ -260,6 +265,19 @@ class _Given:
             )
         return address
 
+    def keys(self, name: str) -> tuple[Key, ...]:
+        value = self._take(name)
+        if value is None:
+            return ()
+        # What is as long as a key is taken for one with a bad name: it must not be printed.
+        indirect = _KEYS_ELSEWHERE.fullmatch(value.strip()) if isinstance(value, str) else None
+        if indirect is not None:
+            value = self._variable(name, indirect[1], "the keys themselves")
+        try:
+            return read_keys(value, name)
+        except ConfigurationError as error:
+            raise self._wrong(name, str(error)) from None
+
     def _address(self, name: str, value: object) -> StoreURL:
         if isinstance(value, StoreURL):
             return value
@@ -358,13 +376,13 @@ class _Given:
         self.sources[name] = "default"
         return DEFAULTS[name]
 
-    def _variable(self, name: str, variable: str) -> str:
+    def _variable(self, name: str, variable: str, instead: str = "the address itself") -> str:
         value = self.variables.get(variable, "")
         if not value:
             raise self._wrong(
                 name,
                 f"{name}=env:{shown(variable)[1:-1]} names a variable that is not set. Set it, or"
-                " give the address itself.",
+                f" give {instead}.",
             )
         self.sources[name] += f", env:{variable}"
         return value
@@ -396,6 +414,8 @@ def _microseconds(value: float | None) -> int | None:
 def _readable(name: str, settings: Settings) -> str:
     value: object = getattr(settings, name)
     match value:
+        case tuple():
+            return ", ".join(key.kid for key in settings.encryption_keys) or "none"
         case None:
             return "none" if name == "outbox" else "forever"
         case 0 if name == "shards":

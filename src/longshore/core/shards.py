@@ -100,7 +100,7 @@ class Placing:
         Raises:
             EnqueueError: the application's own function raised, or gave no text.
         """
-        key = self._decided(job)
+        key = self.decided(job)
         found = self._known.get(key)
         if found is None:
             if len(self._known) > _REMEMBERED:  # tenants come and go
@@ -127,7 +127,7 @@ class Placing:
         Raises:
             CrossShard: it would.
         """
-        own = self._decided(job)
+        own = self.decided(job)
         for one in shared:
             home = self._home(one)
             if own != home:
@@ -157,7 +157,7 @@ class Placing:
                     return otherwise
                 return key if isinstance(key, str) and key else otherwise
 
-    def _decided(self, job: NewJob) -> str:
+    def decided(self, job: NewJob) -> str:
         """What decides the shard of a job."""
         if job.shard_key is not None:
             return job.shard_key
@@ -198,7 +198,7 @@ def _arguments(job: NewJob) -> Mapping[str, Any]:
     """The named arguments of a job as they are stored."""
     try:
         return _PAYLOAD.decode(job.payload).kwargs
-    except msgspec.MsgspecError:  # not to be read here: encrypted, or of another release
+    except msgspec.MsgspecError:  # not to be read here: of another release
         return {}
 
 

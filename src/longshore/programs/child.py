@@ -195,6 +195,7 @@ def build(app: Host, options: WorkerOptions, beacon: Beacon) -> tuple[Member, Is
             "(jobs.worker().run()), or choose another store, for example sqlite:///jobs.db.",
         )
     performer = Performer(app.registry.by_kind(), app.registry.digest(), app.around)
+    performer.sealer = app.sealer
     isolated = IsolatedJobs(options.app, options.cwd, store, performer.declaration)
     performer.isolated = isolated.perform
     plan = Plan(

@@ -93,6 +93,7 @@ def main(descriptor: int, crash: int) -> None:
         return
     handle_here(signal.SIGTERM, _stop)
     performer = Performer(app.registry.by_kind(), app.registry.digest(), app.around)
+    performer.sealer = app.sealer
     reports = _Reports(channel, app, performer)
     run = reports.run = RunState(order.job, order.lease, 0, reports)
     app.client.divert(reports, _out_of_reach if _in_memory(app) else None)

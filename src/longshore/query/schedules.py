@@ -26,10 +26,11 @@ from longshore.core.schedules import (
     job_of,
     meta_of,
 )
+from longshore.core.sealing import is_box
 from longshore.core.ticks import coming
 from longshore.core.wording import did_you_mean, shown
 from longshore.core.zones import zone
-from longshore.errors import InvalidOption, ScheduleInCode, ScheduleNotFound
+from longshore.errors import InvalidOption, ScheduleInCode, ScheduleNotFound, Undecryptable
 from longshore.handle import JobHandle
 from longshore.ids import new_id
 from longshore.job import BoundJob
@@ -172,12 +173,30 @@ class Schedules:
 
     def run_with(self, name: str, payload: bytes) -> JobHandle[Any]:
         """As :meth:`run_now`, with other arguments, encoded and checked."""
-        job = msgspec.structs.replace(self._job(self.get(name)), payload=payload)
+        job = self._job(self.get(name))
         declaration = self._app.registry.find(job.kind)
+        sealer = None if declaration is None else declaration.sealer
+        if is_box(job.payload):
+            sealer = sealer or self._app.sealer
+        sealed = payload if sealer is None else sealer.call(job.id, job.kind, payload)
+        job = msgspec.structs.replace(job, payload=sealed)
         if declaration is not None and declaration.restraints is not None:
             identity, rules = declaration.restraints.read(payload)
             job = msgspec.structs.replace(job, identity=identity, rules=rules)
         return self._app.enqueue_one(declaration, job)
+
+    def call(self, name: str) -> bytes:
+        """The arguments that its jobs get, encoded; raises :class:`Undecryptable`."""
+        job = self.get(name).schedule.job
+        if not is_box(job.payload):
+            return job.payload
+        sealer = self._app.sealer
+        if sealer is None:
+            raise Undecryptable(
+                f"the arguments of schedule {name} are encrypted, and this process has no keys."
+                " Give it encryption_keys."
+            )
+        return sealer.opened_call(job.id, job.kind, job.payload)
 
     def next(self, name: str, count: int = 5) -> tuple[datetime, ...]:
         """The times at which it comes next, in its own time zone; paused or not.

@@ -14,6 +14,7 @@ from longshore.core.codec.outputs import Placeholder
 from longshore.core.limits import After, OnConflict, Rules
 from longshore.core.model import JobState, NewJob
 from longshore.core.registry import Declaration
+from longshore.core.sealing import is_box
 from longshore.core.wording import shown
 from longshore.core.workflow import cycle
 from longshore.errors import ArgsMismatch, CyclicWorkflow, EnqueueError, InvalidOption
@@ -154,14 +155,16 @@ class Workflow(Bundled):
         if new.id in self._nodes:
             raise EnqueueError(f"{self}: two of its jobs have the id {new.id}; give each its own")
         takes = marks(new.payload)
-        self._check_outputs(declaration, new, takes)
+        self._check_outputs(declaration, new, job.payload, takes)
         node: Node[R] = Node(self, declaration, new, [*(self._nodes[one] for one in takes), *after])
         node.takes = frozenset(takes)
         node.cascade = _on_dead(on_dead or self._on_dead, self.name) == "cancel"
         self._nodes[node.id] = node
         return node
 
-    def _check_outputs(self, declaration: Declaration, new: NewJob, takes: Iterable[str]) -> None:
+    def _check_outputs(
+        self, declaration: Declaration, new: NewJob, call: bytes, takes: Iterable[str]
+    ) -> None:
         for taken in takes:
             if taken not in self._nodes:
                 raise ArgsMismatch(
@@ -169,9 +172,15 @@ class Workflow(Bundled):
                     " nothing was enqueued. Add both to one workflow."
                 )
             source = self._nodes[taken].declaration.signature
-            why = declaration.signature.misfit(new.payload, marker(taken), source)
+            why = declaration.signature.misfit(call, marker(taken), source)
             if why is not None:
                 raise ArgsMismatch(f"job {new.kind}: {why}; nothing was enqueued.")
+            if is_box(self._nodes[taken].new.payload) and not is_box(new.payload):
+                raise EnqueueError(
+                    f"job {new.kind} takes the output of job {self._nodes[taken].kind}, which is"
+                    " encrypted, and is not encrypted itself, so it could not read it; nothing was"
+                    " enqueued. Give it encrypt=True."
+                )
 
     def check_open(self) -> None:
         """Refuse what comes before or behind its block."""

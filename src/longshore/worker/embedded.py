@@ -154,6 +154,7 @@ class Worker:
         for declaration in app.registry:
             declaration.signature.resolve()
         performer = Performer(app.registry.by_kind(), app.registry.digest(), app.around)
+        performer.sealer = app.sealer
         self._isolated = self._apart(performer)
         if self._isolated is not None:
             performer.isolated = self._isolated.perform

@@ -14,10 +14,11 @@ import msgspec
 from longshore.context import JobContext, reset_current, set_current
 from longshore.core.backoff import polynomial
 from longshore.core.interruptions import is_suspect
-from longshore.core.model import Ending, JobRecord, JobState
+from longshore.core.model import Claimed, Ending, JobRecord, JobState
 from longshore.core.outcome import Attempt, Policies, decide, interrupted, meant, succeeded
 from longshore.core.registry import Declaration, Isolation
 from longshore.core.rules import Restraints
+from longshore.core.sealing import Sealer, is_box, opened
 from longshore.core.store import Store
 from longshore.errors import Interrupted, StoreError, UnknownJob, UnstorableResult
 from longshore.middleware import Around, Event
@@ -49,6 +50,8 @@ class Performer:
         self.begun: Callable[[RunState], None] = lambda _run: None
         #: Runs a job in a process of its own; absent inside such a process.
         self.isolated: Callable[[RunState, Callable[[], None]], Ending] | None = None
+        #: Decrypts jobs; absent where the application has no keys.
+        self.sealer: Sealer | None = None
         #: Nobody is told of starts here: who runs this process tells.
         self.is_quiet = False
 
@@ -72,6 +75,8 @@ class Performer:
                 return self.raised(run, _unknown(job.kind))
             if self.isolated is not None and (declaration.isolation is _PROCESS or is_suspect(job)):
                 return self.isolated(run, lambda: self._started_alone(run))
+            if self.sealer is not None:
+                job = _opened(run, self.sealer)
             if self._tells or job.timeout is not None:
                 self._started(run)
             if declaration.context is None:
@@ -84,7 +89,8 @@ class Performer:
             else:
                 value = declaration.call(*args, **kwargs)
             null = declaration.signature.null
-            if value is None and null is not None and run.ending is None:  # the way of most jobs
+            # The way of most jobs.
+            if value is None and null is not None and run.ending is None and run.seal is None:
                 run.ended_at = time_ns() // 1000
                 return Ending(run.lease, _SUCCEEDED, None, False, False, None, null)  # noqa: FBT003
             return self.returned(run, declaration, value)
@@ -106,6 +112,8 @@ class Performer:
                 JobContext(run).checkpoint()
             self.begin(run)
             declaration = self._kinds[job.kind]
+            if self.sealer is not None:
+                job = _opened(run, self.sealer)
             if self._tells or job.timeout is not None:
                 self._started(run)
             if declaration.context is None:
@@ -230,9 +238,17 @@ class Performer:
 
 def _success(run: RunState, declaration: Declaration, value: Any) -> Ending:
     try:
-        return succeeded(run.lease, declaration.signature.encode_result(value))
+        data = declaration.signature.encode_result(value)
+        return succeeded(run.lease, data if run.seal is None else run.seal.result(data))
     except UnstorableResult as error:
         return succeeded(run.lease, None, f"its result could not be stored: {error}")
+
+
+def _opened(run: RunState, sealer: Sealer) -> Claimed:
+    """The job of a run as its body gets it; raises :class:`Undecryptable`."""
+    if is_box(run.claimed.payload):
+        run.claimed, run.seal = opened(sealer, run.claimed)
+    return run.claimed
 
 
 def _never_awaited(kind: str, value: CoroutineType[object, object, object]) -> TypeError:

@@ -16,13 +16,14 @@ from longshore.cli.job_input import JobInput, Readable, read_input
 from longshore.cli.output import Out, out_of
 from longshore.cli.parts import Command, Moment, Priority, QueueName, Seconds, option
 from longshore.cli.session import application
-from longshore.cli.views import whole
+from longshore.cli.views import returned, whole
 from longshore.core.codec import encode_literal
 from longshore.core.durations import describe
 from longshore.core.keys import key_of
 from longshore.core.limits import Hold, Rules
 from longshore.core.model import JobRecord, JobState, NewJob
 from longshore.core.registry import Declaration
+from longshore.core.sealing import Sealer
 from longshore.core.shards import Placing, Shared
 from longshore.core.wording import did_you_mean, shown
 from longshore.declare import CallOptions, Options, new_job, read_options
@@ -97,10 +98,10 @@ def command(
         arguments = read_input(words, _stdin, app.settings.max_payload)
         payload = payload_of(app, declaration, arguments)
         base, given = Options.of(declaration), _call_options(**options)
-        stored = read_options(declaration.kind, base, given, declaration.signature)
+        stored = read_options(declaration.kind, base, given, declaration.signature, app.sealer)
         new = new_job(declaration.kind, stored, payload)
         if unique_key is not None:
-            new = _held(app, new, unique_key)
+            new = _held(app, new, unique_key, stored.sealer)
         handle = app.enqueue_one(declaration, new)
         if handle.is_duplicate:
             out.say(f"{handle.id} holds the unique key; no other job was stored")
@@ -159,11 +160,11 @@ def payload_of(app: Longshore, declaration: Declaration, given: JobInput) -> byt
     return payload
 
 
-def _held(app: Longshore, job: NewJob, key: str) -> NewJob:
+def _held(app: Longshore, job: NewJob, key: str, sealer: Sealer | None) -> NewJob:
     """The job with a unique key of the caller's own words."""
     rules = job.rules or Rules()
     hold = rules.hold or Hold("")
-    hold = msgspec.structs.replace(hold, key=key_of(job.kind, msgspec.json.encode(key)))
+    hold = msgspec.structs.replace(hold, key=key_of(job.kind, msgspec.json.encode(key), sealer))
     placing: Placing | None = getattr(app.store, "placing", None)
     if placing is not None:  # such a key says nothing of the arguments that may decide the shard
         placing.check(job, [Shared("its unique key", job.kind)])
@@ -186,14 +187,13 @@ def _tell(out: Out, handle: JobHandle[Any], *, waited: bool) -> None:
     job = handle.record
     if waited and job.state is not JobState.SUCCEEDED:
         handle.result(timeout=0)  # raises what the job ended as
-    returned = job.result.decode() if job.result is not None else job.result_error or ""
     match out.form:
         case "json" | "jsonl":
             out.fields({"job": whole(job)}, ())
         case "table" if waited:
-            click.echo(f"{out.mark} {job.id} succeeded{_times(job)} {out.arrow} {returned}")
+            click.echo(f"{out.mark} {job.id} succeeded{_times(job)} {out.arrow} {returned(job)}")
         case "plain" if waited:
-            click.echo(f"{job.id}\t{job.state}\t{returned}")
+            click.echo(f"{job.id}\t{job.state}\t{returned(job)}")
         case _:
             click.echo(job.id)
 

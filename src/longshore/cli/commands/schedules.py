@@ -19,7 +19,7 @@ from longshore.cli.job_input import Readable, read_input
 from longshore.cli.output import Columns, out_of
 from longshore.cli.parts import Command, Group, Whole, option
 from longshore.cli.session import application
-from longshore.cli.views import ago, arguments, moment, span
+from longshore.cli.views import ago, arguments, given_to, moment, span
 from longshore.core.cron import next_ticks, normal, timetable
 from longshore.core.durations import describe
 from longshore.core.schedules import ScheduleRecord, TickRecord
@@ -50,15 +50,13 @@ def command() -> None:
 def view(record: ScheduleRecord) -> dict[str, Any]:
     """A schedule as a JSON record."""
     schedule, entry = record.schedule, record.entry
-    given = arguments(schedule.job.payload)
     times = shown_times(record, 1)
     return {
         "name": record.name,
         "app": entry.app,
         "kind": schedule.job.kind,
         "queue": schedule.job.queue,
-        "args": None if given is None else given[0],
-        "kwargs": None if given is None else given[1],
+        **given_to(schedule.job.payload),
         "when": schedule.when,
         "in_words": timetable(schedule.when, schedule.tz).explain(),
         "tz": schedule.tz,
@@ -177,7 +175,7 @@ def run(ctx: click.Context, name: str, words: tuple[str, ...]) -> None:
             job = app.schedules.get(name).schedule.job
             declaration = app.registry.resolve(job.kind)
             given = read_input(words, _stdin, app.settings.max_payload)
-            stored = arguments(job.payload) or ([], {})
+            stored = arguments(app.schedules.call(name)) or ([], {})
             given = given.over(*stored)
             handle = app.schedules.run_with(name, payload_of(app, declaration, given))
         click.echo(handle.id)

@@ -25,6 +25,7 @@ from longshore.core.codec.refusals import (
 from longshore.errors import (
     EnqueueError,
     PayloadTooLarge,
+    Undecryptable,
     UnknownPayloadVersion,
     UnstorableArgument,
 )
@@ -47,6 +48,7 @@ class Envelope(msgspec.Struct):
     v: int
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
+    box: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET  # encrypted: see `core.sealing`
 
 
 _read_envelope = msgspec.json.Decoder(Envelope).decode
@@ -130,6 +132,7 @@ def read_envelope(payload: bytes) -> Envelope:
 
     Raises:
         UnknownPayloadVersion: a newer release wrote it.
+        Undecryptable: it is encrypted, and nobody has opened it before.
         Mismatch: it is not a payload, or passes a limit on depth or keys.
     """
     try:
@@ -143,6 +146,11 @@ def read_envelope(payload: bytes) -> Envelope:
         raise _too_new(envelope.v)
     if envelope.v != VERSION:
         raise Mismatch(f"have version {envelope.v}, which does not exist")
+    if envelope.box is not msgspec.UNSET:
+        raise Undecryptable(
+            "the arguments are encrypted, and this process has no keys (encryption_keys); the job"
+            " waits for a worker that has them."
+        )
     check_bounds(payload, [envelope.args, envelope.kwargs])
     return envelope
 

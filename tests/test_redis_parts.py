@@ -11,7 +11,7 @@ import pytest
 from longshore.core.store import Filter
 from longshore.errors import PartlyEnqueued
 from longshore.stores.redis import producing
-from longshore.stores.redis.meeting import PART, loading
+from longshore.stores.redis.meeting import loading
 from longshore.stores.redis.scripts import SCRIPTS
 from longshore.stores.redis.store import RedisStore
 from longshore.stores.redis.wire import AsyncLink, Link, Lost, Refused
@@ -36,15 +36,17 @@ def test_a_server_is_given_the_scripts_that_it_has_not(known: str) -> None:
     assert replies == 1
     assert all(SCRIPTS[name].sha in asked for name in names)
     answer: list[Any] = [Refused("NOPERM no such right") if known == "not told" else there]
-    given, parts = b"", 0
+    given, waited = list[bytes](), list[int]()
     with contextlib.suppress(StopIteration):
         while True:
             sent, replies = steps.send(answer)
-            assert len(sent) <= PART + max(len(script.text) for script in SCRIPTS.values()) + 100
-            given, parts, answer = given + sent, parts + 1, [b"sha"] * replies
-    wanted = {name for name, is_there in zip(names, there, strict=True) if not is_there}
-    assert {name for name in names if SCRIPTS[name].text.encode() in given} == wanted
-    assert parts == 1 if known == "all but two" else parts > 2
+            given.append(sent)
+            waited.append(replies)
+            answer = [b"sha"] * replies
+    wanted = [name for name, is_there in zip(names, there, strict=True) if not is_there]
+    assert len(given) == len(wanted), "one at a time"
+    assert all(SCRIPTS[n].text.encode() in sent for n, sent in zip(wanted, given, strict=True))
+    assert waited == [0] * (len(wanted) - 1) + [len(wanted)], "and one wait for all"
 
 
 def test_a_refusal_to_say_which_scripts_are_there_is_told() -> None:

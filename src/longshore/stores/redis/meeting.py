@@ -28,9 +28,6 @@ FORM: Final = 1
 
 OLDEST: Final = (6, 2)
 
-#: Bytes of scripts that are given to a server in one go.
-PART: Final = 200_000
-
 #: Servers of which this process was told that they keep no file, or tells it itself and whole: a
 #: process may open its store more than once.
 FILELESS: Final = set[str]()
@@ -137,8 +134,9 @@ def welcome(meeting: Meeting, links: Links) -> Generator[Question, list[Any], No
 def loading() -> Generator[Question, list[Any], None]:
     """Give the server the scripts that it has not; it forgets them when it ends or is told to.
 
-    By parts: the whole is a megabyte, which every thread that sent it would keep in its heap, and
-    which a server that has just come back would get from each process at once.
+    One by one: the whole is a megabyte, which every thread that sent it would keep in its heap, and
+    which a server that has just come back would get from each process at once. Nobody waits for an
+    answer before the last is sent, so that a long line costs no more than its length.
     """
     shas = [script.sha for script in SCRIPTS.values()]
     (there,) = yield pack(("SCRIPT", "EXISTS", *shas)), 1
@@ -148,11 +146,9 @@ def loading() -> Generator[Question, list[Any], None]:
     missing = [
         script for script, is_known in zip(SCRIPTS.values(), known, strict=True) if not is_known
     ]
-    while missing:
-        loads = [pack(("SCRIPT", "LOAD", missing.pop().text))]
-        while missing and sum(map(len, loads)) < PART:
-            loads.append(pack(("SCRIPT", "LOAD", missing.pop().text)))
-        for reply in (yield b"".join(loads), len(loads)):
+    for left, script in zip(range(len(missing))[::-1], missing, strict=True):
+        replies = yield pack(("SCRIPT", "LOAD", script.text)), 0 if left else len(missing)
+        for reply in replies:
             checked(reply)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 from collections.abc import Mapping
 
 from longshore.core.facts import NETWORK
@@ -180,11 +181,13 @@ def other_names(path: str) -> str:
     """What says that the file has names besides this one; empty where nothing does."""
     real = os.path.realpath(path)
     try:
-        links = os.stat(real).st_nlink  # noqa: PTH116 - a string
+        found = os.stat(real)  # noqa: PTH116 - a string
     except OSError:
         return ""  # not there yet
-    if links > 1:
-        return f"the file has {links} names (hard links)"
+    if not stat.S_ISREG(found.st_mode):
+        return ""  # a folder has as many names as folders in it, and is refused for what it is
+    if found.st_nlink > 1:
+        return f"the file has {found.st_nlink} names (hard links)"
     return "the file is mounted by itself" if _mount(real)[0] == real else ""
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from longshore.errors import (
 from longshore.stores.clock import ManualClock
 from longshore.stores.memory.store import MemoryStore
 from longshore.stores.sharded.store import ShardedStore
-from tests.store_tools import EVERYTHING, job
+from tests.store_tools import EVERYTHING, job, register
 
 SHARDS = 3
 
@@ -86,3 +87,12 @@ def key_of(shard: int, shards: int) -> str:
 
 def leases(jobs: list[Any], process: str = "p") -> list[Lease]:
     return [Lease(one.id, process, one.run) for one in jobs]
+
+
+@pytest.fixture
+def spread() -> Iterator[Spread]:
+    """Several shards in memory, and a process that is registered in each."""
+    made = Spread()
+    register(made.store)
+    yield made
+    made.store.close()

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from longshore.testing.conformance import Bench, OnStatement, OpenStore, StoreCo
 from longshore.testing.conformance.bench import LEASE, MINUTE, SECOND, succeeded
 from longshore.testing.conformance.faults import WRITES, Stumble, Stumbled, start, view
 from longshore.testing.conformance.trace import RETENTION, SEEDS, Script, Stage
+from tests import shard_tools
 from tests.shard_tools import SHARDS, Spread, key_of, leases
 from tests.store_tools import EVERYTHING, driven, job, register
 from tests.stores import open_memory, open_sqlite
@@ -274,12 +275,7 @@ def test_a_function_that_raises_is_told() -> None:
 # --- many shards, one store ---
 
 
-@pytest.fixture
-def spread() -> Iterator[Spread]:
-    made = Spread()
-    register(made.store)
-    yield made
-    made.store.close()
+spread = shard_tools.spread
 
 
 def test_a_job_is_asked_for_where_its_id_says(spread: Spread) -> None:

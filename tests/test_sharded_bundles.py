@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import msgspec
 import pytest
 
@@ -12,16 +10,11 @@ from longshore.core.limits import Rules
 from longshore.core.shards import with_shard
 from longshore.errors import StoreUnavailable
 from longshore.ids import new_id
+from tests import shard_tools
 from tests.shard_tools import SHARDS, Spread, key_of
-from tests.store_tools import job, register
+from tests.store_tools import job
 
-
-@pytest.fixture
-def spread() -> Iterator[Spread]:
-    made = Spread()
-    register(made.store)
-    yield made
-    made.store.close()
+spread = shard_tools.spread
 
 
 def _batch(spread: Spread, shard: int, *, named: int | None = None) -> tuple[str, tuple[str, ...]]:

@@ -2,7 +2,6 @@
 
 import logging
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +26,12 @@ from longshore.ids import new_id
 from longshore.stores.sharded.store import ShardedStore
 from longshore.stores.sqlite.store import SQLiteStore
 from longshore.testing.conformance.bench import LEASE, SECOND
+from tests import shard_tools
 from tests.harbour_tools import eventually
 from tests.shard_tools import SHARDS, Spread, key_of, leases
 from tests.store_tools import EVERYTHING, job, register
 
-
-@pytest.fixture
-def spread() -> Iterator[Spread]:
-    made = Spread()
-    register(made.store)
-    yield made
-    made.store.close()
+spread = shard_tools.spread
 
 
 def test_one_shard_down_does_not_stop_the_others(

@@ -1,7 +1,6 @@
 """Limits and unique keys over shards: what shares a key is in one shard, or it is refused."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -25,8 +24,9 @@ from longshore.core.shards import Placing, Shared, named, shard_of
 from longshore.core.store import ClaimRequest, Filter, Line
 from longshore.errors import CrossShard, PartlyEnqueued
 from longshore.testing.conformance.bench import MINUTE, SECOND
+from tests import shard_tools
 from tests.shard_tools import SHARDS, Spread, key_of, leases
-from tests.store_tools import EVERYTHING, job, register
+from tests.store_tools import EVERYTHING, job
 
 PAYLOAD = b'{"v":1,"kwargs":{"tenant":"acme","n":7}}'
 
@@ -113,12 +113,7 @@ def test_every_key_of_a_job_is_looked_at() -> None:
 # --- many shards, one store ---
 
 
-@pytest.fixture
-def spread() -> Iterator[Spread]:
-    made = Spread()
-    register(made.store)
-    yield made
-    made.store.close()
+spread = shard_tools.spread
 
 
 def rules(*limits: Limit, **fields: Any) -> Rules:

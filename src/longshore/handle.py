@@ -41,7 +41,7 @@ from longshore.errors import (
     Undecryptable,
     UniqueHeld,
 )
-from longshore.middleware import Around, Event
+from longshore.middleware import Around
 
 if TYPE_CHECKING:
     from longshore.joining.through import Through
@@ -359,9 +359,7 @@ class JobHandle(Generic[R_co]):
     def _cancel(self, reason: str | None) -> Plan[bool]:
         reason = check_reason(reason)
         answer = yield from ask(self._app.client.store.cancel([self.id], reason))
-        if answer.changed:
-            # A running one is told of where it ends.
-            self._app.around.publish(Event(name="job.cancelled", job_id=self.id, reason=reason))
+        self._app.around.cancelled(answer.changed, reason)
         return not answer.skipped
 
     def _retry(self) -> Plan[bool]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Literal, TypeVar, cast, get_args
 
@@ -99,6 +99,12 @@ class Around:
                 listener(event)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - best effort by contract
                 _report(event, listener, error)
+
+    def cancelled(self, job_ids: Iterable[str], reason: str | None) -> None:
+        """Tell that jobs have ended before they ran; one that runs is told of where it ends."""
+        if self.wants("job.cancelled"):
+            for job_id in job_ids:
+                self.publish(Event(name="job.cancelled", job_id=job_id, reason=reason))
 
     def wrap(self, job: JobRecord) -> AbstractContextManager[None]:
         """Run every middleware's first half, the body, then the second halves from the inside."""

@@ -15,7 +15,6 @@ from longshore.errors import ArgsMismatch, BatchNotFound, EnqueueError, InvalidO
 from longshore.handle import App, JobHandle
 from longshore.ids import new_id
 from longshore.job import BoundJob
-from longshore.middleware import Event
 
 LONGEST_NAME: Final = 200
 #: So many members are cancelled, or read, at a time.
@@ -184,12 +183,7 @@ class Bundled:
                 return done
             changed = yield from ask(store.cancel(ids, reason))
             done += len(changed.changed) + len(changed.requested)
-            if self._app.around.wants("job.cancelled"):
-                # Running ones are told of where they end.
-                for job_id in changed.changed:
-                    self._app.around.publish(
-                        Event(name="job.cancelled", job_id=job_id, reason=reason)
-                    )
+            self._app.around.cancelled(changed.changed, reason)
             after = ids[-1]
 
     def _retrying(self) -> Plan[int]:

@@ -15,7 +15,6 @@ from longshore.core.store import Changed, Filter, Operation
 from longshore.core.wording import shown
 from longshore.errors import InvalidOption
 from longshore.handle import App, JobHandle
-from longshore.middleware import Event
 from longshore.query.where import Filters, Where
 
 Order: TypeAlias = Literal["newest", "oldest"]
@@ -148,17 +147,13 @@ class JobQuery:
         self, reason: str | None = None, *, progress: Callable[[Changes], object] | None = None
     ) -> Changes:
         """End the jobs that have not ended; running ones are asked to, and end within a second."""
-        return self._app.client.follow(
-            self._each(self._cancelling(reason), progress, _told_of(reason))
-        )
+        return self._app.client.follow(self._cancelling(reason, progress))
 
     async def acancel(
         self, reason: str | None = None, *, progress: Callable[[Changes], object] | None = None
     ) -> Changes:
         """The awaitable twin of :meth:`cancel`."""
-        return await self._app.client.afollow(
-            self._each(self._cancelling(reason), progress, _told_of(reason))
-        )
+        return await self._app.client.afollow(self._cancelling(reason, progress))
 
     def delete(self, *, progress: Callable[[Changes], object] | None = None) -> Changes:
         """Remove the jobs from the store, but not those that run."""
@@ -214,7 +209,7 @@ class JobQuery:
         self,
         verb: Verb,
         progress: Callable[[Changes], object] | None,
-        told: Callable[[str], Event] | None = None,
+        tell: Callable[[Sequence[str]], None] | None = None,
     ) -> Plan[Changes]:
         # Away from new arrivals, so that a walk ends however fast jobs are enqueued behind it;
         # a limited one ends by itself.
@@ -232,9 +227,8 @@ class JobQuery:
                 examined=walk.examined,
                 held=total.held + len(done.held),
             )
-            if told is not None and self._app.around.wants("job.cancelled"):
-                for job_id in done.changed:
-                    self._app.around.publish(told(job_id))
+            if tell is not None:
+                tell(done.changed)
             if progress is not None:
                 progress(total)
         return total
@@ -242,8 +236,13 @@ class JobQuery:
     def _retrying(self) -> Verb:
         return self._app.client.store.retry
 
-    def _cancelling(self, reason: str | None) -> Verb:
-        return partial(self._app.client.store.cancel, reason=check_reason(reason))
+    def _cancelling(
+        self, reason: str | None, progress: Callable[[Changes], object] | None
+    ) -> Plan[Changes]:
+        reason = check_reason(reason)
+        verb = partial(self._app.client.store.cancel, reason=reason)
+        tell = partial(self._app.around.cancelled, reason=reason)
+        return (yield from self._each(verb, progress, tell))
 
     def _deleting(self) -> Verb:
         return self._app.client.store.delete
@@ -257,11 +256,6 @@ class JobQuery:
 
     def _examine(self, rows: int) -> None:
         self._examined = rows
-
-
-def _told_of(reason: str | None) -> Callable[[str], Event]:
-    """What the listeners of a job hear when it was cancelled."""
-    return lambda job_id: Event(name="job.cancelled", job_id=job_id, reason=reason)
 
 
 class _Walk:

@@ -146,8 +146,9 @@ def loading() -> Generator[Question, list[Any], None]:
     missing = [
         script for script, is_known in zip(SCRIPTS.values(), known, strict=True) if not is_known
     ]
-    for left, script in zip(range(len(missing))[::-1], missing, strict=True):
-        replies = yield pack(("SCRIPT", "LOAD", script.text)), 0 if left else len(missing)
+    for script in missing:
+        answers = len(missing) if script is missing[-1] else 0
+        replies = yield pack(("SCRIPT", "LOAD", script.text)), answers
         for reply in replies:
             checked(reply)
 

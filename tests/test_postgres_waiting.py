@@ -1,6 +1,8 @@
 """A PostgreSQL database: who is told of what, and what a claim that finds nothing leaves behind."""
 
 import contextlib
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,10 +11,12 @@ import pytest
 
 from longshore.core.limits import Limit, Rules
 from longshore.core.model import Ending, JobState, Lease
-from longshore.core.store import Beat, ClaimRequest, ProcessBeat, Rescue
+from longshore.core.store import Beat, ClaimRequest, Filter, ProcessBeat, Rescue
 from longshore.core.store_url import parse_url
 from longshore.stores.postgres.core import FEW
 from longshore.stores.postgres.store import PostgresStore
+from longshore.worker import rescues
+from longshore.worker.rescues import rescue_all
 from tests import postgres_tools
 from tests.harbour_tools import eventually
 from tests.places import Place, postgres
@@ -107,6 +111,48 @@ def test_a_beat_and_a_claim_do_not_wait_for_each_other(
         other.execute("set lock_timeout = '200ms'")
         with pytest.raises(psycopg.errors.LockNotAvailable):
             over(other, store.rescue(Rescue("p")))
+
+
+@pytest.mark.parametrize("carried_out", [True, False], ids=["carried out", "given up"])
+def test_a_job_that_is_reported_on_while_its_process_is_given_up_is_not_forgotten(
+    store: PostgresStore, where: Place, look: psycopg.Connection[Any], carried_out: bool
+) -> None:
+    """The last words of a process that was killed may still be carried out, or be taken back."""
+    register(store)
+    mine, *others = running(store, 3)
+    look.autocommit = True
+    words = postgres(parse_url(where.url))
+    words.execute("begin")
+    over(words, store.finish([Ending(mine, JobState.SUCCEEDED)]))
+    first = store.run(store.rescue(Rescue("p")))
+    assert (set(first.leases), first.withheld) == (set(others), 1)
+    last = threading.Timer(0.3, words.commit if carried_out else words.close)
+    last.start()
+    began = time.monotonic()
+    assert rescue_all(store, Rescue("p")) == ((0, 0) if carried_out else (1, 1))
+    assert 0.1 < time.monotonic() - began < rescues.MOMENT
+    last.join()
+    words.close()
+    assert not store.run(store.count(Filter(states=frozenset({JobState.RUNNING}))))
+    assert not look.execute("select id from longshore_process").fetchall()
+
+
+def test_what_somebody_holds_for_long_is_not_waited_for(
+    store: PostgresStore,
+    where: Place,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    register(store)
+    mine = running(store, 1)
+    monkeypatch.setattr(rescues, "MOMENT", 0.1)
+    words = postgres(parse_url(where.url))
+    with contextlib.closing(words), caplog.at_level("INFO", "longshore"):
+        words.execute("begin")
+        over(words, store.finish([Ending(mine[0], JobState.SUCCEEDED)]))
+        assert rescue_all(store, Rescue("p")) == (0, 0)
+    assert "1 jobs of a process that is gone are held" in caplog.text
+    eventually(lambda: list(store.run(store.rescue(Rescue())).leases) == mine)
 
 
 def test_nobody_is_told_of_work_where_nobody_waits(

@@ -36,6 +36,7 @@ from longshore.worker.options import WorkerOptions, lines_of, weights_of
 from longshore.worker.perform import Performer
 from longshore.worker.plan import Plan
 from longshore.worker.relay import Relay, started
+from longshore.worker.rescues import rescue_all
 from longshore.worker.ticker import Ticker
 
 #: Who closes the application waits so much longer than its jobs have, seconds.
@@ -290,8 +291,7 @@ class Worker:
             self._isolated.close()
         store = app.client.store
         try:
-            left = store.run(store.rescue(Rescue(engine.process_id, engine.begun)))
-            tell_dead(store, left, app.around.publish)
+            rescue_all(store, Rescue(engine.process_id, engine.begun), app.around.publish)
         except StoreError as error:
             log.warning("what this worker held goes back when its lease has run out: %s", error)
         app.around.publish(Event(name="worker.stopped"))

@@ -23,9 +23,10 @@ from longshore.worker.control import (
 from longshore.worker.crash import ended
 from longshore.worker.door import ChildReport
 from longshore.worker.fence import ENDS, boot_seconds
-from longshore.worker.journal import log, tell_dead
+from longshore.worker.journal import log
 from longshore.worker.launch import Launch
 from longshore.worker.options import WorkerOptions
+from longshore.worker.rescues import rescue_all
 from longshore.worker.vigil import Vigil
 
 #: How long after its deadline a child that was told to end is killed, seconds.
@@ -132,19 +133,15 @@ class Child:
         """What it had goes back, and bodies that did not stop end as they were told; how many."""
         if self.stuck:
             store.run(store.finish(tuple(self.stuck)))
-        rescued = store.run(store.rescue(request))
-        tell_dead(store, rescued)
-        while len(rescued.leases) >= request.limit:
-            rescued = store.run(store.rescue(request))
-            tell_dead(store, rescued)
-        if not self.finished and rescued.leases:
+        given, interrupted = rescue_all(store, request)
+        if not self.finished and given:
             log.warning(
                 "gave back %d jobs of child %d, %d of them interrupted",
-                len(rescued.leases),
+                given,
                 self.pid,
-                sum(rescued.interrupted),
+                interrupted,
             )
-        return len(rescued.leases)
+        return given
 
     def renew(self, at: float, lost: Collection[str]) -> None:
         """Its lease was renewed, asked for at ``at``, unless it is among the lost."""

@@ -70,7 +70,7 @@ class Maintaining(Core):
                     interrupted += reply.interrupted
                     withheld += reply.withheld
         answered(replies)
-        if request.dead is not None and len(leases) < request.limit:
+        if request.dead is not None and len(leases) < request.limit and not withheld:
             self.lives.forget(request.dead)
             self._led.pop(request.dead, None)
         return Rescued(tuple(leases), tuple(interrupted), withheld)

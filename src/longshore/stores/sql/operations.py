@@ -313,10 +313,14 @@ class Maintaining(Claiming, Noting):
             over = yield from self._believed(over, dict(idle), request.patience, now)
         if over:
             yield self.sql["process_remove"](ids=self.listed(over), **lease_time)
+        if request.dead not in (None, *over) and len(rows) < request.limit:
+            # No record went, so there may be jobs yet, which `running` passed over.
+            counts: list[Row] = yield self.sql["running_counts"]()
+            withheld = sum(jobs for process_id, jobs in counts if process_id == request.dead)
         if self.tells and rows:
             yield from self.told()
         leases = tuple(Lease(row[0], row[2], row[1]) for row in rows)
-        return Rescued(leases, tuple(counts for counts, _ in notes), withheld)
+        return Rescued(leases, tuple(interrupted for interrupted, _ in notes), withheld)
 
     @operation(writes=True)
     def prune(self, limit: int) -> Steps[int]:

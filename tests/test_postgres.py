@@ -4,7 +4,10 @@ What every store must do alike is in the conformance suite.
 """
 
 import contextlib
+import re
 import time
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
@@ -145,8 +148,36 @@ def over(connection: psycopg.Connection[Any], statement: Any) -> Any:
 def plan(
     cursor: psycopg.Cursor[Any], text: str, params: Any = None, *, how: str = ""
 ) -> list[dict[str, Any]]:
-    """The nodes of a plan."""
+    """The nodes of the plan for these parameters."""
     cursor.execute(f"explain (format json{how}) {text}", params)
+    return nodes_of(cursor)
+
+
+def kept_plan(
+    cursor: psycopg.Cursor[Any], text: str, params: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """The nodes of the plan that a session of the store keeps for all parameters."""
+    names: list[str] = []
+
+    def number(found: re.Match[str]) -> str:
+        if found[1] not in names:
+            names.append(found[1])
+        return f"${names.index(found[1]) + 1}"
+
+    numbered = re.sub(r"%\((\w+)\)s", number, text).replace("%%", "%")
+    cursor.execute(f"prepare asked as {numbered}".encode())
+    literals = psycopg.ClientCursor(cursor.connection)
+    given = ", ".join(literals.mogrify("%s", [params[name]]) for name in names)
+    cursor.execute(f"explain (format json) execute asked ({given})".encode())
+    nodes = nodes_of(cursor)
+    cursor.execute("select generic_plans from pg_prepared_statements where name = 'asked'")
+    assert cursor.fetchall() == [(1,)]
+    cursor.execute("deallocate asked")
+    return nodes
+
+
+def nodes_of(cursor: psycopg.Cursor[Any]) -> list[dict[str, Any]]:
+    """The nodes of the plan that was just explained."""
     (row,) = cursor.fetchall()
     found: list[dict[str, Any]] = []
     waiting = [row[0][0]["Plan"]]
@@ -208,7 +239,7 @@ def test_claims_and_reports_find_their_jobs_by_an_index(
     link = store._pool.take() if steered else None
     cursor = link.cursor if link else look.cursor()
     for name, params in asked(store, running).items():
-        nodes = plan(cursor, store.sql[name].text, params)
+        nodes = (kept_plan if steered else plan)(cursor, store.sql[name].text, params)
         jobs = [
             node
             for node in nodes
@@ -229,6 +260,30 @@ def test_claims_and_reports_find_their_jobs_by_an_index(
             assert "longshore_job_line" in used, (name, used)
     if link:
         store._pool.give_back(link, healthy=True)
+
+
+def test_a_claim_is_planned_once_and_what_a_person_looks_for_each_time(
+    store: PostgresStore,
+) -> None:
+    """To plan a claim takes longer than to carry it out; of a search it decides what is read."""
+    register(store)
+    for number in range(1, 16):
+        store.run(store.insert([job(kind="app.some"), job(kind="app.other")]))
+        assert store.run(store.claim(ClaimRequest("p", number, 1, EVERYTHING))).jobs
+        assert store.run(store.find(Filter(kinds=("app.other",)), limit=5)).records
+    link = store._pool.take()
+    link.cursor.execute("select statement, generic_plans, custom_plans from pg_prepared_statements")
+    kept, fitted = Counter[str](), Counter[str]()
+    for text, generic, custom in link.cursor.fetchall():
+        title = text.lstrip().partition("\n")[0]
+        kept[title] += generic
+        fitted[title] += custom
+    store._pool.give_back(link, healthy=True)
+    titles = {query.name: query.text.lstrip().partition("\n")[0] for query in store.sql}
+    assert kept[titles["exchange"]] > 5
+    assert fitted[titles["exchange"]] == 0
+    found = [title for name, title in titles.items() if name.startswith("find_")]
+    assert sum(fitted[title] for title in found) > 5
 
 
 def test_an_id_is_looked_for_on_its_day_alone(

@@ -27,6 +27,11 @@ AsyncCursor = psycopg.AsyncCursor[tuple[Any, ...]]
 BEGIN: Final = Statement(Query("begin", "begin isolation level read committed"))
 #: Several looks at one moment: no job is met twice, or missed, on its way between two tables.
 BEGIN_READ: Final = Statement(Query("begin", "begin isolation level repeatable read, read only"))
+#: Operations of which a good plan depends on what is asked for, and that are worth planning.
+FITTED: Final = frozenset({"count", "find", "prune"})
+FIT: Final = "; set local plan_cache_mode = auto"
+BEGIN_FITTED: Final = Statement(Query("begin", BEGIN.query.text + FIT))
+BEGIN_READ_FITTED: Final = Statement(Query("begin", BEGIN_READ.query.text + FIT))
 RELAXED: Final = Statement(Query("relaxed", "set local synchronous_commit = off"))
 COMMIT: Final = Statement(Query("commit", "commit"))
 ROLLBACK: Final = Statement(Query("rollback", "rollback"))
@@ -97,7 +102,8 @@ class _Transaction:
         self._op = op
         self._hook = hook
         self._alone = alone or not op.writes
-        self._one_look = op.name in ONE_LOOK
+        self._fitted = op.name in FITTED
+        self._one_look = op.name in ONE_LOOK and not self._fitted
         self._relaxed = relaxed and op.writes
         self._begun = False
         self._number = 0
@@ -129,7 +135,8 @@ class _Transaction:
             yield from self._begin()
             return None
         seen = statement.whole and not self._op.writes
-        sole = not self._begun and (seen or isinstance(statement, Alone))
+        plain = not (self._begun or self._fitted)
+        sole = plain and (seen or isinstance(statement, Alone))
         if not (self._begun or self._one_look or (sole and self._alone)):
             yield from self._begin()
         self._number += 1
@@ -146,7 +153,10 @@ class _Transaction:
 
     def _begin(self) -> Generator[Statement, Any, None]:
         self._begun = True
-        yield BEGIN if self._op.writes else BEGIN_READ
+        if self._op.writes:
+            yield BEGIN_FITTED if self._fitted else BEGIN
+        else:
+            yield BEGIN_READ_FITTED if self._fitted else BEGIN_READ
         if self._relaxed:
             yield RELAXED
 

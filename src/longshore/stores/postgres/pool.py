@@ -22,10 +22,12 @@ from longshore.stores.postgres.execute import AsyncCursor, Cursor, aexecute, exe
 from longshore.stores.sql.statements import Statement
 
 #: On a connection of our own. The tables are small at times and large at others: a plan that reads
-#: all of one is right for a moment only. Nothing here is worth compiling.
+#: all of one is right for a moment only. Nothing here is worth compiling, and most of it not even
+#: planning again: to plan a claim takes longer than to carry it out.
 _STEER: Final = (
     "select set_config('enable_seqscan', 'off', false), set_config('jit', 'off', false),"
     " set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false),"
+    " set_config('plan_cache_mode', 'force_generic_plan', false),"
     " set_config('default_transaction_isolation', 'read committed', false),"
     " set_config('idle_in_transaction_session_timeout', '3s', false)"  # FORSAKEN
 )

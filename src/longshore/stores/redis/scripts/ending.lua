@@ -12,14 +12,14 @@ local function repeated(id, state, process, run)
   if told[process] == nil then
     told[process] = call('HGET', P .. 'process:' .. process, 'told') or ''
   end
-  return find(told[process], ' ' .. id .. ' ' .. run .. ' ', 1, true) ~= nil
+  return find(told[process], ' ' .. run .. ':' .. id .. ' ', 1, true) ~= nil
 end
 
 -- Endings of which nothing is kept, to know a repeated report by: a word for each process.
 local gone = {}
-local function remember(process, id, run)
+local function remember(process, run, ids)
   local list = listed(gone, process)
-  list[#list + 1] = ' ' .. id .. ' ' .. run .. ' '
+  list[#list + 1] = words_of(run, ids)
 end
 
 local function remembered()
@@ -78,7 +78,7 @@ local function apply(job, ending)
     if ending[9] then put('result', id, ending[9]) end
     if ending[10] then put('error', id, ending[10]) end
   else
-    remember(process, id, run)
+    remember(process, run, { id })
   end
 end
 
@@ -118,9 +118,7 @@ local function finish(report, plan, at)
   end
   if next(gone) then
     -- One word for the whole report: those of the plan stand alone there until now.
-    for process, list in pairs(plan.gone) do
-      for _, id in ipairs(list) do remember(process, id, list[id]) end
-    end
+    for _, group in ipairs(plan.gone) do remember(unpack(group)) end
     remembered()
   end
   flush()

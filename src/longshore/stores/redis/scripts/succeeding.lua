@@ -4,31 +4,46 @@
 -- back by the list.
 
 -- What to write for these, without writing it. `groups` are {process, run, jobs}, and their ids
--- are ARGV[at] on. `others` are those of which there is more to say, {id, process, run, to}, and
--- `lost` those that do not hold, {number from 0, state, process, run, id}.
+-- are ARGV[at] on. `others` are those of which there is more to say, {id, process, run, to},
+-- `lost` those that do not hold, {number from 0, state, process, run, id}, and `gone` those of which
+-- nothing is kept, {process, run, ids}.
 local function succeeding(groups, at, jobs)
   local plan = {
     jobs = jobs, sets = {}, kept = {}, done = {}, gone = {}, deltas = {}, others = {}, lost = {},
     holding = {}, limited = {},
   }
-  local sets, kept, deltas, index = plan.sets, plan.kept, plan.deltas, 0
-  local states = values(P .. 'state', ARGV, at, at + jobs - 1)
+  -- Sizes are kept beside the lists: to ask a list for its own takes a search.
+  local argv, sets, kept, deltas = ARGV, plan.sets, plan.kept, plan.deltas
+  local index, set, dated = 0, 0, 0
+  local states = values(P .. 'state', argv, at, at + jobs - 1)
   for _, group in ipairs(groups) do
     local process, run = group[1], group[2]
     local lease = 'running ' .. run .. ' ' .. process .. ' '
     local length = #lease
-    local done, gone = plan.done[process] or {}, plan.gone[process] or {}
-    plan.done[process], plan.gone[process] = done, gone
-    -- Most jobs of one claim have one text: what becomes of the last one that was looked at.
+    local done, gone = plan.done[process] or {}, {}
+    plan.done[process] = done
+    local ended, left = #done, 0
+    -- Most jobs of one claim have one text: what becomes of the last one that was looked at, and of
+    -- how many.
     local last, text, till, running, succeeded, holds, limited
+    local alike = 0
+    local function tally()
+      if alike == 0 then
+        return
+      end
+      deltas[running] = (deltas[running] or 0) - alike
+      if till then deltas[succeeded] = (deltas[succeeded] or 0) + alike end
+      alike = 0
+    end
     for number = index, index + group[3] - 1 do
-      local id, state = ARGV[at + number], states[number + 1]
+      local id, state = argv[at + number], states[number + 1]
       if state ~= last and state and sub(state, 1, length) == lease then
         -- Behind claim_id, claimed_at and attempted_at: not finalized, and then the flags.
         local stop = find(state, ' - ', length, true)
         local from = stop + 3
         local _, _, flags, sort, keep_result = find(state, '^([fhlmrs-]+) (%S+ %S+) (%S+)', from)
         if flags then
+          tally()
           limited = find(flags, 'l', 1, true) and not find(flags, 'r', 1, true)
           holds = find(flags, '[hs]')
           last, till = state, kept_until('succeeded', keep_result)
@@ -37,21 +52,20 @@ local function succeeding(groups, at, jobs)
         end
       end
       if state and state == last then
-        done[#done + 1] = id
+        ended, alike = ended + 1, alike + 1
+        done[ended] = id
         if holds then plan.holding[#plan.holding + 1] = id end
         if limited then plan.limited[#plan.limited + 1] = id end
-        deltas[running] = (deltas[running] or 0) - 1
         if till then
-          local size = #sets
-          sets[size + 1], sets[size + 2] = id, text
+          sets[set + 1], sets[set + 2] = id, text
+          set = set + 2
           if till ~= 'ever' then
-            size = #kept
-            kept[size + 1], kept[size + 2] = till, id
+            kept[dated + 1], kept[dated + 2] = till, id
+            dated = dated + 2
           end
-          deltas[succeeded] = (deltas[succeeded] or 0) + 1
         else
-          gone[#gone + 1] = id
-          gone[id] = run
+          left = left + 1
+          gone[left] = id
         end
       elseif state and sub(state, 1, length) == lease then
         plan.others[#plan.others + 1] = { id, process, run, 'succeeded' }
@@ -59,9 +73,16 @@ local function succeeding(groups, at, jobs)
         plan.lost[#plan.lost + 1] = { number, state, process, run, id }
       end
     end
+    tally()
+    if left > 0 then plan.gone[#plan.gone + 1] = { process, run, gone } end
     index = index + group[3]
   end
   return plan
+end
+
+-- How a process remembers runs of which nothing is kept, to know a repeated report by.
+local function words_of(run, ids)
+  return ' ' .. run .. ':' .. table.concat(ids, ' ' .. run .. ':') .. ' '
 end
 
 -- Whether every one of them is plain.
@@ -79,14 +100,15 @@ local function succeeded(plan, first, results)
   if #plan.holding > 0 then restraint().let_go(plan.holding) end
   if #plan.limited > 0 then stirred = restraint().give_slots(plan.limited) > 0 end
   local left = results
-  for process, ids in pairs(plan.gone) do
-    if #ids > 0 then
-      left = -1
-      local words = {}
-      for at, id in ipairs(ids) do words[at] = ' ' .. id .. ' ' .. ids[id] .. ' ' end
-      call('HSET', P .. 'process:' .. process, 'told', table.concat(words))
-      erase(ids)
-    end
+  local told = {}
+  for _, group in ipairs(plan.gone) do
+    local process, run, ids = unpack(group)
+    left = -1
+    told[process] = (told[process] or '') .. words_of(run, ids)
+    erase(ids)
+  end
+  for process, words in pairs(told) do
+    call('HSET', P .. 'process:' .. process, 'told', words)
   end
   if left == results and is_whole(plan) and 2 * results <= CHUNK then
     if results > 0 then

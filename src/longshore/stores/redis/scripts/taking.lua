@@ -297,24 +297,25 @@ local function handed_out(process, claim_id, wanted, ids, ears, timed, sets, del
     lines, payloads = values(P .. 'job', ids), values(P .. 'payload', ids)
     local states = values(P .. 'state', ids)
     local head = ' ' .. process .. ' ' .. claim_id .. ' ' .. NOW .. ' '
-    -- Neighbours are mostly alike: queue, kind and keep_result of the last one as they stand there,
-    -- and the state that it has now.
-    local alike, size, state, sort, begins = '', 23, nil, nil, nil
+    -- Neighbours are mostly alike: the beginning, queue, kind and keep_result of the last one as they
+    -- stand there, the state that it has now, and how many there were.
+    local alike, size, state, sort, begins, many = FRESH, #FRESH, nil, nil, nil, 0
     local last, taken, begun = #sets, {}, {}
     for index = 1, #ids do
       local id, line = ids[index], lines[index]
       local now = state
-      if not states[index] and sub(line, 1, 22) == FRESH then
-        if sub(line, 23, size) ~= alike then
+      local same = many > 0 and sub(line, 1, size) == alike
+      if not states[index] and (same or sub(line, 1, 22) == FRESH) then
+        if not same then
+          if many > 0 then taken[sort] = (taken[sort] or 0) + many end
           local _, behind, flags, words, keep_result = find(line, '^(%S+) (%S+ %S+) (%S+) ', 23)
-          alike, size, sort = sub(line, 23, behind), behind, words
+          alike, size, sort, many = sub(line, 1, behind), behind, words, 0
           state = 'running 1' .. head .. NOW .. ' - ' .. flags .. ' ' .. words .. ' '
             .. keep_result .. ' 0 0 = = - ='
           begins = find(flags, 's', 1, true)
         end
-        now = state
+        now, many = state, many + 1
         if begins then begun[#begun + 1] = id end
-        taken[sort] = (taken[sort] or 0) + 1
       else
         local words, budgets, starts
         now, words, budgets, starts = claimed_state(id, states[index] or line, head)
@@ -325,6 +326,7 @@ local function handed_out(process, claim_id, wanted, ids, ears, timed, sets, del
       sets[last + 1], sets[last + 2] = id, now
       last = last + 2
     end
+    if many > 0 then taken[sort] = (taken[sort] or 0) + many end
     each('SADD', P .. 'running:' .. process, ids)
     call('HSET', P .. 'process:' .. process, 'claim', claim_id)
     -- Who holds a key until he starts holds it no more.

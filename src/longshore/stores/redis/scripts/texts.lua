@@ -37,6 +37,9 @@ local function erase(ids)
   end
   if call('EXISTS', P .. 'expires') == 1 then each('ZREM', P .. 'expires', ids) end
   forget_notes(ids)
-  for _, hash in ipairs(TEXTS) do each('HDEL', P .. hash, ids) end
+  -- To hand over many ids for nothing costs more than to ask.
+  for _, hash in ipairs(TEXTS) do
+    if call('EXISTS', P .. hash) == 1 then each('HDEL', P .. hash, ids) end
+  end
   each('ZREM', P .. 'ids', ids)
 end

@@ -192,15 +192,11 @@ class Rescue(msgspec.Struct, frozen=True, gc=False):
 
 
 class Rescued(msgspec.Struct, frozen=True, gc=False):
-    """Jobs given back, whether each counts as interrupted, and how many more are ``withheld``.
-
-    Those are jobs of processes whose expiry is still doubted or, of one that is known to be dead,
-    jobs on which the server still carries out its last words: a later call finds them.
-    """
+    """Jobs given back, whether each counts as interrupted, and how many more are ``withheld``."""
 
     leases: tuple[Lease, ...]
     interrupted: tuple[bool, ...]
-    withheld: int = 0
+    withheld: int = 0  # their expiry is doubted, or last words of a dead one are being carried out
 
 
 class Filter(msgspec.Struct, frozen=True, gc=False):

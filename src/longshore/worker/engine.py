@@ -9,24 +9,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from random import uniform
 from typing import TypeVar
 
 from longshore.core.model import Ending, Lease
 from longshore.core.store import Claim, ClaimRequest, Operation, Store, Watch
-from longshore.errors import Cancelled, ClientClosed, Interrupted, StoreError
+from longshore.errors import Cancelled, Interrupted, StoreError
 from longshore.running import RunState
 from longshore.worker.buffer import CLAIM, STALE, STALE_BEFORE_FREE_SLOTS
 from longshore.worker.claims import Claims, begun, given_back, is_cut_short
 from longshore.worker.fence import Fence, OwnPage, boot_seconds
-from longshore.worker.journal import Journal, log
+from longshore.worker.journal import Journal
 from longshore.worker.lanes import Lanes
+from longshore.worker.looks import Looks
 from longshore.worker.loopwatch import LoopWatch
 from longshore.worker.order import Order
 from longshore.worker.perform import Performer
 from longshore.worker.plan import Beacon, Mode, Plan
-from longshore.worker.remaining import is_nothing_left
+from longshore.worker.remaining import Remaining
 from longshore.worker.reports import Reports
+from longshore.worker.standing import Standing
 from longshore.worker.stops import Stops
 from longshore.worker.turnstile import Free, Passing
 
@@ -38,7 +39,6 @@ GRACE = 1.0
 PATIENCE = 0.2
 #: The store thread turns at least so often, seconds: by that it is seen to live.
 TURN = 1.0
-SOON, FRUITLESS = 0.001, 20
 
 
 class Engine:
@@ -57,7 +57,6 @@ class Engine:
         self.journal = journal
         self._beacon = beacon
         self._performer = performer
-        self._limited = bool(performer.limited_kinds())
         performer.begin = self._begin
         self._lanes = Lanes(plan.slots, performer, self._done)
         self.durations = self._lanes.durations
@@ -90,18 +89,17 @@ class Engine:
         self._inflight: dict[str, RunState] = {}
         self._ended: list[tuple[RunState, Ending]] = []
         self._held: list[tuple[RunState, Ending]] = []
-        self._flush_at = 0.0  # one that ends before is reported then, a later one at once
+        # A job that ends before ``_flush_at`` is reported then, a later one at once.
+        self._flush_at = self._deadline = 0.0
         self._claims = Claims()
         self._claimed_jobs = 0
         self._parked_kinds: tuple[str, ...] = ()
-        self._more = True  # the store may have jobs for us
+        self._looks = Looks(plan.poll_interval)
+        self._remaining = Remaining(store, plan.lines, limited=bool(performer.limited_kinds()))
+        self._standing = Standing(store, self._watch, self._claims)
         self._crowded = False  # every slot is busy with something long: hold nothing ahead
-        self._next_look = self._retry_at = self._deadline = 0.0
         self._last_job = time.monotonic()
-        self._trouble = 0
         self._sleeping = self._interrupted = False
-        self._looked = 0  # the claim after which it was seen that limits hold jobs back
-        self._fruitless = 0  # claims in a row that brought nothing but asked for another at once
         self._low = 0  # wake the store thread when no more jobs than this are ready
 
     # --- what others ask of it ----------------------------------------------------------------
@@ -126,7 +124,7 @@ class Engine:
         """Stop or start claiming; what was claimed goes on."""
         if self.mode in (Mode.CLAIMING, Mode.QUIET):
             self.mode = Mode.QUIET if on else Mode.CLAIMING
-            self._more = True
+            self._looks.more = True
             self._watch.wake()
 
     def drain(self, timeout: float) -> None:
@@ -158,7 +156,7 @@ class Engine:
 
     def look(self) -> None:
         """There are new jobs: claim now, whatever the store has told."""
-        self._more = True
+        self._looks.more = True
         self._watch.wake()
 
     @property
@@ -173,7 +171,7 @@ class Engine:
         return frozenset((run.claimed.id, run.lease.run) for run in runs)
 
     def _at_the_fence(self) -> None:
-        self._retry_at = 0.0  # where it opens the store has answered a beat just now
+        self._looks.again_at = 0.0  # where it opens the store has answered a beat just now
         self._watch.wake()
 
     # --- called by slots ----------------------------------------------------------------------
@@ -205,15 +203,18 @@ class Engine:
         now = time.monotonic()
         self._gather()
         if self.mode is Mode.DRAINING:
+            self._standing.forget()
             self._wind_down(now)
         if self.fence.closed and not self._given_up:
             # Perhaps others have our jobs: what did not start goes back, and ends wait.
             self._give_back(self._lanes.take_back(lambda _run: True))
             self.passage.leave()
-        elif now < self._retry_at:
+        elif now < self._looks.again_at:
             self.passage.leave()
         else:
             asks = self.mode is Mode.CLAIMING and bool(self._wanted(now) or self._parked_kinds)
+            if asks or self.mode is Mode.QUIET:
+                self._came(self._standing.recall())
             admitted = asks and self.passage.enter(hurry=self._must_flush(now))
             now = time.monotonic()  # it may have waited
             self._gather()
@@ -229,11 +230,13 @@ class Engine:
             return
         pause = self._pause(time.monotonic())
         if pause > 0:
+            self._leave_claim()
             self._sleeping = True
             # Looked at again: a slot that came before the flag was up did not wake anybody.
             if not self._ended or self._held:
-                self._more = self._watch.wait(pause) or self._more
+                self._looks.more = self._watch.wait(pause) or self._looks.more
             self._sleeping = False
+            self._came(self._standing.came())
 
     def _gather(self) -> None:
         ended = self._ended
@@ -250,8 +253,12 @@ class Engine:
         if self.mode is not Mode.CLAIMING or self.journal.teller.full:
             return 0
         starved = self._lanes.starved()
-        if starved == 0 or (starved is None and not self._more and now < self._next_look):
+        if starved == 0 or (starved is None and not self._looks.more and now < self._looks.next):
             return 0
+        return self._room(starved)
+
+    def _room(self, starved: int | None) -> int:
+        """For how many jobs there is room."""
         slots, portion = self._plan.slots, self.durations.portion
         room = slots if self._crowded else self.durations.room(slots)
         free = room - self._unfinished()
@@ -295,17 +302,9 @@ class Engine:
                 batch = self._reports.untold(self._held)
                 self._settle(self._held, self._store.run(self._store.finish(batch)))
         except StoreError as error:
-            self._wait_out(error, now)
+            self._looks.failed(error, now)
         else:
-            self._trouble = 0
-
-    def _wait_out(self, error: StoreError, now: float) -> None:
-        if isinstance(error, ClientClosed):
-            raise error  # for good
-        self._trouble += 1
-        wait = min(0.1 * 2**self._trouble, 5.0) * uniform(0.5, 1.0)  # noqa: S311 - jitter
-        self._retry_at = now + wait
-        log.warning("the store failed (%s); trying again in %.1f s", error, wait)
+            self._looks.trouble = 0
 
     def _request(self, wanted: int, kinds: tuple[str, ...]) -> ClaimRequest:
         claim_id, lines = self._claims.begin(), () if kinds else self._order.lines()
@@ -348,7 +347,7 @@ class Engine:
         self.jobs_ended += len(batch)
         self._last_job = time.monotonic()
         # What has ended may have enqueued more, or has become available again itself.
-        self._more = self._more or self._plan.until_empty
+        self._looks.more = self._looks.more or self._plan.until_empty
         if self.mode is Mode.DRAINING:
             self.jobs_returned += sum(is_cut_short(run, ending) for run, ending in batch)
         self.journal.finished(batch, held)
@@ -358,10 +357,10 @@ class Engine:
         self._claims.arrived(request.claim_id, len(jobs), time.monotonic())
         if not claim.live:
             # It ran out: the next beat renews it, unless others have our jobs. That is told too.
-            self._more, self._retry_at = True, now + PATIENCE
+            self._looks.more, self._looks.again_at = True, now + PATIENCE
             return
         if not request.parked_kinds:
-            self._plan_look(now, request, claim)
+            self._looks.plan(now, request, claim)
             self._order.took(jobs)
             self._lanes.came(jobs, free=request.free)
         if not jobs:
@@ -372,19 +371,24 @@ class Engine:
         self._inflight.update(runs)
         self._lanes.hand_out(list(runs.values()))
 
-    def _plan_look(self, now: float, request: ClaimRequest, claim: Claim) -> None:
-        """When to claim again."""
-        due_in = claim.due_in
-        # Asked again at once, the store did not look at everything. It marks what it looks at.
-        self._fruitless = self._fruitless + 1 if due_in == 0 and not claim.jobs else 0
-        at_once = due_in == 0 and self._fruitless <= FRUITLESS
-        self._more = len(claim.jobs) >= request.wanted or at_once
-        wait = self._plan.poll_interval * uniform(0.9, 1.0)  # noqa: S311 - spreads workers
-        if due_in:
-            wait = min(wait, due_in / 1e6)
-        elif due_in == 0:
-            wait = min(wait, SOON * 2 ** min(self._fruitless - FRUITLESS, 10))
-        self._next_look = now + wait
+    def _leave_claim(self) -> None:
+        """Where there is nothing to do, the next jobs come with the word that they are there."""
+        looks, free = self._looks, isinstance(self.passage, Free) and self._lanes.starved() is None
+        busy = self._inflight or looks.more or looks.trouble or not free
+        held_back = self._given_up or self._parked_kinds or self.fence.closed or self._plan.ends
+        may = (
+            self.mode is Mode.CLAIMING and self._standing.possible and not self.journal.teller.full
+        )
+        if may and not (busy or held_back) and (wanted := self._room(None)):
+            self._standing.place(self._request(wanted, ()))
+
+    def _came(self, brought: tuple[ClaimRequest, Claim | None] | None) -> None:
+        """Take what a standing claim has brought; one that was lost is made anew."""
+        if brought is not None:
+            self._looks.more = True
+            request, claim = brought
+            if claim is not None and request.process_id == self.process_id:
+                self._take(time.monotonic(), request, claim)
 
     def _lose(self) -> None:
         """The lease is gone: others have our jobs, so nothing we hold may be reported."""
@@ -395,6 +399,7 @@ class Engine:
         self._lanes.clear()
         self._inflight.clear()
         self._claims.clear()
+        self._standing.forget()
         self._held.clear()
         fresh = self.on_lost()
         self._given_up = False
@@ -402,7 +407,7 @@ class Engine:
             self.drain(0)
         else:
             self.process_id = fresh
-            self._more = True
+            self._looks.more = True
 
     # --- between exchanges --------------------------------------------------------------------
 
@@ -428,14 +433,14 @@ class Engine:
     def _pause(self, now: float) -> float:
         if self.fence.closed:
             return 0.1
-        if now < self._retry_at:
-            return min(self._retry_at - now, TURN)
+        if now < self._looks.again_at:
+            return min(self._looks.again_at - now, TURN)
         if self._must_flush(now) or self.passage.waits:
             return 0
         wait = min(self._plan.poll_interval, TURN)
         hungry = self._unfinished() < self._plan.slots and self._plan.left(self._claimed_jobs) > 0
         if self.mode is Mode.CLAIMING and hungry:
-            wait = 0 if self._more else max(0.0, self._next_look - now)
+            wait = 0 if self._looks.more else max(0.0, self._looks.next - now)
         if self._held:
             wait = min(wait or GATHER, self._flush_at - now)
         if self._lanes.waiting:
@@ -457,20 +462,11 @@ class Engine:
         plan = self._plan
         idle = 0 if self.passage.waits else now - self._last_job
         self.done = self.mode is not Mode.DRAINING and (
-            (plan.until_empty and not self._more and self._claims.last > 0 and self._is_empty())
+            (plan.until_empty and not self._looks.more and self._remaining.none(self._claims.last))
             or plan.left(self._claimed_jobs) == 0
             or (plan.idle_timeout is not None and idle >= plan.idle_timeout)
         )
         return self.done or self.mode is Mode.DRAINING
-
-    def _is_empty(self) -> bool:
-        """Whether what is available here waits for nothing that opens by itself."""
-        if not self._limited:
-            return True
-        if self._looked == self._claims.last:  # that was before the pause that this is the end of
-            return False
-        self._looked = self._claims.last
-        return is_nothing_left(self._store, self._plan.lines)
 
     # --- stopping -----------------------------------------------------------------------------
 

@@ -31,7 +31,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from longshore.core.operation import Operation
-from longshore.core.store import Claim, Exchanged, Store
+from longshore.core.standing import StandingWatch
+from longshore.core.store import Claim, Exchanged, Store, Watch
 from longshore.errors import ConfigurationError
 
 T = TypeVar("T")
@@ -115,6 +116,8 @@ def install(store: Store, text: str) -> Store:
 
     # Of this one object only: what else the process does with stores meets nothing.
     vars(store)["run"] = run
+    listen: Callable[[], Watch] = store.watch
+    vars(store)["watch"] = lambda: points.on(listen())
     return store
 
 
@@ -151,6 +154,24 @@ class Points:
         if _brought_jobs(answer):
             self.meet("after_claim")
         return answer
+
+    def on(self, watch: Watch) -> Watch:
+        """Meet what lies before and after the claims that a watch leaves with its store."""
+        if isinstance(watch, StandingWatch):
+            ask, brought = watch.ask, watch.brought
+
+            def asked(op: Operation[Claim]) -> bool:
+                self.meet("before_claim")
+                return ask(op)
+
+            def bringing() -> Claim | None:
+                claim = brought()
+                if _brought_jobs(claim):
+                    self.meet("after_claim")
+                return claim
+
+            vars(watch).update(ask=asked, brought=bringing)
+        return watch
 
     def _opened(self, op: Operation[T]) -> Operation[T]:
         """The same operation, stopping after its first statement."""

@@ -15,13 +15,31 @@ _LOOK: Final = 1000  # available jobs that are looked at
 _KINDS_OF_LIMIT: Final = ("c:", "r:")
 
 
-def is_nothing_left(store: Store, lines: Sequence[Line]) -> bool:
-    """Whether no limit holds back jobs of these lines, as far as that could be read."""
-    try:
-        return not held_back(store, lines)
-    except StoreError as error:
-        log.warning("what is left could not be read: %s", error)
-        return False
+class Remaining:
+    """Asked after a claim that brought nothing; ``limited``, whether any kind here has a limit."""
+
+    def __init__(self, store: Store, lines: Sequence[Line], *, limited: bool) -> None:
+        self._store = store
+        self._lines = lines
+        self._limited = limited
+        self._looked = 0  # the claim after which it was seen that limits hold jobs back
+
+    def none(self, last: int) -> bool:
+        """Whether the claim of this number was made and left nothing that opens by itself."""
+        if last == 0 or not self._limited:
+            return last > 0
+        if self._looked == last:  # that was before the pause that this is the end of
+            return False
+        self._looked = last
+        return self._is_nothing_left()
+
+    def _is_nothing_left(self) -> bool:
+        """Whether no limit holds back jobs of these lines, as far as that could be read."""
+        try:
+            return not held_back(self._store, self._lines)
+        except StoreError as error:
+            log.warning("what is left could not be read: %s", error)
+            return False
 
 
 def held_back(store: Store, lines: Sequence[Line]) -> bool:

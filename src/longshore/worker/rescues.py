@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -24,7 +25,7 @@ def rescue_all(
     what is held longer is left to whoever looks for jobs without a lease.
     """
     given = interrupted = 0
-    end = time.monotonic() + MOMENT
+    end, pause = time.monotonic() + MOMENT, threading.Event()
     while True:
         rescued = store.run(store.rescue(request))
         tell_dead(store, rescued, publish)
@@ -41,5 +42,5 @@ def rescue_all(
                 rescued.withheld,
             )
             break
-        time.sleep(PAUSE)
+        pause.wait(PAUSE)
     return given, interrupted

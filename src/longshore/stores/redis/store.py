@@ -7,7 +7,6 @@ twice. What the server refuses for a moment only is waited out; only after secon
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -19,17 +18,16 @@ from longshore.core.schema import Difference, Migration, SchemaStatus
 from longshore.core.store import Operation, Retention, adrive, drive
 from longshore.core.store_url import StoreURL
 from longshore.core.wording import did_you_mean
-from longshore.errors import ConfigurationError, InvalidOption, StoreUnavailable
+from longshore.errors import ConfigurationError, InvalidOption
 from longshore.stores.clock import Clock
-from longshore.stores.deadlines import ANSWER, is_late
+from longshore.stores.deadlines import ANSWER
 from longshore.stores.redis.bundles import Bundling
 from longshore.stores.redis.facts import facts_of
-from longshore.stores.redis.faults import Then, explained, meaning
 from longshore.stores.redis.inspect import Inspecting
 from longshore.stores.redis.links import Links, aanswered, answered
 from longshore.stores.redis.meeting import Meeting, Question, begun, loading, schema_of, welcome
 from longshore.stores.redis.operations import Consuming, Maintaining
-from longshore.stores.redis.producing import torn
+from longshore.stores.redis.patience import PATIENCE, Patience
 from longshore.stores.redis.schedules import Scheduling
 from longshore.stores.redis.scripts import SCRIPTS, Call, Steps
 from longshore.stores.redis.watch import RedisWatch
@@ -46,11 +44,6 @@ from longshore.stores.redis.wire import (
 
 T = TypeVar("T")
 
-#: For how long a lost connection is opened anew and a passing refusal waited out, seconds; before
-#: the first answer of all the server is more likely not there than away for a moment.
-PATIENCE: Final = 5.0
-FIRST_PATIENCE: Final = 1.0
-LONGEST_PAUSE: Final = 0.2
 #: How often scripts are loaded again for one call: somebody may flush them meanwhile.
 LOADS: Final = 3
 
@@ -212,7 +205,7 @@ class RedisStore(Bundling, Consuming, Maintaining, Inspecting, Scheduling):
 
         loop = asyncio.get_running_loop()
         began = time.monotonic()
-        patience: _Patience | None = None
+        patience: Patience | None = None
         while True:
             link: AsyncLink | None = None
             try:
@@ -223,7 +216,7 @@ class RedisStore(Bundling, Consuming, Maintaining, Inspecting, Scheduling):
                     link.close()
                 elif link is not None:
                     self._links.agive_back(link, loop)
-                patience = patience or _Patience(self, began, known=self._ready)
+                patience = patience or Patience(self, began, known=self._ready)
                 pause = patience.after(error)
             except BaseException:
                 # Cancelled in the middle of an answer, maybe: nobody else may read the rest.
@@ -291,7 +284,7 @@ class RedisStore(Bundling, Consuming, Maintaining, Inspecting, Scheduling):
     def _patiently(self, work: Callable[[Link, Operation[T]], T], op: Operation[T]) -> T:
         links = self._links
         began = time.monotonic()
-        patience: _Patience | None = None
+        patience: Patience | None = None
         while True:
             link: Link | None = None
             try:
@@ -302,7 +295,7 @@ class RedisStore(Bundling, Consuming, Maintaining, Inspecting, Scheduling):
                     link.close()
                 elif link is not None:
                     links.give_back(link)
-                patience = patience or _Patience(self, began, known=self._ready)
+                patience = patience or Patience(self, began, known=self._ready)
                 pause = patience.after(error)
             except BaseException:
                 # Interrupted in the middle of an answer, maybe: nobody else may read the rest.
@@ -429,6 +422,10 @@ class RedisStore(Bundling, Consuming, Maintaining, Inspecting, Scheduling):
         """Whether this thread claims jobs."""
         return getattr(self._claiming, "here", False)
 
+    def standing(self, call: Call) -> bytes | None:
+        """A claim as it is sent; nothing where one cannot be left with the server."""
+        return self._packed(call) if self._ready else None
+
     def forget(self, watch: RedisWatch) -> None:
         """A watch is over."""
         with self._lock:
@@ -443,55 +440,6 @@ class RedisStore(Bundling, Consuming, Maintaining, Inspecting, Scheduling):
 
 
 _CLAIMS: Final = frozenset({"claim", "exchange"})
-
-
-class _Patience:
-    """How long one operation has been tried, and whether to try again."""
-
-    def __init__(self, store: RedisStore, began: float, *, known: bool) -> None:
-        self._store = store
-        self._seconds = store.patience if known else min(store.patience, FIRST_PATIENCE)
-        self._end = time.monotonic() + self._seconds
-        self._began = self._tried = began
-        self._pause = 0.005
-        self._stored: tuple[str, ...] = ()
-
-    def after(self, error: Lost | Refused | Unreplicated) -> float:
-        """How long to wait before the next try, seconds.
-
-        Raises:
-            StoreError: it would not help, or has not for long enough.
-            PartlyEnqueued: likewise, after a part of the request.
-        """
-        store = self._store
-        if isinstance(error, Unreplicated):
-            raise StoreUnavailable(
-                f"{store.address}: it is written, but {error}; a failover may lose it. Look at the"
-                " replicas."
-            ) from error
-        moved = isinstance(error, Refused) and error.code == "MOVED"
-        if isinstance(error, Lost) or moved:
-            then = Then.ELSEWHERE
-        else:
-            then, _, _ = meaning(error)
-            if error.code in {"EMPTIED", "NOSCRIPT"}:
-                store.begin_anew()
-        now = time.monotonic()
-        late = isinstance(error, Lost) and is_late(now, self._tried, self._began, self._seconds)
-        if isinstance(error, Lost):
-            self._stored = error.stored or self._stored
-        if then is Then.TELL or late or now >= self._end:
-            why = explained(error, store.address)
-            raise (torn(self._stored, why) if self._stored else why) from error
-        if then is Then.ELSEWHERE:
-            store.seek(error)
-            if moved:
-                return 0.0
-        # Random, so that many who wait do not come back at the same moment.
-        pause = random.uniform(self._pause / 2, self._pause)  # noqa: S311
-        self._pause = min(self._pause * 2, LONGEST_PAUSE)
-        self._tried = now + pause
-        return pause
 
 
 def _is_unknown(reply: Any) -> bool:

@@ -8,12 +8,14 @@ import secrets
 import socket
 import threading
 import time
-from typing import Final, Protocol
+from collections.abc import Generator
+from typing import Any, Final, Protocol
 
+from longshore.core.store import Claim, Operation
 from longshore.errors import StoreError
 from longshore.stores.deadlines import CONNECT
 from longshore.stores.redis.links import Links
-from longshore.stores.redis.scripts import SCRIPTS
+from longshore.stores.redis.scripts import SCRIPTS, Call
 from longshore.stores.redis.wire import Link, Lost, Refused, checked, pack
 
 #: How long the server lets us wait in one go, seconds: longer silence means a broken connection.
@@ -33,6 +35,10 @@ class Ears(Protocol):
         """This ear waits for work, or not any more."""
         ...
 
+    def standing(self, call: Call) -> bytes | None:
+        """A claim as it is sent; nothing where one cannot be left with the server."""
+        ...
+
     def forget(self, watch: RedisWatch) -> None:
         """This watch is over."""
         ...
@@ -44,6 +50,9 @@ class RedisWatch:
     Who waits is told once, by the next script that has something to tell, and then no more until he
     waits again. A thread that also claims hears of work alone; its claims that find little tell the
     server by themselves that it will wait, so that nothing comes in between.
+
+    A claim that is to stand until work comes is sent behind the ``BLPOP``: a server carries out
+    what one connection asks in its order, so it comes to the claim when it has answered that.
     """
 
     def __init__(self, links: Links, base: bytes, ears: Ears) -> None:
@@ -53,11 +62,14 @@ class RedisWatch:
         self._base = base
         key = base + b"wake:" + self.id.encode()
         self._blpop = pack(("BLPOP", key, ROUND))
+        self._push = pack(("RPUSH", key, "1")) + pack(("EXPIRE", key, 60))
         self._link: Link | None = None
         self._pid = 0
         self._asked_at = 0.0
         self._pending = False  # the server owes an answer to a BLPOP
         self._next_try = 0.0
+        self._asked: Generator[Call, Any, Claim] | None = None
+        self._brought: Claim | None = None
         self._closed = False
         # A pair of sockets, for what a thread waits on beside a socket must be one.
         self._heard, self._say = socket.socketpair()
@@ -97,6 +109,81 @@ class RedisWatch:
             self._heard.close()
             self._say.close()
 
+    # --- a claim that stands ---
+
+    @property
+    def asked(self) -> bool:
+        """Whether a claim lies with the server that was not answered yet."""
+        return self._asked is not None
+
+    def ask(self, op: Operation[Claim]) -> bool:
+        """Leave this claim with the server; false where that cannot be just now."""
+        with self._waiting:
+            if self._closed or self._asked is not None or not self._listening():
+                return False
+            assert self._link is not None  # noqa: S101 - over it we listen
+            steps = op.start()
+            packed = self._ears.standing(next(steps))
+            if packed is None:
+                return False
+            try:
+                self._link.send(packed)
+            except Lost:
+                self._drop()
+                return False
+            self._asked, self._brought = steps, None
+            return True
+
+    def recall(self) -> None:
+        """Have it carried out now; returns when it is answered, or known to be lost."""
+        with self._waiting:
+            if self._asked is None:
+                return
+            try:
+                self._say_to_server()
+                self._answered()
+            except (Lost, Refused, StoreError):
+                self._drop()
+
+    def _say_to_server(self) -> None:
+        """A word as any other; if one is on its way just now, the next wait finds this."""
+        link = self._links.take()
+        try:
+            for reply in link.ask(self._push, 2):
+                checked(reply)
+        except BaseException:
+            link.close()
+            raise
+        self._links.give_back(link)
+
+    def brought(self) -> Claim | None:
+        """The answer, once; nothing if it was lost."""
+        claim, self._brought = self._brought, None
+        return claim
+
+    def drop(self) -> None:
+        """Give it up: what it has claimed, if it has, is not known here."""
+        with self._waiting:
+            if self._asked is not None:
+                self._drop()
+
+    def _answered(self) -> bool:
+        """Read the word that is there, and what the claim has brought; whether there was one."""
+        assert self._link is not None  # noqa: S101 - it was asked over it
+        word = checked(self._link.reply())
+        self._pending = False
+        if self._asked is None:
+            return word is not None
+        steps, reply = self._asked, self._link.reply()
+        self._asked = None
+        try:
+            steps.send(checked(reply))
+        except StopIteration as done:
+            self._brought = done.value
+        except Refused:
+            pass  # whoever claims the usual way learns why, and what to do about it
+        return True
+
     # --- helpers ---
 
     def _listening(self) -> bool:
@@ -133,12 +220,12 @@ class RedisWatch:
         assert self._link is not None  # noqa: S101 - it was asked over it
         if self._link.ready([self._heard.fileno()], timeout):
             try:
-                word = checked(self._link.reply())
+                return self._answered() or None
             except (Lost, Refused):
+                asked = self.asked
                 self._drop()
-                return None
-            self._pending = False
-            return True if word is not None else None
+                # Whoever left a claim has to leave another.
+                return asked or None
         return False if self._woken(0) else None
 
     def _silence(self) -> float:
@@ -159,7 +246,7 @@ class RedisWatch:
     def _drop(self) -> None:
         if self._link is not None:
             self._link.close()
-        self._link, self._pending = None, False
+        self._link, self._pending, self._asked = None, False, None
 
     def _hush(self) -> None:
         """Leave nothing behind on the server."""

@@ -1,0 +1,62 @@
+"""The claim that a process with nothing to do leaves with its store until jobs arrive."""
+
+from __future__ import annotations
+
+from longshore.core.standing import StandingWatch
+from longshore.core.store import Claim, ClaimRequest, Store, Watch
+from longshore.worker.claims import Claims
+
+
+class Standing:
+    """One claim at a time, and only where the store's watch can carry one.
+
+    It may be carried out at any moment, so nothing else is claimed while it stands, and a process
+    that wants no more jobs has it carried out first: :meth:`recall`.
+    """
+
+    def __init__(self, store: Store, watch: Watch, claims: Claims) -> None:
+        self._store = store
+        self._watch = watch if isinstance(watch, StandingWatch) else None
+        self._claims = claims
+        self._request: ClaimRequest | None = None
+
+    @property
+    def possible(self) -> bool:
+        """Whether one may be left now."""
+        return self._watch is not None and self._request is None
+
+    @property
+    def placed(self) -> bool:
+        """Whether one was left of which the answer was not fetched yet."""
+        return self._request is not None
+
+    def place(self, request: ClaimRequest) -> None:
+        """Leave this one with the store, or nothing where that cannot be just now."""
+        if self._watch is not None and self._watch.ask(self._store.claim(request)):
+            self._request = request
+        else:
+            self._claims.arrived(request.claim_id, 0, 0)
+
+    def came(self) -> tuple[ClaimRequest, Claim | None] | None:
+        """What it brought, if it was carried out; no claim where the answer was lost."""
+        request, watch = self._request, self._watch
+        if request is None or watch is None or watch.asked:
+            return None
+        self._request = None
+        claim = watch.brought()
+        if claim is None:
+            # What it took all the same goes back with the next beat: no claim so old is open.
+            self._claims.arrived(request.claim_id, 0, 0)
+        return request, claim
+
+    def recall(self) -> tuple[ClaimRequest, Claim | None] | None:
+        """What it brings when it is carried out now."""
+        if self._request is not None and self._watch is not None:
+            self._watch.recall()
+        return self.came()
+
+    def forget(self) -> None:
+        """The process that it was for has lost its lease."""
+        if self._request is not None and self._watch is not None:
+            self._watch.drop()
+        self._request = None

@@ -1,0 +1,367 @@
+"""A claim that stands with the server: who has nothing to do has new jobs with the word of them."""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from longshore import Longshore
+from longshore.core.model import JobState, Lease
+from longshore.core.standing import StandingWatch
+from longshore.core.store import Beat, Claim, ClaimRequest, ProcessBeat
+from longshore.stores.redis.store import RedisStore
+from longshore.stores.redis.watch import RedisWatch
+from longshore.stores.redis.wire import Lost
+from longshore.worker.failpoints import Failpoint, Points
+from tests import redis_tools
+from tests.harbour_tools import Harbour, eventually
+from tests.places import Place
+from tests.redis_tools import PLENTY, kill
+from tests.store_tools import EVERYTHING, LEASE, claim, job, register
+
+pytestmark = pytest.mark.servers
+
+where, store, client = redis_tools.where, redis_tools.store, redis_tools.client
+
+
+def request(claim_id: int, wanted: int = 5, process: str = "p") -> ClaimRequest:
+    return ClaimRequest(process, claim_id, wanted, EVERYTHING)
+
+
+@pytest.fixture
+def watch(store: RedisStore) -> Iterator[RedisWatch]:
+    """Of a process that just found nothing."""
+    register(store)
+    assert claim(store, 1) == []
+    with contextlib.closing(store.watch()) as watch:
+        assert isinstance(watch, StandingWatch)
+        watch.wait(0)
+        yield watch
+
+
+def standing(store: RedisStore, watch: RedisWatch, claim_id: int = 2) -> None:
+    assert watch.ask(store.claim(request(claim_id)))
+    assert watch.asked
+
+
+def is_connected(client: Any, address: tuple[str, int]) -> bool:
+    """Whether the server knows this end of a connection yet."""
+    host, port = address
+    return any(one["addr"] == f"{host}:{port}" for one in client.client_list())
+
+
+def ids(claim: Claim | None) -> list[str]:
+    assert claim is not None
+    assert claim.live
+    return [one.id for one in claim.jobs]
+
+
+def test_a_claim_is_carried_out_when_a_job_arrives(store: RedisStore, watch: RedisWatch) -> None:
+    standing(store, watch)
+    assert not watch.wait(0.2)
+    assert watch.asked
+    one, two = job(), job()
+    store.run(store.insert([one]))
+    assert watch.wait(PLENTY)
+    assert not watch.asked
+    assert ids(watch.brought()) == [one.id]
+    assert watch.brought() is None, "once"
+    # It told the server of this watch, as every claim does that finds little.
+    standing(store, watch, 3)
+    store.run(store.insert([two]))
+    assert watch.wait(PLENTY)
+    assert ids(watch.brought()) == [two.id]
+    states = {record.state for record in store.run(store.get([one.id, two.id])).values()}
+    assert states == {JobState.RUNNING}
+
+
+def test_a_claim_may_be_left_while_the_server_is_listened_to_already(
+    store: RedisStore, watch: RedisWatch
+) -> None:
+    assert not watch.wait(0.1)
+    standing(store, watch)
+    new = job()
+    store.run(store.insert([new]))
+    assert watch.wait(PLENTY)
+    assert ids(watch.brought()) == [new.id]
+
+
+def test_of_two_that_wait_one_has_the_job(store: RedisStore, watch: RedisWatch) -> None:
+    register(store, "q")
+    with contextlib.closing(store.watch()) as other:
+        other.wait(0)
+        standing(store, watch)
+        assert other.ask(store.claim(request(1, process="q")))
+        new = job()
+        store.run(store.insert([new]))
+        assert watch.wait(PLENTY)
+        assert other.wait(PLENTY)
+        brought = [ids(one.brought()) for one in (watch, other)]
+    assert sorted(brought) == [[], [new.id]]
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_claim_is_called_back(store: RedisStore, watch: RedisWatch, *, there: bool) -> None:
+    """Whatever it brings, it has been carried out then, and no other after it before that."""
+    standing(store, watch)
+    new = job()
+    if there:
+        store.run(store.insert([new]))
+    watch.recall()
+    assert not watch.asked
+    assert ids(watch.brought()) == ([new.id] if there else [])
+    watch.recall()  # nothing stands
+    assert watch.brought() is None
+    late = job()
+    store.run(store.insert([late]))
+    assert claim(store, 3) == [late.id]
+
+
+def test_the_time_after_which_a_server_lets_nobody_wait_ends_it_too(
+    store: RedisStore, watch: RedisWatch
+) -> None:
+    watch._blpop = watch._blpop.replace(b"$2\r\n10\r\n", b"$1\r\n1\r\n")
+    standing(store, watch)
+    began = time.monotonic()
+    assert watch.wait(PLENTY)
+    assert 0.5 < time.monotonic() - began < PLENTY
+    assert ids(watch.brought()) == []
+
+
+def test_what_was_lost_is_known_and_was_not_claimed(
+    store: RedisStore, watch: RedisWatch, client: Any
+) -> None:
+    standing(store, watch)
+    kill(client, watch._link)
+    assert watch.wait(PLENTY)
+    assert not watch.asked
+    assert watch.brought() is None
+    new = job()
+    store.run(store.insert([new]))
+    assert claim(store, 3) == [new.id]
+    standing(store, watch, 4)
+    kill(client, watch._link)
+    watch.recall()
+    assert not watch.asked
+
+
+def test_what_an_answer_that_was_lost_has_claimed_goes_back_with_the_next_beat(
+    store: RedisStore, watch: RedisWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standing(store, watch)
+    new = job()
+    store.run(store.insert([new]))
+    eventually(lambda: store.run(store.get([new.id]))[new.id].state is JobState.RUNNING)
+
+    def cut() -> Any:
+        raise Lost("cut", sent=True)
+
+    monkeypatch.setattr(type(watch._link), "reply", lambda _link: cut())
+    assert watch.wait(PLENTY)
+    assert watch.brought() is None
+    monkeypatch.undo()
+    store.run(store.beat(Beat((ProcessBeat("p", 3),), LEASE)))
+    assert store.run(store.get([new.id]))[new.id].state is JobState.AVAILABLE
+
+
+def test_what_is_given_up_is_not_carried_out(
+    store: RedisStore, watch: RedisWatch, client: Any
+) -> None:
+    standing(store, watch)
+    address = watch._link._socket.getsockname()
+    watch.drop()
+    assert not watch.asked
+    # Until the server has heard of it, it may be carried out: then the next beat gives back.
+    eventually(lambda: not is_connected(client, address))
+    new = job()
+    store.run(store.insert([new]))
+    assert claim(store, 3) == [new.id]
+    standing(store, watch, 4)
+    address = watch._link._socket.getsockname()
+    watch.close()
+    eventually(lambda: not is_connected(client, address))
+    other = job()
+    store.run(store.insert([other]))
+    assert claim(store, 5) == [other.id]
+    assert not watch.ask(store.claim(request(6))), "it is closed"
+
+
+def test_a_process_whose_lease_is_gone_is_told_so(
+    store: RedisStore, watch: RedisWatch, client: Any, where: Place
+) -> None:
+    standing(store, watch)
+    client.delete(f"{{{where.prefix}}}process:p")
+    store.run(store.insert([job()]))
+    assert watch.wait(PLENTY)
+    brought = watch.brought()
+    assert brought is not None
+    assert not brought.live
+
+
+def test_scripts_that_were_flushed_are_no_claim(
+    store: RedisStore, watch: RedisWatch, flushing: Any
+) -> None:
+    standing(store, watch)
+    flushing.script_flush()
+    watch.recall()
+    assert (watch.asked, watch.brought()) == (False, None)
+    new = job()
+    store.run(store.insert([new]))
+    assert claim(store, 3) == [new.id]
+
+
+flushing = redis_tools.flushing
+
+
+def test_failpoints_are_met_by_it(store: RedisStore, watch: RedisWatch) -> None:
+    points = Points((Failpoint("after_claim", "hang"),))
+    points.on(watch)
+    standing(store, watch)
+    assert points._met == {"before_claim": 1}
+    watch.recall()
+    assert ids(watch.brought()) == []
+    assert points._met == {"before_claim": 1}, "it brought nothing"
+
+
+# --- a worker with nothing to do ---
+
+
+class Idle:
+    """An application with a worker inside that has nothing to do, and what it sends."""
+
+    def __init__(self, where: Place, **settings: object) -> None:
+        self.jobs = Longshore(**where.settings, **settings)
+        self.ran: list[float] = []
+
+        @self.jobs.job(kind="note")
+        def note() -> None:
+            self.ran.append(time.monotonic())
+
+        self.note = note
+        self.claims: list[str] = []
+        self.last = 0.0
+        store = self.jobs.client.store
+        run = store.run
+
+        def noted(op: Any) -> Any:
+            if op.name in {"claim", "exchange", "finish"}:
+                self.claims += [op.name] * (op.name != "finish")
+                self.last = time.monotonic()
+            return run(op)
+
+        vars(store)["run"] = noted
+
+    def rests(self) -> None:
+        """It has left a claim with the server and asks nothing more."""
+        ran = max(self.ran, default=0.0)
+        eventually(lambda: ran < self.last < time.monotonic() - 0.2)
+
+
+def test_a_job_comes_without_being_asked_for(where: Place) -> None:
+    app = Idle(where, poll_interval="30s")
+    with app.jobs.worker(threads=2).running():
+        app.rests()
+        for number in range(1, 6):
+            asked = len(app.claims)
+            app.note.enqueue()
+            eventually(lambda n=number: len(app.ran) == n)
+            app.rests()
+            assert len(app.claims) == asked
+    app.jobs.close()
+
+
+def test_a_due_job_is_looked_for_though_a_claim_stands(where: Place) -> None:
+    app = Idle(where, poll_interval="30s")
+    with app.jobs.worker(threads=2).running():
+        app.rests()
+        due = time.monotonic() + 1
+        app.note.using(delay=1).enqueue()
+        eventually(lambda: app.ran)
+        assert due - 0.1 < app.ran[0] < due + PLENTY / 2
+    app.jobs.close()
+
+
+def test_where_nobody_tells_of_a_job_it_is_found_by_looking(where: Place, client: Any) -> None:
+    """As a job that somebody brings back without a word."""
+    app = Idle(where, poll_interval="1s")
+    with app.jobs.worker(threads=2).running():
+        app.rests()
+        client.delete(f"{{{where.prefix}}}ears")
+        app.note.enqueue()
+        eventually(lambda: app.ran)
+    app.jobs.close()
+
+
+def test_a_worker_that_ends_leaves_no_claim_behind(where: Place) -> None:
+    app = Idle(where)
+    with app.jobs.worker(threads=2).running():
+        app.rests()
+    handle = app.note.enqueue()
+    time.sleep(0.3)
+    assert handle.refresh().state is JobState.AVAILABLE
+    app.jobs.worker().run(until_empty=True)
+    assert handle.refresh().state is JobState.SUCCEEDED
+    app.jobs.close()
+
+
+def test_jobs_are_not_lost_while_workers_come_and_go(where: Place) -> None:
+    """Each ends while jobs arrive: a claim may be carried out in that very moment."""
+    app = Idle(where)
+    over = threading.Event()
+    handles: list[Any] = []
+
+    def enqueue() -> None:
+        while not over.wait(0.003):
+            handles.append(app.note.enqueue())
+
+    thread = threading.Thread(target=enqueue)
+    thread.start()
+    try:
+        for _ in range(12):
+            with app.jobs.worker(threads=2).running():
+                time.sleep(0.1)
+    finally:
+        over.set()
+        thread.join()
+    app.jobs.worker().run(until_empty=True)
+    states = {handle.refresh().state for handle in handles}
+    assert states == {JobState.SUCCEEDED}
+    assert len(app.ran) == len(handles)
+    records = app.jobs.client.store.run(app.jobs.client.store.get([one.id for one in handles]))
+    assert not any(record.interruptions for record in records.values())
+    app.jobs.close()
+
+
+@pytest.mark.slow
+def test_a_quiet_worker_takes_no_job(where: Place, tmp_path: Path) -> None:
+    harbour = Harbour(tmp_path, **where.environment)
+    try:
+        harbour.worker(processes=1)
+        harbour.await_ready(1)
+        first = harbour.app.nap.enqueue(0)
+        assert first.result(timeout=PLENTY) == "rested"
+        time.sleep(0.3)
+        os.kill(harbour.workers[0].pid, signal.SIGTSTP)
+        time.sleep(0.5)
+        second = harbour.app.nap.enqueue(0)
+        time.sleep(0.5)
+        assert second.refresh().state is JobState.AVAILABLE
+    finally:
+        harbour.stop()
+
+
+def test_a_lease_names_the_claim(store: RedisStore, watch: RedisWatch) -> None:
+    """What a standing claim brought is reported as what any claim did."""
+    standing(store, watch)
+    new = job()
+    store.run(store.insert([new]))
+    assert watch.wait(PLENTY)
+    assert ids(watch.brought()) == [new.id]
+    lease = Lease(new.id, "p", 1)
+    assert store.run(store.finish([redis_tools.succeeded(new.id)])) == {lease}

@@ -109,6 +109,22 @@ def test_redis_is_told_who_comes(
     assert [line for line in greeting if b"AUTH" in line] == ([said] if said else [])
 
 
+@pytest.mark.parametrize("option", ["ca", "cert"])
+@pytest.mark.parametrize("text", [None, "no certificate"])
+def test_files_for_encryption_are_looked_at_once(
+    tmp_path: Path, option: str, text: str | None
+) -> None:
+    """Not each time that the server is tried again."""
+    file = tmp_path / "file.pem"
+    if text:
+        file.write_text(text)
+    app = app_at(f"rediss://u:secret@127.0.0.1:9/0?{option}={file}")
+    with pytest.raises(ConfigurationError, match=rf"{option}=.*file\.pem cannot be used") as raised:
+        app.push({"kind": "note", "args": [1]})
+    assert "secret" not in str(raised.value)
+    app.close()
+
+
 def test_a_pooler_without_the_database_is_no_server_that_is_away() -> None:
     error = psycopg.OperationalError("connection failed: FATAL:  no such database: shop")
     assert isinstance(explained(error, "there"), StoreDenied)

@@ -1,6 +1,7 @@
 """What work costs on a SQLite file: instructions of its machine, statements, plans."""
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from longshore.core.store import (
     SetQueue,
 )
 from longshore.stores.sql.statements import Queries
+from longshore.stores.sqlite import pool
 from longshore.stores.sqlite.store import SQLiteStore
 from tests.store_tools import claim, job, register
 
@@ -169,4 +171,21 @@ def test_a_claim_that_finds_nothing_is_no_news(store: SQLiteStore) -> None:
     assert claim(store) == []
     store.run(store.beat(Beat((ProcessBeat("p", 0),))))
     assert not watch.wait(0.02)
+    watch.close()
+
+
+def test_a_watch_looks_more_often_while_somebody_writes(store: SQLiteStore) -> None:
+    """A job that comes a moment after another is not waited for as long as one in a quiet hour."""
+    store.run(store.insert([job()]))
+    watch = store.watch()
+    assert watch.wait(0), "the first look"
+    now = time.monotonic()
+    assert watch.pause(now) == pool.LOOK_EVERY
+    assert watch.pause(now + pool.MOMENT) == pool.LOOK_AT_REST
+    # What nobody has written does not prolong it.
+    assert not watch.wait(0.02)
+    assert watch.pause(now + pool.MOMENT) == pool.LOOK_AT_REST
+    store.run(store.insert([job()]))
+    assert watch.wait(20)
+    assert watch.pause(now + pool.MOMENT) == pool.LOOK_EVERY
     watch.close()

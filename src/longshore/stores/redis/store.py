@@ -114,7 +114,7 @@ def open_redis(
 
 def _place(address: StoreURL) -> Place:
     query = address.query
-    return Place(
+    place = Place(
         host=address.host or "localhost",
         port=address.port or 6379,
         user=address.user or None,
@@ -125,6 +125,14 @@ def _place(address: StoreURL) -> Place:
         cert=query.get("cert"),
         key=query.get("key"),
     )
+    files = " and ".join(f"{name}={query[name]}" for name in ("ca", "cert", "key") if name in query)
+    try:
+        # Looked at once here: a server that is tried again and again does not mend a missing file.
+        place.context()
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise ConfigurationError(f"store: {address}: {files} cannot be used: {why}.") from error
+    return place
 
 
 _OPTIONS: Final = ("replicas", "wait", "evicting", "tls", "ca", "cert", "key")

@@ -12,9 +12,10 @@ from queue import Empty, SimpleQueue
 
 from longshore.errors import ClientClosed, StoreError, StoreGone, StoreUnavailable
 
-#: How often a watch looks whether another connection has written, seconds; and how long it leaves
-#: a file alone that could not be opened.
-LOOK_EVERY = 0.005
+#: How often a watch looks whether another connection has written, seconds: while somebody has
+#: written a moment ago, and otherwise. And how long it leaves a file alone that it cannot open.
+LOOK_EVERY, MOMENT = 0.001, 1.0
+LOOK_AT_REST = 0.005
 LEAVE_ALONE = 0.5
 
 #: How often it is looked whether the file is still the one that was opened, seconds.
@@ -148,6 +149,7 @@ class SQLiteWatch:
         self._version: int | None = None
         self._closed = False
         self._next_try = 0.0
+        self._written_at = float("-inf")
         pool.watches.add(self)
 
     def wait(self, timeout: float) -> bool:
@@ -156,14 +158,19 @@ class SQLiteWatch:
         while True:
             if self._changed():
                 return True
-            left = end - time.monotonic()
+            now = time.monotonic()
+            left, pause = end - now, self.pause(now)
             try:
-                self._woken.get(timeout=max(0.0, min(left, LOOK_EVERY)))
+                self._woken.get(timeout=max(0.0, min(left, pause)))
             except Empty:
-                if left <= LOOK_EVERY:
+                if left <= pause:
                     return False
             else:
                 return False
+
+    def pause(self, now: float) -> float:
+        """For how long not to look now, seconds."""
+        return LOOK_EVERY if now - self._written_at < MOMENT else LOOK_AT_REST
 
     def wake(self) -> None:
         """End the present or next wait."""
@@ -200,6 +207,8 @@ class SQLiteWatch:
             version: int = row[0]
             changed = version != self._version
             self._version = version
+            if changed:
+                self._written_at = time.monotonic()
             return changed
 
     def __del__(self) -> None:

@@ -77,7 +77,7 @@ def _told(entry: Run) -> str:
     return f"{entry.error} {entry.message} {entry.traceback}"
 
 
-@row("F13", "bodies leave by os._exit, SystemExit, KeyboardInterrupt and the like", jobs=1000)
+@row("F13", "bodies leave by os._exit, SystemExit, KeyboardInterrupt and the like")
 def leaving_bodies(trial: Trial) -> None:
     worker = trial.worker(processes=1)
     trial.ready(1)

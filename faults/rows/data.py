@@ -45,7 +45,7 @@ def poison(trial: Trial) -> None:
     trial.exactly("innocents that finished", account.states.get("succeeded", 0), len(others))
 
 
-@row("F71", "the application's releases differ between who enqueues and who works", jobs=500)
+@row("F71", "the application's releases differ between who enqueues and who works")
 def deploy_skew(trial: Trial) -> None:
     trial.environment["LEDGERED_RELEASE"] = "later"
     trial.reopen()
@@ -343,7 +343,7 @@ def batch_edges(trial: Trial) -> None:
     )
 
 
-@row("F79", "cancel, retry and endings race for the same jobs", jobs=2000)
+@row("F79", "cancel, retry and endings race for the same jobs")
 def races(trial: Trial) -> None:
     trial.worker(threads=8)
     trial.ready(2)

@@ -81,7 +81,7 @@ def graceful_stop(trial: Trial) -> None:
     trial.holds("exit code", code == (RETURNED if account.duplicated else DRAINED), str(code))
 
 
-@row("F17", "signals come many at a time", jobs=1000)
+@row("F17", "signals come many at a time")
 def signal_storm(trial: Trial) -> None:
     storms = {
         "TERM x 20": ([signal.SIGTERM] * 20, {DRAINED, RETURNED}),
@@ -126,7 +126,7 @@ def stop_without_store(trial: Trial) -> None:
         trial.holds("no traceback in its log", "Traceback" not in cut_off.said())
 
 
-@row("F19", "a worker is the first process of its container", on=("sqlite",), jobs=1000)
+@row("F19", "a worker is the first process of its container", on=("sqlite",))
 def first_process(trial: Trial) -> None:
     outer = trial.worker(prefix=("unshare", "-pf", "--mount-proc"))
     trial.ready(2)

@@ -175,7 +175,7 @@ def torn_replies(trial: Trial) -> None:
         trial.exactly("tracebacks", tracebacks(trial), 0)
 
 
-@row("F62", "a worker starts before its store can be reached", on=SERVERS, jobs=500)
+@row("F62", "a worker starts before its store can be reached", on=SERVERS)
 def absent_at_start(trial: Trial) -> None:
     """That it waits, and refuses a wrong password at once, are rules of a worker's start."""
     with through(trial, producers=False) as line:

@@ -23,7 +23,7 @@ WATCHED = 5.0
 IDLE = 0.2
 
 
-@row("F22", "a worker may open only 48 files", jobs=1000)
+@row("F22", "a worker may open only 48 files")
 def few_descriptors(trial: Trial) -> None:
     worker = trial.worker(prefix=("prlimit", "--nofile=48"))
     trial.load()
@@ -41,7 +41,7 @@ def few_descriptors(trial: Trial) -> None:
     trial.settle()
 
 
-@row("F23", "a worker gets no more threads", jobs=1000)
+@row("F23", "a worker gets no more threads")
 def few_threads(trial: Trial) -> None:
     """By address space: each thread wants so much of it that there is room for few."""
     scarce = ("prlimit", f"--stack={STACK}", f"--as={SPACE}")
@@ -84,7 +84,7 @@ def _used(worker: Worker) -> float:
     return total
 
 
-@row("F24", "a worker's output is full, or nobody reads it", jobs=2000)
+@row("F24", "a worker's output is full, or nobody reads it")
 def no_output(trial: Trial) -> None:
     trial.worker(output=Path("/dev/full"))
     closed = trial.folder / "pipe"

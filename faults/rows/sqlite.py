@@ -107,7 +107,7 @@ def killed_anyhow(trial: Trial) -> None:
     trial.exactly("times at which the file was whole", whole, kills)
 
 
-@row("F54", "its disk is full, then read-only", on=SQLITE, jobs=1000)
+@row("F54", "its disk is full, then read-only", on=SQLITE)
 def no_room(trial: Trial) -> None:
     """A disk of eight megabytes that only this run sees."""
     with _disk(trial.folder / "disk", 8) as disk:
@@ -190,7 +190,7 @@ def _mount(*arguments: str) -> None:
     subprocess.run(["mount", *arguments], check=True, stdin=subprocess.DEVNULL)
 
 
-@row("F55", "the file is moved away, or deleted, under a running worker", on=SQLITE, jobs=1000)
+@row("F55", "the file is moved away, or deleted, under a running worker", on=SQLITE)
 def replaced(trial: Trial) -> None:
     """That a worker notices is a rule of the SQLite store: each look at the file compares it."""
     path = _file(trial)

@@ -95,6 +95,22 @@ def test_an_insert_that_cannot_be_repeated_says_so(
     store.close()
 
 
+def test_a_report_that_repeats_a_part_and_brings_more_holds_though_nothing_is_kept(
+    where: Place,
+) -> None:
+    store = open_at(where, retention=NOTHING)
+    register(store)
+    new = [job(keep_result=0) for _ in range(4)]
+    store.run(store.insert(new))
+    assert len(claim(store, 1, 4)) == 4
+    ends = [succeeded(one.id) for one in new]
+    for count in (1, 2, 2):
+        assert len(store.run(store.finish(ends[:count]))) == count
+    exchanged = store.run(store.exchange(ends, ClaimRequest("p", 2, 1, EVERYTHING)))
+    assert len(exchanged.held) == 4
+    store.close()
+
+
 def test_a_lost_answer_to_a_report_is_answered_though_nothing_is_kept(
     where: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

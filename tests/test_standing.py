@@ -3,6 +3,8 @@
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +20,9 @@ from longshore.core.store import Beat, Claim, ClaimRequest, ProcessBeat
 from longshore.stores.redis.store import RedisStore
 from longshore.stores.redis.watch import RedisWatch
 from longshore.stores.redis.wire import Lost
+from longshore.worker.claims import Claims
 from longshore.worker.failpoints import Failpoint, Points
+from longshore.worker.standing import Standing
 from tests import redis_tools
 from tests.harbour_tools import Harbour, eventually
 from tests.places import Place
@@ -126,7 +130,7 @@ def test_a_claim_is_called_back(store: RedisStore, watch: RedisWatch, *, there: 
 def test_the_time_after_which_a_server_lets_nobody_wait_ends_it_too(
     store: RedisStore, watch: RedisWatch
 ) -> None:
-    watch._blpop = watch._blpop.replace(b"$2\r\n10\r\n", b"$1\r\n1\r\n")
+    watch._blpop = watch._blpop.replace(b"$1\r\n2\r\n", b"$1\r\n1\r\n")
     standing(store, watch)
     began = time.monotonic()
     assert watch.wait(PLENTY)
@@ -229,6 +233,39 @@ def test_failpoints_are_met_by_it(store: RedisStore, watch: RedisWatch) -> None:
     assert points._met == {"before_claim": 1}, "it brought nothing"
 
 
+def test_a_server_that_refuses_to_let_anybody_wait_is_left_alone(
+    store: RedisStore, watch: RedisWatch, client: Any, where: Place
+) -> None:
+    """As one that takes no writes: a claim that finds nothing is answered all the same."""
+    watch.close()
+    with contextlib.closing(store.watch()) as other:
+        client.set(f"{{{where.prefix}}}wake:{other.id}", "no list")
+        standing(store, other)
+        assert other.wait(PLENTY)
+        assert (other.asked, other.brought()) == (False, None)
+        assert not other.ask(store.claim(request(3)))
+        began = time.monotonic()
+        assert not other.wait(0.2)
+        assert time.monotonic() - began > 0.1
+        client.delete(f"{{{where.prefix}}}wake:{other.id}")
+
+
+def test_a_claim_that_is_given_up_is_open_no_more(store: RedisStore, watch: RedisWatch) -> None:
+    """Else the beats would not give back what it took all the same."""
+    claims = Claims()
+    kept = Standing(store, watch, claims)
+    kept.place(request(claims.begin()))
+    assert (kept.placed, kept.possible, claims.oldest) == (True, False, 1)
+    kept.forget()
+    assert (kept.placed, kept.possible, claims.oldest) == (False, True, 2)
+    kept.place(request(claims.begin()))
+    watch.recall()
+    came = kept.came()
+    assert came is not None
+    assert ids(came[1]) == []
+    assert kept.came() is None
+
+
 # --- a worker with nothing to do ---
 
 
@@ -306,6 +343,65 @@ def test_a_worker_that_ends_leaves_no_claim_behind(where: Place) -> None:
     time.sleep(0.3)
     assert handle.refresh().state is JobState.AVAILABLE
     app.jobs.worker().run(until_empty=True)
+    assert handle.refresh().state is JobState.SUCCEEDED
+    app.jobs.close()
+
+
+def test_what_may_run_once_only_is_asked_for(where: Place) -> None:
+    """A process that is frozen while its claim stands would be given what then is dead."""
+    app = Idle(where, poll_interval="30s")
+
+    @app.jobs.job(kind="once", at_most_once=True)
+    def once() -> None:
+        """Not run here."""
+
+    with app.jobs.worker(threads=2).running():
+        app.rests()
+        asked = len(app.claims)
+        app.note.enqueue()
+        eventually(lambda: app.ran)
+        assert len(app.claims) > asked
+    app.jobs.close()
+
+
+FROZEN = """
+import sys, time
+from longshore import Longshore
+
+jobs = Longshore(sys.argv[1], prefix=sys.argv[2], lease="3s")
+
+@jobs.job(kind="note")
+def note():
+    print("ran", flush=True)
+
+with jobs.worker(threads=2).running():
+    print("works", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.slow
+def test_a_job_that_others_have_run_is_not_run_by_who_thaws(where: Place) -> None:
+    """The answer to its claim lies in its socket while it is frozen, for longer than its lease."""
+    app = Idle(where, lease="3s")
+    command = [sys.executable, "-c", FROZEN, where.url, where.prefix]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as frozen:
+        assert frozen.stdout is not None
+        try:
+            assert frozen.stdout.readline() == "works\n"
+            app.note.enqueue()
+            assert frozen.stdout.readline() == "ran\n"
+            time.sleep(0.5)
+            frozen.send_signal(signal.SIGSTOP)
+            handle = app.note.enqueue()
+            eventually(lambda: handle.refresh().state is JobState.RUNNING)
+            with app.jobs.worker(threads=2).running():
+                eventually(lambda: app.ran)
+            frozen.send_signal(signal.SIGCONT)
+            time.sleep(1.5)
+        finally:
+            frozen.kill()
+        assert frozen.stdout.read() == ""
     assert handle.refresh().state is JobState.SUCCEEDED
     app.jobs.close()
 

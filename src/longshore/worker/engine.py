@@ -17,7 +17,7 @@ from longshore.errors import Cancelled, Interrupted, StoreError
 from longshore.running import RunState
 from longshore.worker.buffer import CLAIM, STALE, STALE_BEFORE_FREE_SLOTS
 from longshore.worker.claims import Claims, begun, given_back, is_cut_short
-from longshore.worker.fence import Fence, OwnPage, boot_seconds
+from longshore.worker.fence import CLOSES, Fence, OwnPage, boot_seconds
 from longshore.worker.journal import Journal
 from longshore.worker.lanes import Lanes
 from longshore.worker.looks import Looks
@@ -96,7 +96,8 @@ class Engine:
         self._parked_kinds: tuple[str, ...] = ()
         self._looks = Looks(plan.poll_interval)
         self._remaining = Remaining(store, plan.lines, limited=bool(performer.limited_kinds()))
-        self._standing = Standing(store, self._watch, self._claims)
+        # Frozen while one stands, a process is given jobs: what may run once only would be dead.
+        self._standing = Standing(store, None if self.fence.once else self._watch, self._claims)
         self._crowded = False  # every slot is busy with something long: hold nothing ahead
         self._last_job = time.monotonic()
         self._sleeping = self._interrupted = False
@@ -207,6 +208,7 @@ class Engine:
             self._wind_down(now)
         if self.fence.closed and not self._given_up:
             # Perhaps others have our jobs: what did not start goes back, and ends wait.
+            self._standing.forget()
             self._give_back(self._lanes.take_back(lambda _run: True))
             self.passage.leave()
         elif now < self._looks.again_at:
@@ -387,8 +389,12 @@ class Engine:
         if brought is not None:
             self._looks.more = True
             request, claim = brought
-            if claim is not None and request.process_id == self.process_id:
+            # It may lie here for long, as where the machine was suspended: others have the jobs.
+            mine = request.process_id == self.process_id and self.fence.left(CLOSES) > 0
+            if claim is not None and mine:
                 self._take(time.monotonic(), request, claim)
+            else:
+                self._claims.arrived(request.claim_id, 0, 0)
 
     def _lose(self) -> None:
         """The lease is gone: others have our jobs, so nothing we hold may be reported."""

@@ -77,7 +77,7 @@ class Fence:
         self.page = page
         #: The kinds whose bodies :meth:`enter` has to know of; few have any.
         self.exclusive = kinds.exclusive_kinds()
-        self._once = kinds.once_kinds()
+        self.once = kinds.once_kinds()
         self._changed = changed
         #: Whether nothing may be claimed or written now.
         self.closed = False
@@ -119,7 +119,8 @@ class Fence:
         with self._lock:
             self._held.add(run.claimed.id)
             self.page.hold(len(self._held))
-        if self.closed:
+        # The time itself too: after a suspension the thread that closes it may be late.
+        if self.closed or self.left(CLOSES) <= 0:
             raise _interrupted(run)
 
     def leave(self, run: RunState) -> None:
@@ -163,7 +164,7 @@ class Fence:
             )
             for run in runs:
                 if run.claimed.kind in self.exclusive and not run.ended_at:
-                    run.once = run.once or run.claimed.kind in self._once
+                    run.once = run.once or run.claimed.kind in self.once
                     self.interrupt(run, _interrupted(run))
         else:
             log.info("the lease was renewed: %d jobs are still ours", len(runs))

@@ -11,7 +11,7 @@ from longshore.middleware import Event
 from longshore.worker.journal import log, tell_dead
 
 #: For so long jobs are waited for on which somebody reports just now, and looked at so often, s.
-MOMENT = 2.0
+MOMENT = 1.0
 PAUSE = 0.02
 
 

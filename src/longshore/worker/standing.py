@@ -14,7 +14,7 @@ class Standing:
     that wants no more jobs has it carried out first: :meth:`recall`.
     """
 
-    def __init__(self, store: Store, watch: Watch, claims: Claims) -> None:
+    def __init__(self, store: Store, watch: Watch | None, claims: Claims) -> None:
         self._store = store
         self._watch = watch if isinstance(watch, StandingWatch) else None
         self._claims = claims
@@ -56,7 +56,8 @@ class Standing:
         return self.came()
 
     def forget(self) -> None:
-        """The process that it was for has lost its lease."""
-        if self._request is not None and self._watch is not None:
+        """Claim nothing more: what it took all the same goes back with the next beat."""
+        request, self._request = self._request, None
+        if request is not None and self._watch is not None:
             self._watch.drop()
-        self._request = None
+            self._claims.arrived(request.claim_id, 0, 0)

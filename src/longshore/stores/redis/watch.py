@@ -19,7 +19,8 @@ from longshore.stores.redis.scripts import SCRIPTS, Call
 from longshore.stores.redis.wire import Link, Lost, Refused, checked, pack
 
 #: How long the server lets us wait in one go, seconds: longer silence means a broken connection.
-ROUND: Final = 10
+#: A process that is frozen while a claim of it stands is given jobs for no longer than this.
+ROUND: Final = 2
 #: How long a server is left alone that could not be reached.
 LEAVE_ALONE: Final = 0.5
 
@@ -82,8 +83,10 @@ class RedisWatch:
         end = time.monotonic() + timeout
         with self._waiting:
             while not self._closed:
-                left = max(0.0, end - time.monotonic())
+                left, stood = max(0.0, end - time.monotonic()), self.asked
                 if self._listening():
+                    if stood and not self.asked:
+                        return True  # it was lost: whoever left it has to leave another
                     hint = self._hinted(min(left, self._silence()))
                     if hint is not None:
                         return hint
@@ -101,6 +104,9 @@ class RedisWatch:
     def close(self) -> None:
         """Wait no more; a wait ends at once."""
         self._closed = True
+        if self._pid not in (0, os.getpid()):
+            self._drop()  # the thread that waits is in the parent: here nobody gives back its lock
+            return
         self.wake()
         self._ears.forget(self)
         # The thread that waits must not find its socket closed under it.
@@ -144,6 +150,7 @@ class RedisWatch:
                 self._answered()
             except (Lost, Refused, StoreError):
                 self._drop()
+                self._next_try = time.monotonic() + LEAVE_ALONE
 
     def _say_to_server(self) -> None:
         """A word as any other; if one is on its way just now, the next wait finds this."""
@@ -221,9 +228,12 @@ class RedisWatch:
         if self._link.ready([self._heard.fileno()], timeout):
             try:
                 return self._answered() or None
-            except (Lost, Refused):
+            except (Lost, Refused) as error:
                 asked = self.asked
                 self._drop()
+                if isinstance(error, Refused):
+                    # It answers, and refuses all that writes: asked again at once, it would too.
+                    self._next_try = time.monotonic() + LEAVE_ALONE
                 # Whoever left a claim has to leave another.
                 return asked or None
         return False if self._woken(0) else None

@@ -86,13 +86,18 @@ end
 local function finish(report, plan, at)
   local _, jobs, results, others = unpack(report)
   local refused, loose, own = {}, at + jobs + 2 * results - 1, {}
+  -- Looked at first: what this report is remembered by takes the place of the last one.
+  for _, lost in ipairs(plan.lost) do
+    local number, state, process, run, id = unpack(lost, 1, 5)
+    if not repeated(id, state, process, run) then
+      refused[#refused + 1] = number
+    elseif not state then
+      remember(process, run, { id })
+    end
+  end
   succeeded(plan, at + jobs, results)
   each('HSET', P .. 'state', plan.sets)
   counted(plan.deltas)
-  for _, lost in ipairs(plan.lost) do
-    local number, state, process, run, id = unpack(lost, 1, 5)
-    if not repeated(id, state, process, run) then refused[#refused + 1] = number end
-  end
   if #plan.others > 0 then
     for first = at + jobs, loose, 2 do own[ARGV[first]] = ARGV[first + 1] end
     for _, ending in ipairs(plan.others) do

@@ -102,6 +102,7 @@ def signal_storm(trial: Trial) -> None:
     early = trial.worker()
     trial.until(lambda: psutil.Process(early.pid).children(), 60, "its first child")
     trial.holds("exit code after TERM during its start", early.end() == DRAINED)
+    trial.until(lambda: trial.loads[-1].acked >= trial.jobs, 300, "the rest of the jobs")
     trial.loads[-1].stop()
     trial.settle()
     trial.holds("no traceback in any log", "Traceback" not in trial.workers.said())

@@ -190,7 +190,7 @@ def absent_at_start(trial: Trial) -> None:
         trial.holds("it waits", worker.alive, worker.said()[-300:])
         line.heal()
         since = now()
-        trial.load(max(20, trial.jobs // 2))
+        trial.load()
         trial.until(lambda: trial.started() or not worker.alive, PATIENCE, "its first job")
         trial.at_most("its first job after, s", (now() - since) / 1e6, 5, timed=True)
         if not worker.alive:

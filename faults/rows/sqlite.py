@@ -197,7 +197,7 @@ def replaced(trial: Trial) -> None:
     for how in ("moved", "deleted"):
         worker = trial.worker()
         trial.ready(2)
-        trial.load(max(20, trial.jobs // 4))
+        trial.load(max(20, trial.jobs // 2))
         trial.until(lambda: trial.started() > 10, PATIENCE, "work")
         trial.loads[-1].end(PATIENCE)
         trial.until(lambda: not _live(trial), PATIENCE, "the end of the jobs")

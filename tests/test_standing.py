@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from longshore import Longshore
@@ -403,6 +404,51 @@ def test_a_job_that_others_have_run_is_not_run_by_who_thaws(where: Place) -> Non
             frozen.kill()
         assert frozen.stdout.read() == ""
     assert handle.refresh().state is JobState.SUCCEEDED
+    app.jobs.close()
+
+
+SERVED = """
+import os
+from longshore import Longshore
+
+jobs = Longshore(lease="6s")
+
+@jobs.job(kind="note")
+def note():
+    pass
+"""
+
+
+@pytest.mark.slow
+def test_a_process_that_is_not_renewed_takes_no_more_jobs(where: Place, tmp_path: Path) -> None:
+    """Its supervisor is stopped, as by who debugs it; the child lives, and its claim stood."""
+    (tmp_path / "served.py").write_text(SERVED)
+    log = tmp_path / "log"
+    app = Idle(where, lease="6s")
+    command = [sys.executable, "-m", "longshore", "worker", "-A", "served", "--processes", "1"]
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    environment = {**os.environ, **where.environment, "PYTHONPATH": paths}
+    with log.open("w") as said:
+        worker = subprocess.Popen(command, stderr=said, env=environment, cwd=tmp_path)
+    supervisor, children = psutil.Process(worker.pid), list[psutil.Process]()
+    try:
+        app.note.enqueue().result(timeout=30)
+        children += supervisor.children(recursive=True)
+        worker.send_signal(signal.SIGSTOP)
+        eventually(lambda: "nothing is claimed or written until it is" in log.read_text())
+        time.sleep(0.1)
+        handle = app.note.enqueue()
+        time.sleep(0.3)
+        assert handle.refresh().state is JobState.AVAILABLE
+        with app.jobs.worker(threads=2).running():
+            handle.wait(timeout=PLENTY)
+        (record,) = app.jobs.client.store.run(app.jobs.client.store.get([handle.id])).values()
+        assert (record.state, record.interruptions) == (JobState.SUCCEEDED, 0)
+    finally:
+        for process in (*children, supervisor):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        worker.wait(PLENTY)
     app.jobs.close()
 
 

@@ -28,10 +28,11 @@ compared with the whole history that the store has.
 
 A row holds if nothing is lost, unexpected, unexplained, zombie or missing in a history, if the
 store's counts equal a recount, and if what the row itself demands is so. The figures are the worst
-of its seeds. At least 5 000 jobs a seed are put on a row at 200 a second, but where the fault has a
-measure of its own: a setting, a clock, one poisonous job, ten megabytes, a line that lets 20 KB
-through in a second; those say their number. The rows `C1` to `C4` are broken on purpose: they hold
-if the checker *sees* it, and the others mean nothing where one of them does not.
+of its seeds. Most rows have 5 000 jobs a seed, at 200 a second; one whose fault lasts for a moment
+only, or is a setting, a clock, a poisonous job, ten megabytes or a line that lets 20 KB through in
+a second has as many as that takes, and the column `jobs` says how many. The rows `C1` to `C4` are
+broken on purpose: they hold if the checker *sees* it, and the others mean nothing where one of them
+does not.
 """
 
 COLUMNS = "row fault store holds seeds jobs lost duplicated unexplained zombie back repeat"

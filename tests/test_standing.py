@@ -248,9 +248,9 @@ def test_a_claim_that_is_given_up_is_open_no_more(store: RedisStore, watch: Redi
     claims = Claims()
     kept = Standing(store, watch, claims)
     kept.place(request(claims.begin()))
-    assert (kept.placed, kept.possible, claims.oldest) == (True, False, 1)
+    assert (kept.possible, claims.oldest) == (False, 1)
     kept.forget()
-    assert (kept.placed, kept.possible, claims.oldest) == (False, True, 2)
+    assert (kept.possible, claims.oldest) == (True, 2)
     kept.place(request(claims.begin()))
     watch.recall()
     came = kept.came()
@@ -259,8 +259,9 @@ def test_a_claim_that_is_given_up_is_open_no_more(store: RedisStore, watch: Redi
     assert kept.came() is None
 
 
-def test_a_lease_names_the_claim(store: RedisStore, watch: RedisWatch) -> None:
-    """What a standing claim brought is reported as what any claim did."""
+def test_what_it_brought_is_reported_as_what_any_claim_did(
+    store: RedisStore, watch: RedisWatch
+) -> None:
     standing(store, watch)
     new = job()
     store.run(store.insert([new]))

@@ -17,7 +17,7 @@ from longshore.errors import Cancelled, Interrupted, StoreError
 from longshore.running import RunState
 from longshore.worker.buffer import CLAIM, STALE, STALE_BEFORE_FREE_SLOTS
 from longshore.worker.claims import Claims, begun, given_back, is_cut_short
-from longshore.worker.fence import CLOSES, Fence, OwnPage, boot_seconds
+from longshore.worker.fence import Fence, OwnPage, boot_seconds
 from longshore.worker.journal import Journal
 from longshore.worker.lanes import Lanes
 from longshore.worker.looks import Looks
@@ -385,12 +385,12 @@ class Engine:
             self._standing.place(self._request(wanted, ()))
 
     def _came(self, brought: tuple[ClaimRequest, Claim | None] | None) -> None:
-        """Take what a standing claim has brought; one that was lost is made anew."""
+        """Take what a standing claim has brought; of one that was lost a beat gives it back."""
         if brought is not None:
             self._looks.more = True
             request, claim = brought
             # It may lie here for long, as where the machine was suspended: others have the jobs.
-            mine = request.process_id == self.process_id and self.fence.left(CLOSES) > 0
+            mine = request.process_id == self.process_id and not self.fence.due
             if claim is not None and mine:
                 self._take(time.monotonic(), request, claim)
             else:

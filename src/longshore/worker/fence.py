@@ -106,6 +106,11 @@ class Fence:
         renewed = self.page.renewed()
         return renewed + part * self._lease - boot_seconds() if renewed else self._lease
 
+    @property
+    def due(self) -> bool:
+        """Whether it is time to be closed, by the clock alone."""
+        return self.left(CLOSES) <= 0
+
     def wait_for_the_end(self) -> None:
         """Return once the lease has ended: for who has nobody left that could renew it."""
         over = threading.Event()
@@ -120,7 +125,7 @@ class Fence:
             self._held.add(run.claimed.id)
             self.page.hold(len(self._held))
         # The time itself too: after a suspension the thread that closes it may be late.
-        if self.closed or self.left(CLOSES) <= 0:
+        if self.closed or self.due:
             raise _interrupted(run)
 
     def leave(self, run: RunState) -> None:
@@ -148,7 +153,7 @@ class Fence:
 
     def look(self) -> None:
         """Close or open, if it is time."""
-        closed = self.left(CLOSES) <= 0
+        closed = self.due
         if closed == self.closed:
             return
         self.closed = closed

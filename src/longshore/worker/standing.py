@@ -25,11 +25,6 @@ class Standing:
         """Whether one may be left now."""
         return self._watch is not None and self._request is None
 
-    @property
-    def placed(self) -> bool:
-        """Whether one was left of which the answer was not fetched yet."""
-        return self._request is not None
-
     def place(self, request: ClaimRequest) -> None:
         """Leave this one with the store, or nothing where that cannot be just now."""
         if self._watch is not None and self._watch.ask(self._store.claim(request)):
@@ -43,11 +38,7 @@ class Standing:
         if request is None or watch is None or watch.asked:
             return None
         self._request = None
-        claim = watch.brought()
-        if claim is None:
-            # What it took all the same goes back with the next beat: no claim so old is open.
-            self._claims.arrived(request.claim_id, 0, 0)
-        return request, claim
+        return request, watch.brought()
 
     def recall(self) -> tuple[ClaimRequest, Claim | None] | None:
         """What it brings when it is carried out now."""

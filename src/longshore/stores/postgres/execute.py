@@ -103,7 +103,7 @@ class _Transaction:
         self._hook = hook
         self._alone = alone or not op.writes
         self._fitted = op.name in FITTED
-        self._one_look = op.name in ONE_LOOK and not self._fitted
+        self._one_look = op.name in ONE_LOOK
         self._relaxed = relaxed and op.writes
         self._begun = False
         self._number = 0

@@ -21,6 +21,8 @@ from faults.records import ROOT, Result, keep
 from faults.trial import Plan, run
 from tests.servers import keeping
 
+#: How many jobs a run has.
+FULL = 5000
 TESTS = ("-m", "pytest", "faults", "-rP", "--session-timeout=7200")
 
 
@@ -60,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--store", action="append", default=[], help="on this store; each that the row is for")
     add("--seed", action="append", type=int, default=[], help="what is left to chance; 1")
     add("--jobs", type=int, help="how many jobs; 5000 where the row says nothing else")
+    add("--least", type=int, help="how many, however few a row takes; 5000 without --jobs")
     add("--rate", type=float, default=200, help="jobs enqueued a second; 200")
     add("--lease", type=float, default=3, help="seconds; 3")
     add("--soak", type=_seconds, default=0, metavar="1h", help="row F80 alone, for so long")
@@ -86,12 +89,20 @@ def _runs(rows: Iterable[Row], given: argparse.Namespace) -> Iterator[tuple[Row,
                         Plan(
                             store=store,
                             seed=seed,
-                            jobs=given.jobs or row.jobs or 5000,
+                            jobs=given.jobs or row.jobs or FULL,
+                            least=_least(given),
                             rate=given.rate,
                             lease=given.lease,
                             soak=given.soak if row.number == "F80" else 0,
                         ),
                     )
+
+
+def _least(given: argparse.Namespace) -> int:
+    """Whoever asks for few jobs wants a small run; otherwise each run is a full one."""
+    if given.least is not None:
+        return int(given.least)
+    return 0 if given.jobs else FULL
 
 
 def _play_all(runs: Sequence[tuple[Row, Plan]], *, kept: bool) -> int:

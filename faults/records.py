@@ -28,6 +28,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     store: str
     seed: int
     jobs: int
+    least: int = 0
     rate: float
     lease: float
     soak: float = 0
@@ -65,7 +66,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """What repeats it."""
         return (
             f"./dev faults --row {self.row} --store {self.store} --seed {self.seed}"
-            f" --jobs {self.jobs} --rate {self.rate:g} --lease {self.lease:g}"
+            f" --jobs {self.jobs}{f' --least {self.least}' if self.least else ''}"
+            f" --rate {self.rate:g} --lease {self.lease:g}"
             f"{f' --soak {self.soak:g}' if self.soak else ''}"
         )
 

@@ -28,11 +28,11 @@ compared with the whole history that the store has.
 
 A row holds if nothing is lost, unexpected, unexplained, zombie or missing in a history, if the
 store's counts equal a recount, and if what the row itself demands is so. The figures are the worst
-of its seeds. Most rows have 5 000 jobs a seed, at 200 a second; one whose fault lasts for a moment
+of its seeds. Each run has 5 000 jobs or more, at 200 a second: where a fault lasts for a moment
 only, or is a setting, a clock, a poisonous job, ten megabytes or a line that lets 20 KB through in
-a second has as many as that takes, and the column `jobs` says how many. The rows `C1` to `C4` are
-broken on purpose: they hold if the checker *sees* it, and the others mean nothing where one of them
-does not.
+a second, the load goes on after it until so many are acknowledged (`--least`). The rows `C1` to
+`C4` are broken on purpose: they hold if the checker *sees* it, and the others mean nothing where
+one of them does not.
 """
 
 COLUMNS = "row fault store holds seeds jobs lost duplicated unexplained zombie back repeat"

@@ -40,6 +40,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     store: str
     seed: int = 1
     jobs: int = 5000
+    #: However few a row itself takes, its load goes on until so many are acknowledged.
+    least: int = 0
     rate: float = 200
     lease: float = 3
     soak: float = 0  # seconds, of the row that lasts as long as it is told
@@ -304,8 +306,11 @@ class Trial:
 
         What has not ended in time is not an error here: the accounts say that it is incomplete.
         """
-        for load in self.loads:
-            load.end(60 + self.jobs / self.plan.rate * 3)
+        self._end_load()
+        missing = self.plan.least - sum(line.word is Word.ACKED for line in self.lines)
+        if missing > 0:
+            self.load(missing)
+            self._end_load()
         deadline = time.monotonic() + within
         while self._live() and time.monotonic() < deadline:
             self.pause.wait(0.1)
@@ -319,6 +324,10 @@ class Trial:
         counted = self.counted()
         self._expect("counts as recounted from rows", counted == recounted, str(counted))
         return self.account
+
+    def _end_load(self) -> None:
+        for load in self.loads:
+            load.end(60 + max(self.jobs, self.plan.least) / self.plan.rate * 3)
 
     def _live(self) -> bool:
         """Whether any is, or nobody can say just now."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from faults.frame import row
 from faults.trial import Trial
-from tests.checker_tools import Account
+from tests.checker_tools import Account, runs_of
+from tests.ledger_tools import Word
 
 THREADS = 4
+#: A word in the ledger: from here on the doomed worker ends as any other.
+DOOMED = "the doomed worker ends"
 #: The death of a child, seen by its supervisor.
 CHILD = 1.0
 
@@ -53,8 +58,27 @@ def killed_after_claim(trial: Trial) -> None:
 def killed_before_complete(trial: Trial) -> None:
     account = _doomed(trial, "before_complete:kill@5")
     trial.at_least("duplicated, which is documented", account.duplicated, 1)
-    trial.exactly("bodies with an effect that did not end", account.effects - account.finishes, 0)
+    # Its neighbours may be anywhere in their bodies: only what was to be reported is whole.
+    whole, killed = _killed_with_a_whole_body(trial)
+    trial.at_least("killed as they were to report", killed, 2)
+    trial.exactly("of them without a whole body that ran again", killed - whole, 0)
     trial.recovers(CHILD)
+
+
+def _killed_with_a_whole_body(trial: Trial) -> tuple[int, int]:
+    """How many were killed with a body that had ended and ran again, and how many at all."""
+    runs, died = runs_of(trial.lines), _dead_before_the_end(trial)
+    # Who had only one job is no victim: it was the process of a job that runs alone.
+    killed = {pid for pid, count in Counter(run.pid for run in runs).items() if count > 1} & died
+    last = {run.job_id: run for run in runs}
+    again = {run.pid for run in runs if run.finished and last[run.job_id] is not run}
+    return len(killed & again), len(killed)
+
+
+def _dead_before_the_end(trial: Trial) -> set[int]:
+    """Whose death was noted before the doomed worker was asked to end."""
+    end = next(line.at for line in trial.lines if line.note == DOOMED)
+    return {line.pid for line in trial.lines if line.word is Word.DIED and line.at < end}
 
 
 @row("F04", "killed after the ending was stored")
@@ -77,6 +101,7 @@ def _doomed(
     trial.until(lambda: _deaths(trial) >= wanted and load.acked >= trial.jobs, 300, "deaths")
     load.stop()
     trial.figures["deaths"] = _deaths(trial)
+    trial.note(DOOMED)
     doomed.end()
     account = trial.settle()
     trial.at_least("deaths", trial.figures["deaths"], 2)
@@ -99,4 +124,4 @@ def lost_machine(trial: Trial) -> None:
 
 
 def _deaths(trial: Trial) -> int:
-    return len({line.pid for line in trial.lines if line.word == "died"})
+    return len({line.pid for line in trial.lines if line.word is Word.DIED})

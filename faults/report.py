@@ -30,7 +30,7 @@ A row holds if nothing is lost, unexpected, unexplained, zombie or missing in a 
 store's counts equal a recount, and if what the row itself demands is so. The figures are the worst
 of its seeds. Each run has 5 000 jobs or more, at 200 a second: where a fault lasts for a moment
 only, or is a setting, a clock, a poisonous job, ten megabytes or a line that lets 20 KB through in
-a second, the load goes on after it until so many are acknowledged (`--least`). The rows `C1` to
+a second, the load goes on after it until so many were tried (`--least`). The rows `C1` to
 `C4` are broken on purpose: they hold if the checker *sees* it, and the others mean nothing where
 one of them does not.
 """

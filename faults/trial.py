@@ -40,7 +40,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     store: str
     seed: int = 1
     jobs: int = 5000
-    #: However few a row itself takes, its load goes on until so many are acknowledged.
+    #: However few a row itself takes, its load goes on until so many were tried.
     least: int = 0
     rate: float = 200
     lease: float = 3
@@ -307,7 +307,7 @@ class Trial:
         What has not ended in time is not an error here: the accounts say that it is incomplete.
         """
         self._end_load()
-        missing = self.plan.least - sum(line.word is Word.ACKED for line in self.lines)
+        missing = self.plan.least - sum(line.word is Word.ATTEMPTED for line in self.lines)
         if missing > 0:
             self.load(missing)
             self._end_load()

@@ -195,7 +195,7 @@ def failover(trial: Trial) -> None:
                 client.replicaof(of_primary.host, of_primary.port)
                 trial.until(lambda c=client: _in_step(c), PATIENCE, "replication")
                 give = trial.give if durability == "replicated" else _unledgered(trial)
-                acked = [give("work") for _ in range(trial.scaled(500, least=20))]
+                acked = [give("work") for _ in range(trial.jobs // 2)]
                 # The line between the two is cut: nothing is sent, and nothing follows later.
                 client.replicaof("127.0.0.1", 1)
                 refused = 0

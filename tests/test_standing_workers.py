@@ -10,12 +10,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 import pytest
 
 from longshore import Longshore
 from longshore.core.model import JobState
+from longshore.core.store_url import parse_url
 from tests import redis_tools
+from tests.fault_proxy import FaultProxy
 from tests.harbour_tools import Harbour, eventually
 from tests.places import Place
 from tests.redis_tools import PLENTY
@@ -89,6 +92,24 @@ def test_where_nobody_tells_of_a_job_it_is_found_by_looking(where: Place, client
         app.note.enqueue()
         eventually(lambda: app.ran)
     app.jobs.close()
+
+
+def test_what_a_claim_took_whose_answer_never_comes_runs_at_the_next_look(where: Place) -> None:
+    address = parse_url(where.url)
+    with FaultProxy(address.host or "127.0.0.1", address.port or 6379) as line:
+        url = msgspec.structs.replace(address, host="127.0.0.1", port=line.port).reveal()
+        app = Idle(where._replace(url=url), poll_interval="1s")
+        direct = Idle(where)
+        with app.jobs.worker(threads=2).running():
+            app.rests()
+            line.blackhole(b"BLPOP")
+            assert line.doomed == 1
+            enqueued = time.monotonic()
+            direct.note.enqueue()
+            eventually(lambda: app.ran)
+            assert app.ran[0] - enqueued < 1 + PLENTY / 10
+        direct.jobs.close()
+        app.jobs.close()
 
 
 def test_a_worker_that_ends_leaves_no_claim_behind(where: Place) -> None:

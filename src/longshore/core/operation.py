@@ -16,17 +16,30 @@ class Operation(Generic[T_co]):
     """One whole queue operation, not yet driven.
 
     ``start()`` gives a fresh generator each time, so a driver may begin again; ``writes`` tells
-    the driver to wrap it in one write transaction.
+    the driver to wrap it in one write transaction. ``meanwhile`` is what whoever asks has to do at
+    any rate: a driver calls it while it waits for another process, and else before it begins; once
+    or more often.
     """
 
-    __slots__ = ("name", "start", "writes")
+    __slots__ = ("meanwhile", "name", "start", "writes")
 
     def __init__(
-        self, name: str, start: Callable[[], Generator[Any, Any, T_co]], *, writes: bool
+        self,
+        name: str,
+        start: Callable[[], Generator[Any, Any, T_co]],
+        *,
+        writes: bool,
+        meanwhile: Callable[[], None] | None = None,
     ) -> None:
         self.name = name
         self.start = start
         self.writes = writes
+        self.meanwhile = meanwhile
+
+    def before(self) -> None:
+        """For a driver that will not wait for another process: do now what else there is to do."""
+        if self.meanwhile is not None:
+            self.meanwhile()
 
 
 def operation(

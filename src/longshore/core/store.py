@@ -90,7 +90,7 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     """
 
     live: bool
-    jobs: tuple[Claimed, ...] = ()
+    jobs: Sequence[Claimed] = ()
     due_in: int | None = None
 
 

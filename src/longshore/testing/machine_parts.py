@@ -249,6 +249,6 @@ def compared(record: JobRecord | ModelJob) -> dict[str, object]:
     }
 
 
-def plain(jobs: tuple[Claimed, ...]) -> list[Claimed]:
+def plain(jobs: Sequence[Claimed]) -> list[Claimed]:
     """Claimed jobs without what the model does not keep."""
     return [msgspec.structs.replace(job, meta=None) for job in jobs]

@@ -16,6 +16,8 @@ from collections import deque
 from collections.abc import Iterable
 from itertools import count
 
+from longshore.running import RunState
+
 _HEAD = struct.Struct("qqqq")  # oldest claim, bodies running, jobs ended, turns of the store thread
 _NUMBER = struct.Struct("q")
 _TIME = struct.Struct("d")
@@ -68,9 +70,12 @@ class Beacon:
         """The body of the run at this place is over, and how it ended is known here."""
         self._memory[_OFFSET + place * _ENTRY.size + _OVER] = 1
 
-    def settled(self, place: int) -> None:
-        """The end of the run at this place is stored, or others have its job."""
-        self._free.append(place)
+    def settled(self, runs: Iterable[RunState]) -> None:
+        """The ends of these runs are stored, or others have their jobs."""
+        for run in runs:
+            if run.place >= 0:
+                self._free.append(run.place)
+                run.place = -1
 
     def tend(self, oldest_claim: int, busy: int, ended: int, fenced: int = 0) -> None:
         """The store thread's sign of progress; ``fenced`` writes have come back refused."""

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from longshore.core.model import Ending, Lease
-from longshore.core.store import Claim, ClaimRequest, Operation, Store, Watch
-from longshore.errors import Cancelled, Interrupted, StoreError
+from longshore.core.store import Claim, ClaimRequest, Exchanged, Operation, Store, Watch
+from longshore.errors import Interrupted, StoreError
 from longshore.running import RunState
-from longshore.worker.buffer import CLAIM, STALE, STALE_BEFORE_FREE_SLOTS
+from longshore.worker.buffer import CLAIM
 from longshore.worker.claims import Claims, begun, given_back, is_cut_short
 from longshore.worker.fence import Fence, OwnPage, boot_seconds
 from longshore.worker.journal import Journal
 from longshore.worker.lanes import Lanes
+from longshore.worker.later import Later
 from longshore.worker.looks import Looks
 from longshore.worker.loopwatch import LoopWatch
 from longshore.worker.order import Order
@@ -27,18 +28,21 @@ from longshore.worker.perform import Performer
 from longshore.worker.plan import Beacon, Mode, Plan
 from longshore.worker.remaining import Remaining
 from longshore.worker.reports import Reports
+from longshore.worker.room import Room
 from longshore.worker.standing import Standing
 from longshore.worker.stops import Stops
 from longshore.worker.turnstile import Free, Passing
 
 T = TypeVar("T")
+Batch: TypeAlias = "list[tuple[RunState, Ending]]"
 
-GATHER, FLUSH = 0.005, 500
-GRACE = 1.0
+GATHER, FLUSH, GRACE = 0.005, 500, 1.0
 #: How long to wait before a claim that was refused for want of a lease is repeated.
 PATIENCE = 0.2
 #: The store thread turns at least so often, seconds: by that it is seen to live.
 TURN = 1.0
+#: So long it may exchange again and again without a turn, seconds.
+AT_ONCE = 0.1
 
 
 class Engine:
@@ -62,6 +66,7 @@ class Engine:
         self.durations = self._lanes.durations
         self._ready = (self._lanes.threads.ready, self._lanes.tasks.ready)
         self._order = Order(plan.lines, plan.weights)
+        self._room = Room(plan, self._lanes, self._order.most)
         self.stops = Stops(
             self._lanes, performer, lambda run: self._inflight.get(run.claimed.id) is run
         )
@@ -75,7 +80,6 @@ class Engine:
         self.fence.also = LoopWatch(self._lanes.tasks, boot_seconds).look
         if plan.until_empty:
             self.journal.teller.idle = self.look  # who was told may have enqueued more
-        self._given_up = False
         self.process_id = ""
         self.mode = Mode.CLAIMING
         #: Asked when others have the process's jobs: a new id to go on with, or None to stop.
@@ -87,21 +91,18 @@ class Engine:
         self.done = False  # ended by itself: its limits are reached
 
         self._inflight: dict[str, RunState] = {}
-        self._ended: list[tuple[RunState, Ending]] = []
-        self._held: list[tuple[RunState, Ending]] = []
+        self._ended: Batch = []
+        self._held: Batch = []
         # A job that ends before ``_flush_at`` is reported then, a later one at once.
         self._flush_at = self._deadline = 0.0
         self._claims = Claims()
-        self._claimed_jobs = 0
         self._parked_kinds: tuple[str, ...] = ()
         self._looks = Looks(plan.poll_interval)
         self._remaining = Remaining(store, plan.lines, limited=bool(performer.limited_kinds()))
         # Frozen while one stands, a process is given jobs: what may run once only would be dead.
         self._standing = Standing(store, None if self.fence.once else self._watch, self._claims)
-        self._crowded = False  # every slot is busy with something long: hold nothing ahead
         self._last_job = time.monotonic()
-        self._sleeping = self._interrupted = False
-        self._low = 0  # wake the store thread when no more jobs than this are ready
+        self._sleeping = self._interrupted = self._given_up = False
 
     # --- what others ask of it ----------------------------------------------------------------
 
@@ -136,12 +137,7 @@ class Engine:
 
     def cancel(self, leases: Sequence[Lease]) -> None:
         """A person wants these running jobs to end."""
-        for lease in leases:
-            run = self._inflight.get(lease.job_id)
-            if run is not None and run.lease == lease and not run.cancelled:
-                run.cancelled = True
-                text = f"job {lease.job_id} ({run.claimed.kind}) was cancelled"
-                self.stops.stop_body(run, Cancelled(text))
+        self.stops.cancel(self._inflight, leases)
 
     def serve_parked(self, kinds: Sequence[str]) -> None:
         """Parked jobs of these kinds exist; take those that this process can read."""
@@ -191,7 +187,7 @@ class Engine:
         self._ended.append((run, ending))
         # Waking the store thread costs more than a tiny job, so only when it has something to do.
         if self._sleeping and (
-            len(self._ready[0]) + len(self._ready[1]) <= self._low
+            len(self._ready[0]) + len(self._ready[1]) <= self._room.low
             or len(self._ended) >= FLUSH
             or (not self._held and len(self._ended) == 1)
         ):
@@ -249,7 +245,8 @@ class Engine:
             del ended[:count]
 
     def _unfinished(self) -> int:
-        return len(self._inflight) - len(self._held) - len(self._ended)
+        here = len(self._inflight) + self._room.coming - self._room.going
+        return here - len(self._held) - len(self._ended)
 
     def _wanted(self, now: float) -> int:
         if self.mode is not Mode.CLAIMING or self.journal.teller.full:
@@ -257,21 +254,7 @@ class Engine:
         starved = self._lanes.starved()
         if starved == 0 or (starved is None and not self._looks.more and now < self._looks.next):
             return 0
-        return self._room(starved)
-
-    def _room(self, starved: int | None) -> int:
-        """For how many jobs there is room."""
-        slots, portion = self._plan.slots, self.durations.portion
-        room = slots if self._crowded else self.durations.room(slots)
-        free = room - self._unfinished()
-        free = min(free, self._plan.left(self._claimed_jobs))
-        # Small claims cost as much as large ones: wait until the buffer is half empty, unless a
-        # slot has nothing to do.
-        ahead = room - slots
-        self._low = max(ahead // 2, ahead - portion)
-        if free <= 0 or (self._lanes.waiting > self._low and free < portion):
-            return 0
-        return min(free, self._order.most, max(portion, slots), starved or free)
+        return self._room.more(self._unfinished(), starved)
 
     def _must_flush(self, now: float) -> bool:
         return bool(self._held) and (
@@ -292,17 +275,19 @@ class Engine:
                 self._flush_at = now + GATHER
             if self._parked_kinds and admitted:
                 kinds, self._parked_kinds = self._parked_kinds, ()
-                left = min(self._plan.left(self._claimed_jobs), CLAIM)
+                left = min(self._room.left, CLAIM)
                 if left and self.mode is Mode.CLAIMING:
                     self._take(now, *self._claim(left, kinds))
-                    wanted = min(wanted, self._plan.left(self._claimed_jobs))
+                    wanted = min(wanted, self._room.left)
             if wanted and self._held:
                 self._exchange(now, wanted)
             elif wanted:
                 self._take(now, *self._claim(wanted, ()))
             elif self._held:
-                batch = self._reports.untold(self._held)
-                self._settle(self._held, self._store.run(self._store.finish(batch)))
+                batch = self._held
+                held = self._store.run(self._store.finish(self._reports.untold(batch)))
+                self._held = []
+                self._settle(batch, held)
         except StoreError as error:
             self._looks.failed(error, now)
         else:
@@ -318,9 +303,33 @@ class Engine:
         return request, self._asked(request, self._store.claim(request))
 
     def _exchange(self, now: float, wanted: int) -> None:
-        request = self._request(wanted, ())
-        batch = self._held
-        answer = self._asked(request, self._store.exchange(self._reports.untold(batch), request))
+        """Report and claim; what one brought is taken in while the store is at the next."""
+        take, until = Later(lambda: None), now + AT_ONCE
+        while wanted:
+            request, batch = self._request(wanted, ()), self._held
+            op = self._store.exchange(self._reports.untold(batch), request)
+            op.meanwhile = take
+            try:
+                answer = self._asked(request, op)
+            finally:
+                take()
+            now, self._held = time.monotonic(), []
+            self._gather()
+            self._room.coming, self._room.going = len(answer.claim.jobs), len(batch)
+            take = Later(self._take_in, now, request, batch, answer)
+            wanted = self._wanted(now) if now < until and self._goes_on(request, answer) else 0
+        take()
+
+    def _goes_on(self, request: ClaimRequest, answer: Exchanged) -> bool:
+        """Whether there is more of everything, and nothing else to see to first."""
+        much = len(answer.claim.jobs) >= request.wanted and len(self._held) >= request.wanted // 2
+        # What shares lines, has rates or waits for siblings is decided with all taken in.
+        plain = self._order.plain and self._lanes.plain and isinstance(self.passage, Free)
+        first = self._given_up or self._parked_kinds or self.fence.closed or self._plan.max_jobs
+        return much and plain and not first and self._reports.quiet
+
+    def _take_in(self, now: float, request: ClaimRequest, batch: Batch, answer: Exchanged) -> None:
+        self._room.coming = self._room.going = 0
         self._settle(batch, answer.held)
         self._take(now, request, answer.claim)
 
@@ -333,19 +342,15 @@ class Engine:
         finally:
             self.passage.leave()
 
-    def _settle(self, batch: list[tuple[RunState, Ending]], held: frozenset[Lease]) -> None:
-        self._held = []
+    def _settle(self, batch: Batch, held: frozenset[Lease]) -> None:
         held = self._reports.standing(batch, held)
         self.fenced_writes += len(batch) - len(held)
         self.durations.learn(batch)
         self._claims.over(batch, self._inflight)
-        if self._crowded:
-            self._crowded = not any(run.started_at for run, _ in batch)
+        if self._room.crowded:
+            self._room.crowded = not any(run.started_at for run, _ in batch)
         if self._beacon is not None:
-            for run, _ in batch:
-                if run.place >= 0:
-                    self._beacon.settled(run.place)
-                    run.place = -1
+            self._beacon.settled(run for run, _ in batch)
         self.jobs_ended += len(batch)
         self._last_job = time.monotonic()
         # What has ended may have enqueued more, or has become available again itself.
@@ -368,7 +373,7 @@ class Engine:
         if not jobs:
             return
         self._last_job = now
-        self._claimed_jobs += len(jobs)
+        self._room.claimed += len(jobs)
         runs = begun(claim, self.process_id, request.claim_id, self._reports)
         self._inflight.update(runs)
         self._lanes.hand_out(list(runs.values()))
@@ -381,7 +386,11 @@ class Engine:
         may = (
             self.mode is Mode.CLAIMING and self._standing.possible and not self.journal.teller.full
         )
-        if may and not (busy or held_back) and (wanted := self._room(None)):
+        if (
+            may
+            and not (busy or held_back)
+            and (wanted := self._room.more(self._unfinished(), None))
+        ):
             self._standing.place(self._request(wanted, ()))
 
     def _came(self, brought: tuple[ClaimRequest, Claim | None] | None) -> None:
@@ -421,16 +430,14 @@ class Engine:
         if not self.fence.closed:
             self._reports.save(now)
         if self._beacon is not None:
-            ended, fenced = self.jobs_ended, self.fenced_writes + self._reports.fenced
-            self._beacon.tend(self.oldest_claim, len(self._inflight), ended, fenced)
+            fenced = self.fenced_writes + self._reports.fenced
+            self._beacon.tend(self.oldest_claim, len(self._inflight), self.jobs_ended, fenced)
         if self._lanes.waiting:
             self._lanes.nudge()
-            age = self._claims.age
-            most = (STALE if self._lanes.full else STALE_BEFORE_FREE_SLOTS) / 1e6
-            stale = self._lanes.take_back(lambda run: age(run.claim_id, now) > most)
+            stale = self._lanes.stale(lambda claim_id: self._claims.age(claim_id, now))
             if stale:
                 # Claimed again at once, they would only be kept from others: see ``_wanted``.
-                self._crowded = True
+                self._room.crowded = True
                 self._give_back(stale)
 
     def _give_back(self, runs: Sequence[RunState]) -> None:
@@ -444,7 +451,7 @@ class Engine:
         if self._must_flush(now) or self.passage.waits:
             return 0
         wait = min(self._plan.poll_interval, TURN)
-        hungry = self._unfinished() < self._plan.slots and self._plan.left(self._claimed_jobs) > 0
+        hungry = self._unfinished() < self._plan.slots and self._room.left > 0
         if self.mode is Mode.CLAIMING and hungry:
             wait = 0 if self._looks.more else max(0.0, self._looks.next - now)
         if self._held:
@@ -469,7 +476,7 @@ class Engine:
         idle = 0 if self.passage.waits else now - self._last_job
         self.done = self.mode is not Mode.DRAINING and (
             (plan.until_empty and not self._looks.more and self._remaining.none(self._claims.last))
-            or plan.left(self._claimed_jobs) == 0
+            or self._room.left == 0
             or (plan.idle_timeout is not None and idle >= plan.idle_timeout)
         )
         return self.done or self.mode is Mode.DRAINING
@@ -490,11 +497,4 @@ class Engine:
                 self._lanes.interrupt(run, Interrupted("the worker is stopping"))
         if now >= self._deadline + GRACE:
             ended = {run.claimed.id for run, _ in [*self._held, *self._ended]}
-            for run in list(self._inflight.values()):
-                if run in self.stops.left_behind:
-                    del self._inflight[run.claimed.id]
-                elif run.claimed.id not in ended:
-                    run.lost = True
-                    own = None if isinstance(run.verdict, Interrupted) else run.verdict
-                    ending = self._performer.raised(run, own) if own else given_back(run)
-                    self._held.append((run, ending))
+            self._held += self.stops.abandoned(self._inflight, ended)

@@ -195,7 +195,7 @@ class Points:
                 value: T = done.value
                 return value
 
-        return Operation(op.name, body, writes=op.writes)
+        return Operation(op.name, body, writes=op.writes, meanwhile=op.meanwhile)
 
 
 def _brought_jobs(answer: object) -> bool:

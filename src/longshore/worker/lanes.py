@@ -15,7 +15,7 @@ from longshore.core.interruptions import is_suspect
 from longshore.core.model import Claimed
 from longshore.errors import LongshoreError
 from longshore.running import RunState
-from longshore.worker.buffer import Durations
+from longshore.worker.buffer import STALE, STALE_BEFORE_FREE_SLOTS, Durations
 from longshore.worker.perform import Performer
 from longshore.worker.slots import AsyncLane, Done, ThreadLane
 
@@ -50,6 +50,11 @@ class Lanes:
         """Whether every slot has a body to run."""
         return not self._permits
 
+    @property
+    def plain(self) -> bool:
+        """Whether no kind has a rate."""
+        return not self._rated_kinds
+
     def running(self) -> list[RunState]:
         """The jobs whose bodies run now."""
         return [*self.threads.running(), *self.tasks.running()]
@@ -73,6 +78,11 @@ class Lanes:
                     break
                 found.append(run)
         return found
+
+    def stale(self, age: Callable[[int], float]) -> list[RunState]:
+        """Take back jobs that have waited here for too long; ``age`` of a claim in seconds."""
+        most = (STALE if self.full else STALE_BEFORE_FREE_SLOTS) / 1e6
+        return self.take_back(lambda run: age(run.claim_id) > most)
 
     def nudge(self) -> None:
         """Wake another slot where the first job was not taken since the last look."""

@@ -43,6 +43,11 @@ class Order:
         #: How many jobs one claim may bring.
         self.most = SHARED if self._shares else CLAIM
 
+    @property
+    def plain(self) -> bool:
+        """Whether no line shares with another: the order is always the same."""
+        return not self._shares
+
     def lines(self) -> tuple[Line, ...]:
         """The lines as the next claim is to serve them."""
         if not self._shares:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum
 from typing import Protocol
 
 import msgspec
 
 from longshore.core.store import Line
+from longshore.running import RunState
 
 _ENDLESS = 1 << 62
 
@@ -31,7 +33,7 @@ class Beacon(Page, Protocol):
 
     def started(self, job_id: str, run: int) -> int: ...
     def ended(self, place: int) -> None: ...
-    def settled(self, place: int) -> None: ...
+    def settled(self, runs: Iterable[RunState]) -> None: ...
     def tend(self, oldest_claim: int, busy: int, ended: int, fenced: int = 0) -> None: ...
 
 

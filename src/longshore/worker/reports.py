@@ -125,6 +125,11 @@ class Reports:
 
     # --- called by the store thread -----------------------------------------------------------
 
+    @property
+    def quiet(self) -> bool:
+        """Whether nobody has said anything, nor committed an end by himself."""
+        return not (self._said or self._settled)
+
     def due_in(self, now: float) -> float | None:
         """In how many seconds there is something to save; ``None``: nobody has said anything."""
         return max(0.0, self._next - now) if self._said else None

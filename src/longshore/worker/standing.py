@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from longshore.core.standing import StandingWatch
 from longshore.core.store import Claim, ClaimRequest, Store, Watch
+from longshore.errors import StoreError
 from longshore.worker.claims import Claims
 
 
@@ -33,12 +36,18 @@ class Standing:
             self._claims.arrived(request.claim_id, 0, 0)
 
     def came(self) -> tuple[ClaimRequest, Claim | None] | None:
-        """What it brought, if it was carried out; no claim where the answer was lost."""
+        """What it brought, if it was carried out; no claim where that cannot be known.
+
+        Where the answer was lost the same claim is asked for again: it brings what it had taken.
+        """
         request, watch = self._request, self._watch
         if request is None or watch is None or watch.asked:
             return None
-        self._request = None
-        return request, watch.brought()
+        self._request, claim = None, watch.brought()
+        if claim is None:
+            with suppress(StoreError):
+                claim = self._store.run(self._store.claim(request))
+        return request, claim
 
     def recall(self) -> tuple[ClaimRequest, Claim | None] | None:
         """What it brings when it is carried out now."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-from longshore.core.model import Ending
-from longshore.errors import AttemptTimeout, LongshoreError
+from longshore.core.model import Ending, Lease
+from longshore.errors import AttemptTimeout, Cancelled, Interrupted, LongshoreError
 from longshore.running import RunState
+from longshore.worker.claims import given_back
 from longshore.worker.deadlines import Deadlines
 from longshore.worker.journal import log
 from longshore.worker.lanes import Lanes
@@ -40,6 +41,27 @@ class Stops:
         """Raise a verdict in a body; one that does not stop is reported as stuck."""
         if self._lanes.interrupt(run, verdict):
             self._deadlines.add(run, STUCK, self._stuck)
+
+    def cancel(self, inflight: Mapping[str, RunState], leases: Iterable[Lease]) -> None:
+        """End the bodies of those of these leases that are still here."""
+        for lease in leases:
+            run = inflight.get(lease.job_id)
+            if run is not None and run.lease == lease and not run.cancelled:
+                run.cancelled = True
+                text = f"job {lease.job_id} ({run.claimed.kind}) was cancelled"
+                self.stop_body(run, Cancelled(text))
+
+    def abandoned(
+        self, inflight: dict[str, RunState], ended: Collection[str]
+    ) -> Iterator[tuple[RunState, Ending]]:
+        """How runs end whose bodies did not, but for the ``ended``; others report some of them."""
+        for run in list(inflight.values()):
+            if run in self.left_behind:
+                del inflight[run.claimed.id]
+            elif run.claimed.id not in ended:
+                run.lost = True
+                own = None if isinstance(run.verdict, Interrupted) else run.verdict
+                yield run, self._performer.raised(run, own) if own else given_back(run)
 
     def end(self) -> None:
         """Watch no more."""

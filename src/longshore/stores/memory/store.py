@@ -105,6 +105,7 @@ class MemoryStore:
 
     def run(self, op: Operation[T], /) -> T:
         """Drive an operation and block until it is done."""
+        op.before()
         with self._lock:
             if self._closed:
                 raise ClientClosed("This Longshore object was closed; make a new one to go on.")

@@ -152,6 +152,7 @@ class MySQLStore(
 
     def run(self, op: Operation[T], /) -> T:
         """Drive an operation and block until it is committed."""
+        op.before()
         if time.monotonic() >= self._look_again:
             self._prepare()
         return self._patiently(lambda connection, again: self._attempt(connection, op, again=again))

@@ -12,14 +12,19 @@ import asyncio
 import os
 import threading
 import weakref
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 import psycopg
 
+from longshore.core.store import Operation, drive
 from longshore.errors import ClientClosed
 from longshore.stores.deadlines import ANSWER, Deadline
 from longshore.stores.postgres.execute import AsyncCursor, Cursor, aexecute, execute
+from longshore.stores.postgres.meanwhile import Connection
 from longshore.stores.sql.statements import Statement
+
+T = TypeVar("T")
 
 #: On a connection of our own. The tables are small at times and large at others: a plan that reads
 #: all of one is right for a moment only. Nothing here is worth compiling, and most of it not even
@@ -43,7 +48,7 @@ class Link:
 
     def __init__(
         self,
-        connection: psycopg.Connection[Any],
+        connection: Connection,
         deadline: Deadline,
         *,
         direct: bool,
@@ -66,6 +71,14 @@ class Link:
             return execute(self.cursor, statement)
         finally:
             deadline.busy = False
+
+    def driven(self, op: Operation[T], meanwhile: Callable[[], None] | None) -> T:
+        """Drive an operation, and do this while the server works."""
+        self.connection.meanwhile = meanwhile
+        try:
+            return drive(op, self.execute)
+        finally:
+            self.connection.meanwhile = None
 
     def close(self) -> None:
         """Close the connection."""
@@ -190,9 +203,9 @@ class Pool:
         for link in idle:
             link.close()
 
-    def connect(self) -> psycopg.Connection[Any]:
+    def connect(self) -> Connection:
         """A connection that nobody else will use."""
-        return psycopg.connect(**self.parameters, autocommit=True)
+        return Connection.connect(**self.parameters, autocommit=True)
 
     def _connect(self) -> Link:
         connection = self.connect()

@@ -17,7 +17,7 @@ import psycopg
 
 from longshore.core.facts import Facts
 from longshore.core.schema import Difference, Migration, SchemaStatus
-from longshore.core.store import Operation, Retention, Watch, adrive, drive
+from longshore.core.store import Operation, Retention, Watch, adrive
 from longshore.core.store_url import StoreURL, parse_url
 from longshore.core.wording import did_you_mean
 from longshore.errors import ConfigurationError
@@ -157,8 +157,11 @@ class PostgresStore(PostgresOperations):
         began = time.monotonic()
         if began >= self._look_again:
             self._prepare()
+
         return self._patiently(
-            lambda link, repeated: drive(self._whole(op, link, repeated=repeated), link.execute),
+            lambda link, repeated: link.driven(
+                self._whole(op, link, repeated=repeated), op.meanwhile
+            ),
             began,
         )
 

@@ -11,6 +11,7 @@ from msgspec import json, msgpack
 from longshore.core.interruptions import AFTER_END, BEFORE_START, Crash
 from longshore.core.model import (
     TRANSITIONS,
+    Claimed,
     Ending,
     JobState,
     Lease,
@@ -28,6 +29,7 @@ from longshore.core.store import (
     Rescued,
     operation,
 )
+from longshore.core.unread import Unread
 from longshore.stores.lines import names
 from longshore.stores.redis.producing import Core
 from longshore.stores.redis.scripts import SCRIPTS, Steps, Value
@@ -188,17 +190,17 @@ def _claim(answer: Any) -> Claim:
         return Claim(live=False)
     _, due_in, time, ids, lines, payloads, told = answer
     now, left = int(time), int(due_in) if due_in else None
-    if not told:
-        jobs = tuple(
-            claimed(job, now, None, None) for job in zip(ids, lines, payloads, strict=True)
-        )
-    else:
+
+    def read() -> tuple[Claimed, ...]:
+        found = zip(ids, lines, payloads, strict=True)
+        if not told:
+            return tuple(claimed(job, now, None, None) for job in found)
         others = {number: (state, budgets or None) for number, state, budgets in _threes(told)}
-        jobs = tuple(
-            claimed(job, now, *others.get(number, (None, None)))
-            for number, job in enumerate(zip(ids, lines, payloads, strict=True))
+        return tuple(
+            claimed(job, now, *others.get(number, (None, None))) for number, job in enumerate(found)
         )
-    return Claim(live=True, jobs=jobs, due_in=left)
+
+    return Claim(live=True, jobs=Unread(len(ids), read), due_in=left)
 
 
 def _report(endings: Sequence[Ending]) -> tuple[list[Value], list[Lease]]:

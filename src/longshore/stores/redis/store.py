@@ -322,7 +322,7 @@ class RedisStore(Bundling, Consuming, Maintaining, Inspecting, Scheduling):
 
     def _driven(self, link: Link, op: Operation[T]) -> T:
         told = self._teller(op)
-        wait = self._replicas and op.name in REPLICATED
+        wait, meanwhile = self._replicas and op.name in REPLICATED, op.meanwhile
 
         def execute(call: Call) -> Any:
             if told is not None:
@@ -330,7 +330,12 @@ class RedisStore(Bundling, Consuming, Maintaining, Inspecting, Scheduling):
             packed = self._packed(call)
             if wait:
                 packed += self._wait
-            reply = link.answer(packed)
+            if meanwhile is None:
+                reply = link.answer(packed)
+            else:
+                link.send(packed)
+                meanwhile()
+                reply = link.reply()
             for _ in range(LOADS):
                 if not _is_unknown(reply):
                     break

@@ -21,6 +21,9 @@ from longshore.stores.redis.wire import Link, Lost, Refused, checked, pack
 #: How long the server lets us wait in one go, seconds: longer silence means a broken connection.
 #: A process that is frozen while a claim of it stands is given jobs for no longer than this.
 ROUND: Final = 2
+#: How long to wait for what the server has sent, seconds, or as many times as it took to tell it.
+SOON: Final = 0.1
+ROUND_TRIPS: Final = 10
 #: How long a server is left alone that could not be reached.
 LEAVE_ALONE: Final = 0.5
 
@@ -145,9 +148,11 @@ class RedisWatch:
         with self._waiting:
             if self._asked is None:
                 return
+            began = time.monotonic()
             try:
                 self._say_to_server()
-                self._answered()
+                # It was carried out by now: who does not hear of it soon hears nothing any more.
+                self._answered(max(SOON, ROUND_TRIPS * (time.monotonic() - began)))
             except (Lost, Refused, StoreError):
                 self._drop()
                 self._next_try = time.monotonic() + LEAVE_ALONE
@@ -174,9 +179,15 @@ class RedisWatch:
             if self._asked is not None:
                 self._drop()
 
-    def _answered(self) -> bool:
-        """Read the word that is there, and what the claim has brought; whether there was one."""
+    def _answered(self, within: float | None = None) -> bool:
+        """Read the word that is there, and what the claim has brought; whether there was one.
+
+        Raises:
+            Lost: also when nothing comes ``within`` so many seconds.
+        """
         assert self._link is not None  # noqa: S101 - it was asked over it
+        if within is not None and not self._link.ready([], within):
+            raise Lost("nothing comes over this connection", sent=True)
         word = checked(self._link.reply())
         self._pending = False
         if self._asked is None:

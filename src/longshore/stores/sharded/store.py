@@ -43,6 +43,7 @@ class ShardedStore(Bundling, Maintaining, Inspecting, Scheduling):
 
     def run(self, op: Operation[T], /) -> T:
         """Drive an operation and block until every shard that it visits has committed."""
+        op.before()
         return drive(op, self.reach.visit_all)
 
     async def arun(self, op: Operation[T], /) -> T:

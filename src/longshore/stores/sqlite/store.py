@@ -137,6 +137,7 @@ class SQLiteStore(SQLiteCore, Scheduling, SQLiteConsuming, Maintaining, Inspecti
 
     def run(self, op: Operation[T], /) -> T:
         """Drive an operation and block until it is committed."""
+        op.before()
         if time.monotonic() >= self._look_again:
             self._prepare()
         write = op.writes and op.name not in READ_FIRST

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from random import Random
 
 import msgspec
 import pytest
 
 from longshore.core.model import JobState
-from longshore.core.store import Claim, Line, SetQueue
+from longshore.core.store import Claim, Filter, Line, SetQueue
 from longshore.testing.conformance.bench import (
     HOUR,
     LEASE,
@@ -250,6 +251,15 @@ class OrderConformance:
 
 class ClaimConformance:
     """What a claim hands out, to whom, and how it is repeated."""
+
+    def test_what_else_there_is_to_do_is_done_by_the_time_of_the_answer(self, bench: Bench) -> None:
+        bench.process()
+        asked = [bench.store.insert([bench.new()]), bench.store.claim(bench.request("p1"))]
+        done: list[str] = []
+        for op in (*asked, bench.store.count(Filter())):
+            op.meanwhile = partial(done.append, op.name)
+            bench.store.run(op)
+        assert set(done) == {"insert", "claim", "count"}
 
     def test_a_claim_hands_out_the_job(self, bench: Bench) -> None:
         new = bench.new(

@@ -1,0 +1,215 @@
+"""What one exchange brought is taken in while the store is at the next."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from longshore import Longshore, StoreBusy
+from longshore.core.model import JobState
+from longshore.core.store import ClaimRequest, Filter
+from longshore.core.unread import Unread
+from longshore.stores.postgres.store import PostgresStore
+from longshore.stores.redis.store import RedisStore
+from longshore.worker.buffer import CLAIM, Durations
+from longshore.worker.later import Later
+from tests.harbour_tools import eventually
+from tests.places import each, place
+from tests.redis_tools import open_at
+from tests.store_tools import EVERYTHING, claim, job, register
+
+JOBS = 6000
+
+
+@pytest.fixture(params=each("redis", "valkey"))
+def redis_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RedisStore]:
+    with place(request.param, tmp_path) as where, closing(open_at(where)) as store:
+        yield store
+
+
+@pytest.fixture
+def postgres_store(tmp_path: Path) -> Iterator[PostgresStore]:
+    with place("postgres18", tmp_path) as where, closing(PostgresStore(where.url)) as store:
+        yield store
+
+
+class Drain:
+    """Many tiny jobs and a worker; each exchange is shown to ``at`` before it is driven."""
+
+    def __init__(self, at: Callable[[int, Any], None] = lambda _number, _op: None) -> None:
+        self.jobs = Longshore(store="memory://")
+        self.ran: Counter[int] = Counter()
+        self.exchanges = 0
+
+        @self.jobs.job(kind="tiny")
+        def tiny(n: int) -> None:
+            self.ran[n] += 1
+
+        for first in range(0, JOBS, 1000):
+            self.jobs.enqueue_many(tiny.bind(n) for n in range(first, first + 1000))
+        store = self.jobs.client.store
+        run = store.run
+
+        def shown(op: Any) -> Any:
+            if op.name == "exchange":
+                self.exchanges += 1
+                at(self.exchanges, op)
+            return run(op)
+
+        vars(store)["run"] = shown
+
+    def states(self) -> dict[str, int]:
+        store = self.jobs.client.store
+        return {str(one.state): one.jobs for one in store.run(store.count(Filter()))}
+
+
+@pytest.fixture(autouse=True)
+def many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room for many jobs, however slow the machine is just now."""
+    monkeypatch.setattr(Durations, "room", lambda _self, slots: slots + 2 * CLAIM)
+
+
+def take_in(op: Any) -> None:
+    """What a store does while it works."""
+    if op.meanwhile is not None:
+        op.meanwhile()
+
+
+def test_jobs_run_while_the_store_is_at_the_next_exchange() -> None:
+    ran: list[bool] = []
+
+    def works(_number: int, op: Any) -> None:
+        before = len(drain.ran)
+        take_in(op)
+        with suppress(AssertionError):
+            eventually(lambda: len(drain.ran) > before, 0.5)
+        ran.append(len(drain.ran) > before)
+
+    drain = Drain(works)
+    drain.jobs.worker(threads=2).run(until_empty=True)
+    assert sum(ran) >= 3
+    assert set(drain.ran.values()) == {1}
+    assert drain.states() == {"succeeded": JOBS}
+
+
+@pytest.mark.parametrize("taken_in", [False, True], ids=["before", "after"])
+def test_what_one_brought_is_kept_when_the_next_fails(*, taken_in: bool) -> None:
+    failed: list[int] = []
+
+    def fails(number: int, op: Any) -> None:
+        if number in {4, 5, 8}:
+            if taken_in:
+                take_in(op)
+            failed.append(number)
+            raise StoreBusy("the store is busy, for a test")
+
+    drain = Drain(fails)
+    drain.jobs.worker(threads=2).run(until_empty=True)
+    assert failed == [4, 5, 8]
+    assert len(drain.ran) == JOBS
+    assert set(drain.ran.values()) == {1}
+    assert drain.states() == {"succeeded": JOBS}
+
+
+def test_a_worker_that_is_told_to_stop_gives_back_what_had_just_come() -> None:
+    slow = threading.Event()
+
+    def slowly(number: int, _op: Any) -> None:
+        if number >= 6:
+            slow.wait(0.05)
+
+    drain = Drain(slowly)
+    with drain.jobs.worker(threads=2).running():
+        eventually(lambda: drain.exchanges >= 6)
+    states = drain.states()
+    assert set(states) == {"succeeded", "available"}
+    assert sum(states.values()) == JOBS
+    assert states["succeeded"] == len(drain.ran) == sum(drain.ran.values())
+    drain.jobs.close()
+
+
+def test_later_is_once() -> None:
+    done: list[tuple[int, str]] = []
+    later = Later(lambda number, text: done.append((number, text)), 1, text="a")
+    assert done == []
+    later()
+    later()
+    assert done == [(1, "a")]
+
+
+def test_unread_records_are_read_once_and_when_somebody_looks() -> None:
+    read: list[int] = []
+
+    def records() -> tuple[int, ...]:
+        read.append(1)
+        return 7, 8, 9
+
+    unread = Unread(3, records)
+    assert (len(unread), bool(unread), read) == (3, True, [])
+    assert unread == (7, 8, 9)
+    assert unread == Unread(3, lambda: (7, 8, 9))
+    assert unread != (7, 8)
+    assert (list(unread), unread[1], unread[1:]) == ([7, 8, 9], 8, (8, 9))
+    assert (hash(unread), repr(unread)) == (hash((7, 8, 9)), "(7, 8, 9)")
+    assert read == [1]
+    assert Unread(0, tuple) == ()
+
+
+def works_meanwhile(store: Any) -> None:
+    """What is claimed is there for others before the answer is read."""
+    new, there = job(), list[bool]()
+    register(store)
+    store.run(store.insert([new]))
+    op = store.claim(ClaimRequest("p", 1, 5, EVERYTHING))
+
+    def is_running() -> bool:
+        return store.run(store.get([new.id]))[new.id].state is JobState.RUNNING
+
+    def look() -> None:
+        eventually(is_running)
+        there.append(True)
+
+    op.meanwhile = look
+    assert [one.id for one in store.run(op).jobs] == [new.id]
+    assert there == [True]
+
+
+@pytest.mark.servers
+def test_redis_works_meanwhile(redis_store: RedisStore) -> None:
+    works_meanwhile(redis_store)
+
+
+@pytest.mark.servers
+def test_postgres_works_meanwhile(postgres_store: PostgresStore) -> None:
+    works_meanwhile(postgres_store)
+
+
+@pytest.mark.servers
+def test_a_failure_meanwhile_leaves_no_connection_in_the_middle(
+    postgres_store: PostgresStore,
+) -> None:
+    register(postgres_store)
+    op = postgres_store.claim(ClaimRequest("p", 1, 5, EVERYTHING))
+
+    def fails() -> None:
+        raise ZeroDivisionError
+
+    op.meanwhile = fails
+    with pytest.raises(ZeroDivisionError):
+        postgres_store.run(op)
+    new = job()
+    postgres_store.run(postgres_store.insert([new]))
+    assert claim(postgres_store, 2) == [new.id]
+
+
+@pytest.mark.servers
+def test_redis_claims_are_read_when_somebody_looks(redis_store: RedisStore) -> None:
+    register(redis_store)
+    assert claim(redis_store, 1) == []
+    new = [job() for _ in range(3)]
+    redis_store.run(redis_store.insert(new))
+    assert claim(redis_store, 2) == [one.id for one in new]

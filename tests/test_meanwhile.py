@@ -1,26 +1,33 @@
 """What one exchange brought is taken in while the store is at the next."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from longshore import Longshore, StoreBusy
+from longshore import Longshore, StoreBusy, StoreError
 from longshore.core.model import JobState
 from longshore.core.store import ClaimRequest, Filter
+from longshore.core.store_url import parse_url
 from longshore.core.unread import Unread
 from longshore.stores.postgres.store import PostgresStore
 from longshore.stores.redis.store import RedisStore
+from longshore.worker import engine
 from longshore.worker.buffer import CLAIM, Durations
+from longshore.worker.fence import Fence
 from longshore.worker.later import Later
+from tests.fault_proxy import FaultProxy
 from tests.harbour_tools import eventually
-from tests.places import each, place
+from tests.places import Place, each, place
 from tests.redis_tools import open_at
 from tests.store_tools import EVERYTHING, claim, job, register
+from tests.stores import opened
 
 JOBS = 6000
 
@@ -32,8 +39,14 @@ def redis_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Redi
 
 
 @pytest.fixture
-def postgres_store(tmp_path: Path) -> Iterator[PostgresStore]:
-    with place("postgres18", tmp_path) as where, closing(PostgresStore(where.url)) as store:
+def postgres_at(tmp_path: Path) -> Iterator[Place]:
+    with place("postgres18", tmp_path) as where:
+        yield where
+
+
+@pytest.fixture
+def postgres_store(postgres_at: Place) -> Iterator[PostgresStore]:
+    with closing(PostgresStore(postgres_at.url)) as store:
         yield store
 
 
@@ -69,7 +82,8 @@ class Drain:
 
 @pytest.fixture(autouse=True)
 def many(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Room for many jobs, however slow the machine is just now."""
+    """Room for many jobs and time for many exchanges, however slow the machine is just now."""
+    monkeypatch.setattr(engine, "AT_ONCE", 60)
     monkeypatch.setattr(Durations, "room", lambda _self, slots: slots + 2 * CLAIM)
 
 
@@ -130,6 +144,26 @@ def test_a_worker_that_is_told_to_stop_gives_back_what_had_just_come() -> None:
     assert sum(states.values()) == JOBS
     assert states["succeeded"] == len(drain.ran) == sum(drain.ran.values())
     drain.jobs.close()
+
+
+def test_what_is_taken_in_too_late_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others may have run it: the lease is near its end, or was renewed by nobody for long."""
+    late = False
+
+    def slowly(number: int, op: Any) -> None:
+        nonlocal late
+        late = 4 <= number < 9
+        take_in(op)
+        late = False
+
+    monkeypatch.setattr(Fence, "due", property(lambda _self: late))
+    drain = Drain(slowly)
+    drain.jobs.worker(threads=2).run(until_empty=True)
+    assert set(drain.ran.values()) == {1}
+    assert drain.states() == {"succeeded": JOBS}
+    # Given back, and claimed anew.
+    runs = Counter(handle.record.run for handle in drain.jobs.query)
+    assert JOBS - runs[1] >= CLAIM
 
 
 def test_later_is_once() -> None:
@@ -203,7 +237,36 @@ def test_a_failure_meanwhile_leaves_no_connection_in_the_middle(
         postgres_store.run(op)
     new = job()
     postgres_store.run(postgres_store.insert([new]))
-    assert claim(postgres_store, 2) == [new.id]
+    assert set(postgres_store.run(postgres_store.get([new.id]))) == {new.id}
+
+
+@pytest.mark.servers
+def test_a_store_with_one_connection_can_be_asked_meanwhile(postgres_at: Place) -> None:
+    with closing(PostgresStore(f"{postgres_at.url}?connections=1")) as store:
+        op, found = store.count(Filter()), list[int]()
+        op.meanwhile = lambda: found.append(len(store.run(store.get([job().id]))))
+        store.run(op)
+        assert found
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("kind", [*each("redis", "postgres18")])
+def test_what_is_to_be_done_does_not_wait_for_a_server_that_is_away(
+    kind: str, tmp_path: Path
+) -> None:
+    with place(kind, tmp_path) as where:
+        address = parse_url(where.url)
+        with FaultProxy(address.host or "127.0.0.1", address.port or 0) as line:
+            url = msgspec.structs.replace(address, host="127.0.0.1", port=line.port).reveal()
+            with closing(opened(where._replace(url=url))) as store:
+                store.run(store.count(Filter()))
+                line.refuse()
+                line.cut()
+                op, began, done = store.count(Filter()), time.monotonic(), list[float]()
+                op.meanwhile = lambda: done.append(time.monotonic() - began)
+                with suppress(StoreError):
+                    store.run(op)
+                assert done[0] < 1 < time.monotonic() - began
 
 
 @pytest.mark.servers

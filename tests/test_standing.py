@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from longshore import StoreBusy
 from longshore.core.model import JobState, Lease
 from longshore.core.standing import StandingWatch
 from longshore.core.store import Beat, Claim, ClaimRequest, ProcessBeat
@@ -15,6 +16,7 @@ from longshore.stores.redis.watch import RedisWatch
 from longshore.stores.redis.wire import Lost
 from longshore.worker.claims import Claims
 from longshore.worker.failpoints import Failpoint, Points
+from longshore.worker.looks import Looks
 from longshore.worker.standing import Standing
 from tests import redis_tools
 from tests.harbour_tools import eventually
@@ -246,17 +248,53 @@ def test_a_server_that_refuses_to_let_anybody_wait_is_left_alone(
 def test_a_claim_that_is_given_up_is_open_no_more(store: RedisStore, watch: RedisWatch) -> None:
     """Else the beats would not give back what it took all the same."""
     claims = Claims()
-    kept = Standing(store, watch, claims)
+    kept = Standing(store, watch, claims, Looks(1.0))
     kept.place(request(claims.begin()))
     assert (kept.possible, claims.oldest) == (False, 1)
     kept.forget()
     assert (kept.possible, claims.oldest) == (True, 2)
     kept.place(request(claims.begin()))
     watch.recall()
-    came = kept.came()
+    came = kept.came(again=True)
     assert came is not None
     assert ids(came[1]) == []
-    assert kept.came() is None
+    assert kept.came(again=True) is None
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_claim_whose_answer_was_lost_is_asked_for_again(
+    store: RedisStore, watch: RedisWatch, client: Any, *, again: bool
+) -> None:
+    claims, looks, (new,) = Claims(), Looks(1.0), [job()]
+    claims.begin()
+    kept = Standing(store, watch, claims, looks)
+    kept.place(request(claims.begin()))
+    kill(client, watch._link)
+    store.run(store.insert([new]))
+    watch.wait(PLENTY)
+    came = kept.came(again=again)
+    assert came is not None
+    assert (came[1] is not None) is again
+    assert not again or ids(came[1]) == [new.id]
+
+
+def test_trouble_in_asking_again_is_told(
+    store: RedisStore, watch: RedisWatch, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_op: Any) -> Any:
+        raise StoreBusy("the store is busy, for a test")
+
+    claims, looks = Claims(), Looks(1.0)
+    claims.begin()
+    kept = Standing(store, watch, claims, looks)
+    kept.place(request(claims.begin()))
+    kill(client, watch._link)
+    watch.wait(PLENTY)
+    monkeypatch.setattr(store, "run", fails)
+    came = kept.came(again=True)
+    assert came is not None
+    assert (came[1], looks.trouble) == (None, 1)
+    assert looks.again_at > time.monotonic()
 
 
 def test_what_it_brought_is_reported_as_what_any_claim_did(

@@ -43,13 +43,14 @@ ABOVE = {
     "memory": (
         "test_batches.py",
         "test_interruptions.py",
+        "test_meanwhile.py",
         "test_outcome.py",
         "test_poison.py",
         "test_recycle.py",
         "test_worker_endings.py",
     ),
     **dict.fromkeys(("postgres", "mysql"), ("test_deadlines.py", "test_servers_refusing.py")),
-    "redis": ("test_deadlines.py",),
+    "redis": ("test_deadlines.py", "test_standing.py", "test_standing_workers.py"),
 }
 #: On which server a store is tested where there are several, as names of tests have it.
 SERVER = {"postgres": "postgres18", "mysql": "mariadb", "redis": "valkey"}

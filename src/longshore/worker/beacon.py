@@ -15,8 +15,11 @@ import struct
 from collections import deque
 from collections.abc import Iterable
 from itertools import count
+from typing import TYPE_CHECKING
 
-from longshore.running import RunState
+if TYPE_CHECKING:
+    from longshore.running import RunState
+
 
 _HEAD = struct.Struct("qqqq")  # oldest claim, bodies running, jobs ended, turns of the store thread
 _NUMBER = struct.Struct("q")

@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias, TypeVar
 
 from longshore.core.model import Ending, Lease
-from longshore.core.store import Claim, ClaimRequest, Exchanged, Operation, Store, Watch
+from longshore.core.store import Claim, ClaimRequest, Exchanged, Store, Watch
 from longshore.errors import Interrupted, StoreError
 from longshore.running import RunState
+from longshore.worker.asks import Asks
 from longshore.worker.buffer import CLAIM
 from longshore.worker.claims import Claims, begun, given_back, is_cut_short
 from longshore.worker.fence import Fence, OwnPage, boot_seconds
@@ -96,11 +97,13 @@ class Engine:
         # A job that ends before ``_flush_at`` is reported then, a later one at once.
         self._flush_at = self._deadline = 0.0
         self._claims = Claims()
+        self._asks = Asks(store, plan, self._claims, self._order, self._lanes)
         self._parked_kinds: tuple[str, ...] = ()
         self._looks = Looks(plan.poll_interval)
         self._remaining = Remaining(store, plan.lines, limited=bool(performer.limited_kinds()))
         # Frozen while one stands, a process is given jobs: what may run once only would be dead.
-        self._standing = Standing(store, None if self.fence.once else self._watch, self._claims)
+        watch = None if self.fence.once else self._watch
+        self._standing = Standing(store, watch, self._claims, self._looks)
         self._last_job = time.monotonic()
         self._sleeping = self._interrupted = self._given_up = False
 
@@ -212,7 +215,7 @@ class Engine:
         else:
             asks = self.mode is Mode.CLAIMING and bool(self._wanted(now) or self._parked_kinds)
             if asks or self.mode is Mode.QUIET:
-                self._came(self._standing.recall())
+                self._came(self._standing.recall(again=self._may_claim()))
             admitted = asks and self.passage.enter(hurry=self._must_flush(now))
             now = time.monotonic()  # it may have waited
             self._gather()
@@ -234,7 +237,7 @@ class Engine:
             if not self._ended or self._held:
                 self._looks.more = self._watch.wait(pause) or self._looks.more
             self._sleeping = False
-            self._came(self._standing.came())
+            self._came(self._standing.came(again=self._may_claim()))
 
     def _gather(self) -> None:
         ended = self._ended
@@ -277,12 +280,12 @@ class Engine:
                 kinds, self._parked_kinds = self._parked_kinds, ()
                 left = min(self._room.left, CLAIM)
                 if left and self.mode is Mode.CLAIMING:
-                    self._take(now, *self._claim(left, kinds))
+                    self._claim(now, left, kinds)
                     wanted = min(wanted, self._room.left)
             if wanted and self._held:
                 self._exchange(now, wanted)
             elif wanted:
-                self._take(now, *self._claim(wanted, ()))
+                self._claim(now, wanted)
             elif self._held:
                 batch = self._held
                 held = self._store.run(self._store.finish(self._reports.untold(batch)))
@@ -293,54 +296,47 @@ class Engine:
         else:
             self._looks.trouble = 0
 
-    def _request(self, wanted: int, kinds: tuple[str, ...]) -> ClaimRequest:
-        claim_id, lines = self._claims.begin(), () if kinds else self._order.lines()
-        digest, free, ends = self._plan.kinds_digest, self._lanes.free(), self._plan.ends
-        return ClaimRequest(self.process_id, claim_id, wanted, lines, kinds, digest, free, ends)
-
-    def _claim(self, wanted: int, kinds: tuple[str, ...]) -> tuple[ClaimRequest, Claim]:
-        request = self._request(wanted, kinds)
-        return request, self._asked(request, self._store.claim(request))
+    def _claim(self, now: float, wanted: int, kinds: tuple[str, ...] = ()) -> None:
+        request = self._asks.request(self.process_id, wanted, kinds)
+        claim = self._asks.run(request, self._store.claim(request), self.passage)
+        self._take(now, request, claim)
 
     def _exchange(self, now: float, wanted: int) -> None:
         """Report and claim; what one brought is taken in while the store is at the next."""
         take, until = Later(lambda: None), now + AT_ONCE
         while wanted:
-            request, batch = self._request(wanted, ()), self._held
-            op = self._store.exchange(self._reports.untold(batch), request)
-            op.meanwhile = take
+            batch, self._held = self._held, []
             try:
-                answer = self._asked(request, op)
+                request = self._asks.request(self.process_id, wanted)
+                op = self._store.exchange(self._reports.untold(batch), request)
+                op.meanwhile = take
+                answer = self._asks.run(request, op, self.passage)
+            except BaseException:
+                self._held[:0] = batch
+                raise
             finally:
                 take()
-            now, self._held = time.monotonic(), []
+            now = time.monotonic()
             self._gather()
             self._room.coming, self._room.going = len(answer.claim.jobs), len(batch)
             take = Later(self._take_in, now, request, batch, answer)
-            wanted = self._wanted(now) if now < until and self._goes_on(request, answer) else 0
+            wanted = self._further(now, request, batch, answer) if now < until else 0
         take()
 
-    def _goes_on(self, request: ClaimRequest, answer: Exchanged) -> bool:
-        """Whether there is more of everything, and nothing else to see to first."""
-        much = len(answer.claim.jobs) >= request.wanted and len(self._held) >= request.wanted // 2
+    def _further(self, now: float, last: ClaimRequest, batch: Batch, answer: Exchanged) -> int:
+        """How many jobs to ask for at once: none where anything else is to be seen to first."""
+        more = len(answer.claim.jobs) >= last.wanted
         # What shares lines, has rates or waits for siblings is decided with all taken in.
         plain = self._order.plain and self._lanes.plain and isinstance(self.passage, Free)
         first = self._given_up or self._parked_kinds or self.fence.closed or self._plan.max_jobs
-        return much and plain and not first and self._reports.quiet
+        # To tell of an interruption the store is asked.
+        tells = any(ending.interrupted for _, ending in batch) or not self._reports.quiet
+        return self._wanted(now) if more and plain and not (first or tells) else 0
 
     def _take_in(self, now: float, request: ClaimRequest, batch: Batch, answer: Exchanged) -> None:
         self._room.coming = self._room.going = 0
         self._settle(batch, answer.held)
         self._take(now, request, answer.claim)
-
-    def _asked(self, request: ClaimRequest, op: Operation[T]) -> T:
-        try:
-            return self._store.run(op)
-        except StoreError:
-            self._claims.arrived(request.claim_id, 0, 0)
-            raise
-        finally:
-            self.passage.leave()
 
     def _settle(self, batch: Batch, held: frozenset[Lease]) -> None:
         held = self._reports.standing(batch, held)
@@ -376,22 +372,26 @@ class Engine:
         self._room.claimed += len(jobs)
         runs = begun(claim, self.process_id, request.claim_id, self._reports)
         self._inflight.update(runs)
-        self._lanes.hand_out(list(runs.values()))
+        if self.fence.closed or self.fence.due:  # it came long ago: others may have them
+            self._give_back(list(runs.values()))
+        else:
+            self._lanes.hand_out(list(runs.values()))
+
+    def _may_claim(self) -> bool:
+        return self.mode is Mode.CLAIMING and not self.fence.due
 
     def _leave_claim(self) -> None:
         """Where there is nothing to do, the next jobs come with the word that they are there."""
         looks, free = self._looks, isinstance(self.passage, Free) and self._lanes.starved() is None
         busy = self._inflight or looks.more or looks.trouble or not free
         held_back = self._given_up or self._parked_kinds or self.fence.closed or self._plan.ends
-        may = (
-            self.mode is Mode.CLAIMING and self._standing.possible and not self.journal.teller.full
-        )
+        may = self._may_claim() and self._standing.possible and not self.journal.teller.full
         if (
             may
             and not (busy or held_back)
             and (wanted := self._room.more(self._unfinished(), None))
         ):
-            self._standing.place(self._request(wanted, ()))
+            self._standing.place(self._asks.request(self.process_id, wanted))
 
     def _came(self, brought: tuple[ClaimRequest, Claim | None] | None) -> None:
         """Take what a standing claim has brought; of one that was lost a beat gives it back."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import Enum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from longshore.core.store import Line
-from longshore.running import RunState
+
+if TYPE_CHECKING:
+    from longshore.running import RunState
 
 _ENDLESS = 1 << 62
 

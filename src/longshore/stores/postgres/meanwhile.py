@@ -27,9 +27,14 @@ def _after_sending(gen: abc.PQGen[T], meanwhile: Callable[[], None]) -> Generato
     """The same steps; the first pause is where the question is on its way."""
     try:
         pause = next(gen)
-        meanwhile()
-        while True:
-            pause = gen.send((yield pause))
     except StopIteration as done:
         answer: T = done.value
         return answer
+    meanwhile()
+    while True:
+        ready = yield pause
+        try:
+            pause = gen.send(ready)
+        except StopIteration as done:
+            answer = done.value
+            return answer

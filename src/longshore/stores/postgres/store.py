@@ -154,15 +154,19 @@ class PostgresStore(PostgresOperations):
         """Drive an operation and block until it is committed."""
         if op.name in _CLAIMS:
             self._claiming.here = True
+        meanwhile = op.meanwhile
+        if self._pool.limit == 1:
+            # It may ask this store itself, and would wait for the connection that waits for it.
+            op.before()
+            meanwhile = None
         began = time.monotonic()
         if began >= self._look_again:
             self._prepare()
 
         return self._patiently(
-            lambda link, repeated: link.driven(
-                self._whole(op, link, repeated=repeated), op.meanwhile
-            ),
+            lambda link, repeated: link.driven(self._whole(op, link, repeated=repeated), meanwhile),
             began,
+            op.before,
         )
 
     async def arun(self, op: Operation[T], /) -> T:
@@ -280,13 +284,22 @@ class PostgresStore(PostgresOperations):
             relaxed=self._relaxed and link.relaxed,
         )
 
-    def _patiently(self, work: Callable[[Link, bool], T], began: float) -> T:
-        """Run work on a connection, again while the server is away or others are in the way."""
+    def _patiently(
+        self,
+        work: Callable[[Link, bool], T],
+        began: float,
+        before: Callable[[], None] = lambda: None,
+    ) -> T:
+        """Run work on a connection, again while the server is away or others are in the way.
+
+        ``before`` one waits for long this is done.
+        """
         patience: Patience | None = None
         while True:
             try:
                 return self._once(work, repeated=patience is not None and patience.repeated)
             except psycopg.Error as error:
+                before()
                 patience = patience or Patience(self.address, self._patience, began)
                 pause = patience.after(error)
             self._pool.closed.wait(pause)

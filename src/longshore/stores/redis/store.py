@@ -303,6 +303,7 @@ class RedisStore(Bundling, Consuming, Maintaining, Inspecting, Scheduling):
                     link.close()
                 elif link is not None:
                     links.give_back(link)
+                op.before()  # others may have to wait for long
                 patience = patience or Patience(self, began, known=self._ready)
                 pause = patience.after(error)
             except BaseException:

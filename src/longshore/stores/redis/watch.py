@@ -152,7 +152,8 @@ class RedisWatch:
             try:
                 self._say_to_server()
                 # It was carried out by now: who does not hear of it soon hears nothing any more.
-                self._answered(max(SOON, ROUND_TRIPS * (time.monotonic() - began)))
+                took = time.monotonic() - began
+                self._answered(min(CONNECT, max(SOON, ROUND_TRIPS * took)))
             except (Lost, Refused, StoreError):
                 self._drop()
                 self._next_try = time.monotonic() + LEAVE_ALONE

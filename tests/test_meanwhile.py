@@ -22,6 +22,7 @@ from longshore.worker import engine
 from longshore.worker.buffer import CLAIM, Durations
 from longshore.worker.fence import Fence
 from longshore.worker.later import Later
+from tests import postgres_tools
 from tests.fault_proxy import FaultProxy
 from tests.harbour_tools import eventually
 from tests.places import Place, each, place
@@ -31,22 +32,12 @@ from tests.stores import opened
 
 JOBS = 6000
 
+where, postgres_store = postgres_tools.where, postgres_tools.store
+
 
 @pytest.fixture(params=each("redis", "valkey"))
 def redis_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RedisStore]:
     with place(request.param, tmp_path) as where, closing(open_at(where)) as store:
-        yield store
-
-
-@pytest.fixture
-def postgres_at(tmp_path: Path) -> Iterator[Place]:
-    with place("postgres18", tmp_path) as where:
-        yield where
-
-
-@pytest.fixture
-def postgres_store(postgres_at: Place) -> Iterator[PostgresStore]:
-    with closing(PostgresStore(postgres_at.url)) as store:
         yield store
 
 
@@ -241,8 +232,8 @@ def test_a_failure_meanwhile_leaves_no_connection_in_the_middle(
 
 
 @pytest.mark.servers
-def test_a_store_with_one_connection_can_be_asked_meanwhile(postgres_at: Place) -> None:
-    with closing(PostgresStore(f"{postgres_at.url}?connections=1")) as store:
+def test_a_store_with_one_connection_can_be_asked_meanwhile(where: Place) -> None:
+    with closing(PostgresStore(f"{where.url}?connections=1")) as store:
         op, found = store.count(Filter()), list[int]()
         op.meanwhile = lambda: found.append(len(store.run(store.get([job().id]))))
         store.run(op)

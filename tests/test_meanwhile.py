@@ -1,10 +1,12 @@
 """What one exchange brought is taken in while the store is at the next."""
 
+import os
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,13 @@ from longshore.core.store_url import parse_url
 from longshore.core.unread import Unread
 from longshore.stores.postgres.store import PostgresStore
 from longshore.stores.redis.store import RedisStore
-from longshore.worker import engine
+from longshore.worker import embedded, engine
+from longshore.worker.beacon import Beacon
 from longshore.worker.buffer import CLAIM, Durations
+from longshore.worker.engine import Engine
 from longshore.worker.fence import Fence
 from longshore.worker.later import Later
+from longshore.worker.plan import Plan
 from tests import postgres_tools
 from tests.fault_proxy import FaultProxy
 from tests.harbour_tools import eventually
@@ -135,6 +140,54 @@ def test_a_worker_that_is_told_to_stop_gives_back_what_had_just_come() -> None:
     assert sum(states.values()) == JOBS
     assert states["succeeded"] == len(drain.ran) == sum(drain.ran.values())
     drain.jobs.close()
+
+
+def test_a_worker_that_is_to_run_so_many_jobs_works_meanwhile_and_runs_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    most = JOBS // 2 + 7
+    monkeypatch.setattr(embedded, "Plan", partial(Plan, max_jobs=most))
+    meanwhile: list[bool] = []
+
+    def looks(_number: int, op: Any) -> None:
+        before = len(drain.ran)
+        take_in(op)
+        with suppress(AssertionError):
+            eventually(lambda: len(drain.ran) > before, 0.5)
+        meanwhile.append(len(drain.ran) > before)
+
+    drain = Drain(looks)
+    drain.jobs.worker(threads=2).run()
+    assert sum(meanwhile) >= 3
+    assert drain.states() == {"succeeded": most, "available": JOBS - most}
+
+
+def test_who_outlives_a_process_sees_what_it_has_done_in_one_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shared = Beacon.create()
+    with closing(Beacon(shared)) as beacon:
+        os.close(shared)
+        monkeypatch.setattr(embedded, "Engine", lambda *given: Engine(*given[:-1], beacon))
+        seen: list[tuple[int, int]] = []
+
+        def looks(_number: int, op: Any) -> None:
+            take_in(op)
+            seen.append((turns[0], beacon.read_head()[2]))
+
+        turns = [0]
+        tend = Engine._tend
+
+        def counted(engine: Engine, now: float) -> None:
+            turns[0] += 1
+            tend(engine, now)
+
+        monkeypatch.setattr(Engine, "_tend", counted)
+        Drain(looks).jobs.worker(threads=2).run(until_empty=True)
+        assert beacon.read_head()[2] == JOBS
+    # Of exchanges that follow each other in one turn the later ones show more.
+    ended = {turn: {jobs for at, jobs in seen if at == turn} for turn, _ in seen}
+    assert max(map(len, ended.values())) >= 2
 
 
 def test_what_is_taken_in_too_late_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,7 +90,6 @@ class Engine:
         self.jobs_ended = self.jobs_returned = 0
         self.fenced_writes = 0  # came back refused: the job was another process's by then
         self.done = False  # ended by itself: its limits are reached
-
         self._inflight: dict[str, RunState] = {}
         self._ended: Batch = []
         self._held: Batch = []
@@ -325,18 +324,17 @@ class Engine:
 
     def _further(self, now: float, last: ClaimRequest, batch: Batch, answer: Exchanged) -> int:
         """How many jobs to ask for at once: none where anything else is to be seen to first."""
-        more = len(answer.claim.jobs) >= last.wanted
+        more = len(answer.claim.jobs) >= last.wanted and not self._given_up
         # What shares lines, has rates or waits for siblings is decided with all taken in.
         plain = self._order.plain and self._lanes.plain and isinstance(self.passage, Free)
-        first = self._given_up or self._parked_kinds or self.fence.closed or self._plan.max_jobs
-        # To tell of an interruption the store is asked.
-        tells = any(ending.interrupted for _, ending in batch) or not self._reports.quiet
-        return self._wanted(now) if more and plain and not (first or tells) else 0
+        busy = self._parked_kinds or self.fence.closed or self._reports.asks(batch)
+        return self._wanted(now) if more and plain and not busy else 0
 
     def _take_in(self, now: float, request: ClaimRequest, batch: Batch, answer: Exchanged) -> None:
         self._room.coming = self._room.going = 0
         self._settle(batch, answer.held)
         self._take(now, request, answer.claim)
+        self._show()
 
     def _settle(self, batch: Batch, held: frozenset[Lease]) -> None:
         held = self._reports.standing(batch, held)
@@ -429,9 +427,7 @@ class Engine:
     def _tend(self, now: float) -> None:
         if not self.fence.closed:
             self._reports.save(now)
-        if self._beacon is not None:
-            fenced = self.fenced_writes + self._reports.fenced
-            self._beacon.tend(self.oldest_claim, len(self._inflight), self.jobs_ended, fenced)
+        self._show()
         if self._lanes.waiting:
             self._lanes.nudge()
             stale = self._lanes.stale(lambda claim_id: self._claims.age(claim_id, now))
@@ -439,6 +435,12 @@ class Engine:
                 # Claimed again at once, they would only be kept from others: see ``_wanted``.
                 self._room.crowded = True
                 self._give_back(stale)
+
+    def _show(self) -> None:
+        """Let who outlives this process know how far it is."""
+        if self._beacon is not None:
+            fenced = self.fenced_writes + self._reports.fenced
+            self._beacon.tend(self.oldest_claim, len(self._inflight), self.jobs_ended, fenced)
 
     def _give_back(self, runs: Sequence[RunState]) -> None:
         self._held += [(run, given_back(run)) for run in runs]
@@ -458,9 +460,7 @@ class Engine:
             wait = min(wait or GATHER, self._flush_at - now)
         if self._lanes.waiting:
             wait = min(wait or GATHER, GATHER)
-        said = self._reports.due_in(now)
-        if said is not None:
-            wait = min(wait, said)
+        wait = min(wait, self._reports.due_in(now))
         if self.mode is Mode.DRAINING:
             wait = min(wait, 0.05)
         if self._plan.idle_timeout is not None:

@@ -7,6 +7,7 @@ What ``ctx.transaction()`` has committed is left out of the process's reports.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -125,14 +126,17 @@ class Reports:
 
     # --- called by the store thread -----------------------------------------------------------
 
-    @property
-    def quiet(self) -> bool:
-        """Whether nobody has said anything, nor committed an end by himself."""
-        return not (self._said or self._settled)
+    def asks(self, batch: Iterable[tuple[RunState, Ending]]) -> bool:
+        """Whether the store has to be asked for more than it is told of these ends.
 
-    def due_in(self, now: float) -> float | None:
-        """In how many seconds there is something to save; ``None``: nobody has said anything."""
-        return max(0.0, self._next - now) if self._said else None
+        Somebody has said something, or committed an end by himself; or one was interrupted, and
+        what became of it is known there.
+        """
+        return bool(self._said or self._settled) or any(ending.interrupted for _, ending in batch)
+
+    def due_in(self, now: float) -> float:
+        """In how many seconds there is something to save; never where nobody has said anything."""
+        return max(0.0, self._next - now) if self._said else math.inf
 
     def save(self, now: float, ending: Iterable[tuple[RunState, Ending]] = ()) -> None:
         """Save what was said, if it is time, or if one of those has said it whose end comes."""

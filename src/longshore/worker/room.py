@@ -25,7 +25,7 @@ class Room:
     @property
     def left(self) -> int:
         """How many more jobs the process may claim in its life."""
-        return self._plan.left(self.claimed)
+        return self._plan.left(self.claimed + self.coming)
 
     def more(self, unfinished: int, starved: int | None) -> int:
         """How many jobs to ask for, with so many here; ``starved`` as the lanes say it."""

@@ -49,13 +49,13 @@ class Claims:
 
     def over(self, batch: Sequence[tuple[RunState, Ending]], inflight: dict[str, RunState]) -> None:
         """These runs are over: they leave the jobs that the process has."""
-        claims: list[int] = []
-        for run, _ in batch:
+        there = [inflight.pop(run.claimed.id, None) for run, _ in batch]
+        runs = [run for run, _ in batch]
+        if there != runs:
             # A run of a lease that was lost is not there, but a later run of the same job may be.
-            job_id = run.claimed.id
-            if inflight.get(job_id) is run:
-                del inflight[job_id]
-                claims.append(run.claim_id)
+            inflight.update((run.claimed.id, run) for run in there if run is not None)
+            runs = [run for run in runs if _taken(run, inflight)]
+        claims = [run.claim_id for run in runs]
         for claim_id, count in Counter(claims).items():
             self.finished(claim_id, count)
 
@@ -79,6 +79,14 @@ class Claims:
         except RuntimeError:
             # The store thread changed the table meanwhile; an old answer is always safe.
             return 0
+
+
+def _taken(run: RunState, inflight: dict[str, RunState]) -> bool:
+    """Whether it was there, and is not any more."""
+    here = inflight.get(run.claimed.id) is run
+    if here:
+        del inflight[run.claimed.id]
+    return here
 
 
 def given_back(run: RunState) -> Ending:

@@ -132,7 +132,9 @@ class Reports:
         Somebody has said something, or committed an end by himself; or one was interrupted, and
         what became of it is known there.
         """
-        return bool(self._said or self._settled) or any(ending.interrupted for _, ending in batch)
+        return bool(self._said or self._settled) or True in [
+            ending.interrupted for _, ending in batch
+        ]
 
     def due_in(self, now: float) -> float:
         """In how many seconds there is something to save; never where nobody has said anything."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import compress
 from typing import Any, Final
 
 from msgspec import json, msgpack
@@ -33,7 +34,7 @@ from longshore.core.unread import Unread
 from longshore.stores.lines import names
 from longshore.stores.redis.producing import Core
 from longshore.stores.redis.scripts import SCRIPTS, Steps, Value
-from longshore.stores.redis.words import TEXT, claimed, step_words, text, word
+from longshore.stores.redis.words import TEXT, changed, fresh, step_words, text, word
 
 
 class Consuming(Core):
@@ -192,67 +193,64 @@ def _claim(answer: Any) -> Claim:
     now, left = int(time), int(due_in) if due_in else None
 
     def read() -> tuple[Claimed, ...]:
-        found = zip(ids, lines, payloads, strict=True)
-        if not told:
-            return tuple(claimed(job, now, None, None) for job in found)
-        others = {number: (state, budgets or None) for number, state, budgets in _threes(told)}
-        return tuple(
-            claimed(job, now, *others.get(number, (None, None))) for number, job in enumerate(found)
-        )
+        jobs = fresh(ids, lines, payloads, now)
+        for number, state, budgets in _threes(told):
+            at = int(number)
+            jobs[at] = changed(jobs[at], state, budgets or None)
+        return tuple(jobs)
 
     return Claim(live=True, jobs=Unread(len(ids), read), due_in=left)
 
 
 def _report(endings: Sequence[Ending]) -> tuple[list[Value], list[Lease]]:
     """The values of the script ``finish``, and the leases in the order in which it counts them."""
-    groups: dict[tuple[str, int], list[str]] = {}
-    order: list[Lease] = []
-    results: list[Value] = []
-    others: list[Ending] = []
-    # Of two reports on one job the first counts, so that these stay in their order.
+    # Most just succeeded, and have nothing to tell but their result. Of two reports on one job the
+    # first counts: these stay in their order.
     alone = len({ending.lease.job_id for ending in endings}) == len(endings)
-    process, run, ids = "", 0, list[str]()
-    for ending in endings:
-        # Most just succeeded, and have nothing to tell but their result.
-        if (
-            ending.to is not _SUCCEEDED
-            or ending.entry is not None
-            or ending.reason is not None
-            or ending.result_error is not None
-            or ending.failed
-            or ending.interrupted
-            or not alone
-        ):
-            if ending.to not in _ENDS:
-                raise ValueError(f"a run cannot end in the state {ending.to}")
-            others.append(ending)
-            continue
-        lease = ending.lease
-        if lease.run != run or lease.process_id != process:
-            process, run = lease.process_id, lease.run
-            ids = groups.setdefault((process, run), [])
-        ids.append(lease.job_id)
-        order.append(lease)
-        if ending.result is not None:
-            results += (lease.job_id, ending.result)
-    if len(groups) > 1:
-        by_group = {key: number for number, key in enumerate(groups)}
-        order.sort(key=lambda lease: by_group[lease.process_id, lease.run])
+    tells = [
+        not alone
+        or ending.to is not _SUCCEEDED
+        or ending.entry is not None
+        or ending.reason is not None
+        or ending.result_error is not None
+        or ending.failed
+        or ending.interrupted
+        for ending in endings
+    ]
+    plain, others = endings, list(compress(endings, tells))
+    if others:
+        plain = [ending for ending, more in zip(endings, tells, strict=True) if not more]
+        if wrong := next((ending.to for ending in others if ending.to not in _ENDS), None):
+            raise ValueError(f"a run cannot end in the state {wrong}")
+    groups = _by_run([ending.lease for ending in plain])
+    order = [lease for group in groups for lease in group]
+    results = [
+        part
+        for ending in plain
+        if ending.result is not None
+        for part in (ending.lease.job_id, ending.result)
+    ]
     loose: list[Value] = []
     head = msgpack.encode(
         [
-            [(word(process), str(run), len(ids)) for (process, run), ids in groups.items()],
+            [(word(group[0].process_id), str(group[0].run), len(group)) for group in groups],
             len(order),
             len(results) // 2,
             [_ending(ending, loose) for ending in others],
         ]
     )
-    args: list[Value] = [head]
-    for ids in groups.values():
-        args += ids
-    args += results
-    args += loose
+    args: list[Value] = [head, *[lease.job_id for lease in order], *results, *loose]
     return args, order + [ending.lease for ending in others]
+
+
+def _by_run(leases: list[Lease]) -> list[list[Lease]]:
+    """Those of one process and of the same run together: mostly all."""
+    if len({lease.run for lease in leases}) == 1 == len({lease.process_id for lease in leases}):
+        return [leases]
+    groups: dict[tuple[str, int], list[Lease]] = {}
+    for lease in leases:
+        groups.setdefault((lease.process_id, lease.run), []).append(lease)
+    return list(groups.values())
 
 
 _SUCCEEDED: Final = JobState.SUCCEEDED

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from msgspec import json
+from msgspec import json, structs
 
 from longshore.core.limits import Rules
 from longshore.core.model import (
@@ -82,40 +82,51 @@ def flags_of(rules: Rules) -> str:
     return "".join(letters) or "-"
 
 
-def claimed(
-    job: tuple[bytes, bytes, bytes], now: int, state: bytes | None, budgets: bytes | None
-) -> Claimed:
-    """The job as a worker gets it: its id, line and payload.
+def fresh(
+    ids: Sequence[bytes], lines: Sequence[bytes], payloads: Sequence[bytes], now: int
+) -> list[Claimed]:
+    """Jobs as a worker gets them that were claimed as they had been written: most.
 
-    ``state`` unless it was claimed as it had been written.
+    Jobs that were stored together have one line: what the last one said is not read again.
     """
-    job_id, line, payload = job
-    alike, scheduled_at, created_at = line.rsplit(b" ", 2)
-    kind, queue, priority, max_attempts, timeout, keep_result, tags, meta = _shared(alike)
-    if state is None:
-        return Claimed(
-            job_id.decode(), 1, kind, queue, payload, priority, 0, 0, max_attempts,
-            int(scheduled_at), int(created_at), now, timeout, keep_result, budgets, tags, meta,
+    made: list[Claimed] = []
+    if not ids:
+        return made
+    last, kind, queue, tags, meta = b"", "", "", (), None
+    priority = max_attempts = scheduled_at = created_at = 0
+    timeout = keep_result = None
+    # A UUID has no space in it: all of them are decoded at once.
+    for job_id, line, payload in zip(
+        b" ".join(ids).decode().split(" "), lines, payloads, strict=True
+    ):
+        if line != last:
+            last = line
+            alike, scheduled, created = line.rsplit(b" ", 2)
+            kind, queue, priority, max_attempts, timeout, keep_result, tags, meta = _shared(alike)
+            scheduled_at, created_at = int(scheduled), int(created)
+        made.append(
+            Claimed(
+                job_id, 1, kind, queue, payload, priority, 0, 0, max_attempts,
+                scheduled_at, created_at, now, timeout, keep_result, None, tags, meta,
+            )
         )  # fmt: skip
+    return made
+
+
+def changed(job: Claimed, state: bytes, budgets: bytes | None) -> Claimed:
+    """The same job where it was not claimed as it had been written; ``=``: as it was."""
     words = state.split(b" ")
-    return Claimed(
-        job_id.decode(),
-        int(words[1]),
-        kind,
-        text(words[8]),
-        payload,
-        priority if words[13] == b"=" else int(words[13]),
-        int(words[11]),
-        int(words[12]),
-        max_attempts,
-        int(scheduled_at if words[16] == b"=" else words[16]),
-        int(created_at),
-        int(words[4]),
-        timeout,
-        keep_result if words[10] == b"=" else _number(words[10]),
-        budgets,
-        tags,
-        meta,
+    return structs.replace(
+        job,
+        run=int(words[1]),
+        claimed_at=int(words[4]),
+        queue=text(words[8]),
+        keep_result=job.keep_result if words[10] == b"=" else _number(words[10]),
+        failures=int(words[11]),
+        interruptions=int(words[12]),
+        priority=job.priority if words[13] == b"=" else int(words[13]),
+        scheduled_at=job.scheduled_at if words[16] == b"=" else int(words[16]),
+        budgets=budgets,
     )
 
 

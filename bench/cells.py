@@ -34,7 +34,7 @@ STORES: Mapping[str, str] = {
 }
 
 #: Of them those whose servers tell who waits.
-TELLING = ("raw_postgres", "raw_redis")
+TELLING: Mapping[str, str] = {"raw_postgres": "postgres", "raw_redis": "redis"}
 
 #: Of jobs that W2 drains: a run of seconds.
 DRAINED: Mapping[str, int] = {"memory": 200_000, "mariadb": 50_000}
@@ -256,15 +256,16 @@ def _programs(store: str, size: Size, params: Mapping[str, object]) -> Iterator[
 def _latency(size: Size) -> Iterator[Cell]:
     paced = {"jobs": size(1_000), "per_second": 50}
     title = f"enqueue to start, {paced['jobs']:,} jobs at 50 a second"
-    for store in STORES:
+    for store, raw in STORES.items():
         key = f"W3//{store}"
         if store == "memory":
             inside = Call("embedded.latency", {"store": store, **paced})
             yield _cell(key, f"{title}, in one process", PERCENTILES, inside, None)
             continue
         between = Call("fleet.latency", {"store": store, **paced})
+        bare = Call(f"raw_latency.{TELLING[raw]}", paced) if raw in TELLING else None
         peers = _peers(key, "latency", size, per_second=50)
-        yield _cell(key, f"{title}, between processes", PERCENTILES, between, None, peers)
+        yield _cell(key, f"{title}, between processes", PERCENTILES, between, bare, peers)
 
 
 def _sleeping(jobs: int) -> list[Cell]:

@@ -279,7 +279,7 @@ def test_who_is_told_to_stop_while_it_waits_claims_nothing(
 
 
 @pytest.mark.parametrize(
-    ("processes", "mine", "callers"), [(64, 64, 16), (70, 64, 22), (3, 3, 2), (2, 1, 2), (1, 4, 2)]
+    ("processes", "mine", "callers"), [(64, 64, 8), (70, 64, 14), (3, 3, 2), (2, 1, 2), (1, 4, 2)]
 )
 def test_those_in_line_ask_for_more_than_if_all_asked(
     turnstile: Turnstile, processes: int, mine: int, callers: int

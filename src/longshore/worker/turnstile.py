@@ -27,7 +27,7 @@ from typing import Final, Protocol
 FEWEST, MOST = 2, 8
 #: Of those who stand in line each asks for as much as if only one in so many did: none waits for
 #: long.
-SHARE: Final = 4
+SHARE: Final = 8
 #: For how long a child waits for a token, seconds, and for which part of its lease at most.
 PATIENCE, PART = 4.0, 0.25
 #: So long at a time, seconds: ends of jobs are reported meanwhile, and orders are heard.

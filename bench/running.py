@@ -93,7 +93,8 @@ def _environment(url: str | None, *, pinned: bool) -> dict[str, str]:
     """Ours without the settings of somebody's own application."""
     foreign = ("LONGSHORE_", "BENCH_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    kept["PYTHONPATH"] = str(ROOT)
+    # Its own package first: an environment may have that of another checkout.
+    kept["PYTHONPATH"] = os.pathsep.join((str(ROOT / "src"), str(ROOT)))
     if url is not None:
         kept["BENCH_URL"] = url
         if pinned and (chosen := cores()) is not None:

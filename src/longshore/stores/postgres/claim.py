@@ -16,7 +16,7 @@ from longshore.stores.postgres.exchange import LEAVE_OUT, TRIES, Exchanging
 from longshore.stores.postgres.together import together
 from longshore.stores.sql.claim import ROUNDS, STEP, Chosen, Claiming
 from longshore.stores.sql.core import Deltas
-from longshore.stores.sql.fronts import FEW, Fronts, Place
+from longshore.stores.sql.fronts import FEW, Fronts, Place, id_of
 from longshore.stores.sql.statements import Row, Steps
 from longshore.stores.sql.walk import Restraints, Walk
 from longshore.stores.sql.walking import Read, in_order
@@ -332,20 +332,10 @@ class PostgresClaiming(Exchanging, Claiming):
 
         They stay where they are until the others commit, so they are not tried again.
         """
-        ids = [place.id for place in places]
+        ids = [id_of(place) for place in places]
         rows: list[Row] = yield self.sql["take_ids"](ids=ids, wanted=wanted, chosen=False, **claim)
         tried.update(ids)
         return rows
-
-    def heads_of(self, queues: Sequence[str], each: int) -> Steps[list[Place]]:
-        """Where the first few jobs of each of these queues stand, whoever looks at them."""
-        rows: list[Row] = yield self.sql["line_heads"](queues=list(queues), each=each)
-        return [Place(*row) for row in rows]
-
-    def fronts(self) -> Steps[list[Place]]:
-        """The first job of each queue."""
-        rows: list[Row] = yield self.sql["ready_fronts"]()
-        return [Place(*row) for row in rows]
 
 
 def _order(row: Row) -> tuple[int, int, str]:

@@ -23,7 +23,7 @@ NOBODY: frozenset[str] = frozenset()
 
 
 def test_places_sort_as_a_claim_does() -> None:
-    random = Random(3)  # noqa: S311 - not for secrets
+    random = Random(3)
     parts = [
         (priority, at, new_id(), f"q{random.randrange(1000)}")
         for priority in (-32_768, -1, 0, 9, 32_767)

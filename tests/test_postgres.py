@@ -79,6 +79,34 @@ def test_the_only_queue_there_is_is_served_only_if_asked_for(store: PostgresStor
     assert claim(store, 9, lines=(Line(("rep*",)),)) == [new.id]
 
 
+def test_many_queues_are_not_named_first_when_a_look_at_them_is_old(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named: list[bool] = []
+    look = store._look
+
+    def looked(request: ClaimRequest, *, any_: bool = True) -> Any:
+        named.append(any_)
+        return look(request, any_=any_)
+
+    monkeypatch.setattr(store, "_look", looked)
+    register(store)
+    first = [job(queue=f"q{number:03}") for number in range(100)]
+    store.run(store.insert(first))
+    ids = [one.id for one in first]
+    assert claim(store, 1, 30) == ids[:30]
+    store.known[EVERYTHING[0]].forget()
+    urgent = job(queue="new", priority=-1)
+    store.run(store.insert([urgent]))
+    assert claim(store, 2, 10) == [urgent.id, *ids[30:39]]
+    store.known[EVERYTHING[0]].forget()
+    # So few are left that they are not remembered any more, and all are named.
+    assert claim(store, 3, 30) == ids[39:69]
+    assert EVERYTHING[0] not in store.known
+    assert claim(store, 4, 30) == ids[69:99]
+    assert named == [True, False, False, True]
+
+
 def test_many_jobs_are_stored_at_once(store: PostgresStore) -> None:
     many = [job(tags=("a\tb\\", "ü"), payload='{"é\\n":"\\\\"}'.encode()) for _ in range(1000)]
     answers = store.run(store.insert(many))

@@ -12,7 +12,7 @@ where the last one ended, for as long as jobs may run ahead of a better one (50 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -21,11 +21,20 @@ from msgspec import json
 from longshore.core.model import Claimed
 from longshore.core.store import Claim, ClaimRequest, Line, Retention, operation
 from longshore.stores.clock import Clock
-from longshore.stores.lines import chosen, names, serves
+from longshore.stores.lines import names, serves
 from longshore.stores.mysql.core import MySQLCore
 from longshore.stores.sql.claim import ROUNDS, STEP, TAGS
 from longshore.stores.sql.core import Deltas
-from longshore.stores.sql.fronts import FEW, Fronts, Place
+from longshore.stores.sql.fronts import (
+    FEW,
+    Fronts,
+    Place,
+    id_of,
+    parts_of,
+    place_of,
+    queue_of,
+    served_of,
+)
 from longshore.stores.sql.operations import Consuming
 from longshore.stores.sql.statements import Row, Steps
 from longshore.stores.sql.turns import InOrder
@@ -53,7 +62,9 @@ class Stream(NamedTuple):
     def goes_on(self, wanted: int, paused: frozenset[str]) -> bool:
         """Whether the next claim may begin there."""
         return (
-            wanted >= STREAMING and time.monotonic() < self.until and self.after.queue not in paused
+            wanted >= STREAMING
+            and time.monotonic() < self.until
+            and queue_of(self.after) not in paused
         )
 
 
@@ -331,23 +342,19 @@ class MySQLClaiming(MySQLCore, Consuming):
                 taken.update((row[0], row) for row in rows)
         if len(taken) == wanted and stream is not None:
             last = next(reversed(taken.values()))
-            after = Place(*_order(last), stream.after.queue)
+            after = place_of(*_order(last), queue_of(stream.after))
             self._streams[line] = Stream(after, stream.until)
         return known if len(taken) == wanted and len(request.lines) == 1 else None
 
     def _fronts(self, line: Line, paused: frozenset[str]) -> Steps[list[Place]]:
         """Where the first job of each queue of a line stands, in their common order."""
         rows: list[Row]
-        queues: Sequence[str] | None = names(line)
+        queues = names(line)
         if queues is None:
             rows = yield self.sql["ready_fronts"]()
-            queues = chosen(line, [queue for queue, _ in rows])
         else:
             rows = yield self.sql["ready_fronts_of"](queues=self.listed(queues))
-        served = frozenset(queues) - paused
-        return sorted(
-            _place(queue, front) for queue, front in rows if front is not None and queue in served
-        )
+        return sorted(served_of(line, paused, [place for (place,) in rows if place is not None]))
 
     def _from_many(
         self, fronts: Fronts, wanted: int, now: int, taken: dict[str, Row]
@@ -362,7 +369,7 @@ class MySQLClaiming(MySQLCore, Consuming):
             places = yield from self.next_of(fronts, most, tried)
             if not places:
                 break
-            ids = [place.id for place in places]
+            ids = [id_of(place) for place in places]
             tried.update(ids)
             while ids and len(taken) < wanted:
                 # Hardly more than are wanted: others pass over what is held here.
@@ -386,8 +393,9 @@ class MySQLClaiming(MySQLCore, Consuming):
             return
         shares: dict[str, int] = {}
         for head in heads:
-            shares[head.queue] = shares.get(head.queue, 0) + 1
-        first = [(front, shares[front.queue]) for front in fronts if front.queue in shares]
+            queue = queue_of(head)
+            shares[queue] = shares.get(queue, 0) + 1
+        first = [(front, shares[queue_of(front)]) for front in fronts if queue_of(front) in shares]
         before = len(taken)
         yield from self._front(first, wanted, now, taken)
         # Others may have taken one queue's share away while more stands behind it elsewhere.
@@ -400,12 +408,12 @@ class MySQLClaiming(MySQLCore, Consuming):
         self, shares: Sequence[tuple[Place, int]], wanted: int, now: int, taken: dict[str, Row]
     ) -> Steps[None]:
         """Hold the first jobs of each queue, as many as its share, from its first one on."""
-        rows: list[Row] = yield self.sql.fronts(
-            [
-                (now, at.queue, at.place, at.place, at.scheduled_at, at.scheduled_at, at.id, share)
-                for at, share in shares
-            ]
-        )
+        values = [
+            (now, queue, place, place, at, at, job_id, share)
+            for front, share in shares
+            for place, at, job_id, queue in (parts_of(front),)
+        ]
+        rows: list[Row] = yield self.sql.fronts(values)
         if len(shares) > 1:
             rows = sorted(rows, key=_order)
         for row in rows:
@@ -413,22 +421,27 @@ class MySQLClaiming(MySQLCore, Consuming):
                 break
             taken.setdefault(row[0], row)
 
-    def _heads(self, fronts: list[Place], wanted: int) -> Steps[list[Place]]:
+    def _heads(self, fronts: list[Place], wanted: int) -> Steps[Sequence[Place]]:
         """Where the first jobs of several queues stand, in their common order."""
         if len(fronts) == 1:
             return fronts * wanted
-        return (yield from self.first_of([front.queue for front in fronts], wanted))
+        return (yield from self.first_of([queue_of(front) for front in fronts], wanted))
 
-    def heads_of(self, queues: Sequence[str], each: int) -> Steps[list[Place]]:
+    def heads_of(self, queues: Sequence[str], each: int) -> Steps[Mapping[str, Sequence[Place]]]:
         """Where the first few jobs of each of these queues stand, whoever takes them just now."""
         rows: list[Row]
         if each > PAIR or len(queues) < MANY:
+            found: dict[str, list[Place]] = {}
             rows = yield self.sql.heads(queues, each)
-            return [Place(*row) for row in rows]
+            for (place,) in rows:
+                found.setdefault(queue_of(place), []).append(place)
+            return found
         rows = yield self.sql["ready_pairs"](queues=[(queue,) for queue in queues])
-        return [
-            _place(queue, job) for queue, *jobs in rows for job in jobs[:each] if job is not None
-        ]
+        return {
+            queue_of(first): [place for place in (first, *more)[:each] if place is not None]
+            for first, *more in rows
+            if first is not None
+        }
 
 
 def _restrained(row: Row, restraints: Restraints) -> bool:
@@ -452,11 +465,6 @@ def _in_full(row: Row, now: int) -> Row:
         job_id, run, kind, queue, payload, priority, failures, interruptions, max_attempts,
         scheduled_at, created_at, now, timeout, keep_result, budgets, tags, meta, rules,
     )  # fmt: skip
-
-
-def _place(queue: str, front: str) -> Place:
-    place, scheduled_at, job_id = front.split(",")
-    return Place(int(place), int(scheduled_at), job_id, queue)
 
 
 def _order(row: Row) -> tuple[int, int, str]:

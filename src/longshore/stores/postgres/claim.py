@@ -16,7 +16,7 @@ from longshore.stores.postgres.exchange import LEAVE_OUT, TRIES, Exchanging
 from longshore.stores.postgres.together import together
 from longshore.stores.sql.claim import ROUNDS, STEP, Chosen, Claiming
 from longshore.stores.sql.core import Deltas
-from longshore.stores.sql.fronts import FEW, Fronts, Place
+from longshore.stores.sql.fronts import FEW, Fronts, Place, id_of
 from longshore.stores.sql.statements import Row, Steps
 from longshore.stores.sql.walk import Restraints, Walk
 from longshore.stores.sql.walking import Read, in_order
@@ -87,7 +87,7 @@ class PostgresClaiming(Exchanging, Claiming):
         """Promote what is due, then take jobs, in a transaction that is open or begins here."""
         known = self._known_of(request)
         look = yield from self._look(request, any_=known is None)
-        if known is not None and (look.special or not known.hold(frozenset(look.paused), look.now)):
+        if known is not None and look.special:
             known = None
             look = yield from self._look(request)
         if not look.live:
@@ -102,8 +102,6 @@ class PostgresClaiming(Exchanging, Claiming):
             # So many have expired that the others would have to be searched for: come again.
             return Claim(live=True, due_in=0)
         look, had = ready
-        if known is not None and not known.hold(frozenset(look.paused), look.now):
-            known = None  # it was looked again, at all queues, and one was paused meanwhile
         if request.wanted <= 0:
             return Claim(live=True)
         taken = yield from self._taken(request, look, had, known)
@@ -185,7 +183,7 @@ class PostgresClaiming(Exchanging, Claiming):
         return Look(*rows[0])
 
     def _known_of(self, request: ClaimRequest) -> Fronts | None:
-        """Where the queues of a request's only line go on, if the last claim knew it just now."""
+        """Where the queues of a request's only line went on when the last claim ended."""
         if len(request.lines) != 1 or request.parked_kinds:
             return None
         known = self.known.get(request.lines[0])
@@ -206,7 +204,8 @@ class PostgresClaiming(Exchanging, Claiming):
     ) -> Steps[Chosen]:
         """Begin runs of the first jobs, line by line; their rows in order.
 
-        ``known``: where the queues of the only line stand.
+        ``known``: where the queues of the only line stood. It may be long ago: what it tells in
+        any case is that they are too many to be looked at twice.
         """
         if request.parked_kinds:
             walk = yield from self.parked(request, look.now)
@@ -302,10 +301,14 @@ class PostgresClaiming(Exchanging, Claiming):
         taken: list[Row] = []
         tried: set[str] = set()
         most = wanted
+        paused = frozenset(look.paused)
+        if known is not None and not known.hold(paused, look.now):
+            known = None
         while len(taken) < wanted:
             if known is None:
-                looked = yield from self.looked_at(line, frozenset(look.paused), look.now)
+                looked = yield from self.looked_at(line, paused, look.now)
                 if not isinstance(looked, Fronts):
+                    self.known.pop(line, None)
                     taken += yield from self._of_queues(looked, wanted - len(taken), claim, tried)
                     break
                 known = looked
@@ -332,20 +335,10 @@ class PostgresClaiming(Exchanging, Claiming):
 
         They stay where they are until the others commit, so they are not tried again.
         """
-        ids = [place.id for place in places]
+        ids = [id_of(place) for place in places]
         rows: list[Row] = yield self.sql["take_ids"](ids=ids, wanted=wanted, chosen=False, **claim)
         tried.update(ids)
         return rows
-
-    def heads_of(self, queues: Sequence[str], each: int) -> Steps[list[Place]]:
-        """Where the first few jobs of each of these queues stand, whoever looks at them."""
-        rows: list[Row] = yield self.sql["line_heads"](queues=list(queues), each=each)
-        return [Place(*row) for row in rows]
-
-    def fronts(self) -> Steps[list[Place]]:
-        """The first job of each queue."""
-        rows: list[Row] = yield self.sql["ready_fronts"]()
-        return [Place(*row) for row in rows]
 
 
 def _order(row: Row) -> tuple[int, int, str]:

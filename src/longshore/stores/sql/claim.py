@@ -6,7 +6,7 @@ has limits, its kind is paused or its queue goes by turns, the claim walks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec import json
@@ -15,7 +15,7 @@ from longshore.core.model import Claimed
 from longshore.core.store import Claim, ClaimRequest, Line
 from longshore.stores.lines import names
 from longshore.stores.sql.core import Deltas
-from longshore.stores.sql.fronts import Fronts, Merging, Place
+from longshore.stores.sql.fronts import Fronts, Merging, Place, id_of
 from longshore.stores.sql.statements import Row, Steps
 from longshore.stores.sql.walk import Restraints, Walk, limits_of
 from longshore.stores.sql.walking import Read, Walking, in_order, unruled
@@ -154,7 +154,7 @@ class Claiming(Merging, Walking):
                 places = yield from self.next_of(queues, wanted)
             case _:
                 places = yield from self.first_of(queues, wanted)
-        ids = [place.id for place in places]
+        ids = [id_of(place) for place in places]
         rows = yield self.sql["ready_ids"](ids=self.ids(ids), now=now)
         return in_order(rows, ids)
 
@@ -172,25 +172,16 @@ class Claiming(Merging, Walking):
             return known.again()
         return (yield from self.looked_at(line, restraints.queues, now))
 
-    def heads_of(self, queues: Sequence[str], each: int) -> Steps[list[Place]]:
+    def heads_of(self, queues: Sequence[str], each: int) -> Steps[Mapping[str, Sequence[Place]]]:
         """Where the first few jobs of each of these queues stand."""
         rows: list[Row] = yield self.sql["line_heads"](queues=self.listed(queues), each=each)
-        return [
-            Place(int(place), int(at), job_id, queue)
-            for queue, jobs in rows
-            if jobs is not None
-            for job in jobs.split(",")
-            for place, at, job_id in (job.split(" "),)
-        ]
+        return {queue: places.split(",") for queue, places in rows if places}
 
     def fronts(self) -> Steps[list[Place]]:
         """The first job of each queue."""
         rows: list[Row] = yield self.sql["ready_fronts"]()
-        return [
-            Place(int(place), int(at), job_id, queue)
-            for (front,) in rows
-            for queue, place, at, job_id in (front.split(" "),)
-        ]
+        ((places,),) = rows
+        return places.split(",") if places else []
 
     def claims(self, rows: list[Row]) -> tuple[Claimed, ...]:
         """Rows of the queries ``ready_...`` and ``claimed_again``: a record's fields in order."""

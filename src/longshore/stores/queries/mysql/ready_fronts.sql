@@ -1,8 +1,8 @@
--- Every queue that holds jobs ready to run, and where its first one stands in the order of a claim.
+-- Where the first job of every queue stands that holds jobs ready to run, as `fronts.py` says.
 -- Nobody is waited for and nothing held: entries of jobs just claimed, which stay until they are
 -- purged, cost little so.
-select f.line, (
-    select concat_ws(',', j.place, j.scheduled_at, j.id) from longshore_job as j
+select (
+    select concat(500000 + j.place, 5000000000000000000 + j.scheduled_at, j.id, j.line) from longshore_job as j
     where j.line = f.line
     order by j.line, j.place, j.scheduled_at, j.id
     limit 1

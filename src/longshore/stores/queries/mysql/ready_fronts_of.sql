@@ -1,7 +1,6 @@
--- Which of these queues hold jobs ready to run, and where the first one of each stands in the order
--- of a claim, as the query ready_fronts tells it of all.
-select f.line, (
-    select concat_ws(',', j.place, j.scheduled_at, j.id) from longshore_job as j
+-- Where the first job of each of these queues stands, as the query ready_fronts tells it of all.
+select (
+    select concat(500000 + j.place, 5000000000000000000 + j.scheduled_at, j.id, j.line) from longshore_job as j
     where j.line = f.line
     order by j.line, j.place, j.scheduled_at, j.id
     limit 1

@@ -1,5 +1,6 @@
--- Every queue that holds jobs ready to run, except where values take turns, and where its first one
--- stands in the order of a claim: one seek a queue, however many jobs it holds.
+-- Where the first job of every queue stands that holds jobs ready to run, except where values take
+-- turns: one seek a queue, however many jobs it holds. Each place is a text, as `fronts.py` says; a
+-- comma is between two.
 with recursive found (priority, scheduled_at, id, queue) as (
     (
         select priority, scheduled_at, id, queue from longshore_job
@@ -15,4 +16,5 @@ with recursive found (priority, scheduled_at, id, queue) as (
         order by queue, priority, scheduled_at, id limit 1
     ) as j
 )
-select priority, scheduled_at, id::text, queue from found;
+select string_agg(concat(500000 + priority, 5000000000000000000 + scheduled_at, id, queue), ',')
+from found;

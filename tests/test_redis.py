@@ -42,6 +42,9 @@ pytestmark = pytest.mark.servers
 where, store, client = redis_tools.where, redis_tools.store, redis_tools.client
 flushing = redis_tools.flushing
 
+#: How long what was seen of many queues is remembered while jobs arrive, and some; seconds.
+MORE_THAN_REMEMBERED = 0.3
+
 
 # --- the keys ---
 
@@ -458,3 +461,26 @@ def test_many_jobs_of_every_sort_go_through_one_script(store: RedisStore) -> Non
 
 def numbered(number: int) -> NewJob:
     return job(payload=b"%d" % number)
+
+
+# --- lines of many queues ---
+
+
+def test_many_queues_are_looked_at_again_when_something_has_arrived(
+    store: RedisStore, where: Place, client: Any
+) -> None:
+    first = [job(queue=f"q{number:03}") for number in range(100)]
+    store.run(store.insert(first))
+    line, hidden = key(where, "line:q050"), first[50]
+    (member,) = client.zrange(line, 0, -1)
+    client.zadd(line, {member: 9})
+    register(store)
+    assert claim(store, wanted=2) == [first[0].id, first[1].id]
+    # Past every script, so that nobody is told.
+    client.zadd(line, {member: -1})
+    time.sleep(MORE_THAN_REMEMBERED)
+    assert claim(store, 2, wanted=1) == [first[2].id]
+    urgent = job(queue="q060", priority=-2)
+    store.run(store.insert([urgent]))
+    time.sleep(MORE_THAN_REMEMBERED)
+    assert claim(store, 3, wanted=2) == [urgent.id, hidden.id]

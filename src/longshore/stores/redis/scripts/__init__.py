@@ -55,7 +55,7 @@ _USES: Final = re.compile(r"^ *-- uses: (.*)$", re.MULTILINE)
 _PARTS: Final = frozenset(
     {
         *("prelude", "time", "basics", "more", "freeing", "waking", "counting", "texts", "keeping"),
-        *("jobs", "taking", "claiming", "succeeding", "ending", "records"),
+        *("jobs", "taking", "fronts", "claiming", "succeeding", "ending", "records"),
         *("restraint", "gates", "turns", "ruling", "holding", "plain", "bundling"),
     }
 )

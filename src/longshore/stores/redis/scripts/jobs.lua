@@ -22,6 +22,7 @@ local NAMES = {
 
 local puts, dels, adds, rems, members, deltas = {}, {}, {}, {}, {}, {}
 local stirred, ended = false, false -- somebody may want to know
+local arrived = false -- a job in a line
 local erased, unheld, stopped, admits, turnless = {}, {}, {}, {}, {}
 local grouped, bundles = {}, nil -- members of bundles that have ended or live again; what follows
 
@@ -70,6 +71,8 @@ local function flush()
     each(sub(key, 1, 8) == 'running:' and 'SREM' or 'ZREM', P .. key, list)
   end
   for key, list in pairs(adds) do each('ZADD', P .. key, list) end
+  if arrived then call('DEL', P .. 'calm') end -- see fronts.lua
+  arrived = false
   for key, list in pairs(members) do
     for member in pairs(list) do call('SADD', P .. key, member) end
   end
@@ -206,6 +209,7 @@ local function place(job)
         listed(members, 'fair')[job.queue] = true
       else
         add('line:' .. job.queue, job.priority, place_in_line(job))
+        arrived = true
       end
       listed(members, 'ready')[job.queue] = true
     end

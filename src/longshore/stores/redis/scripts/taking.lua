@@ -35,36 +35,47 @@ local function is_before(a, b)
   return a[2] < b[2]
 end
 
--- The first members of several lines in their common order, as entries {score, member, key}; what
--- was read of each line, and how many were asked for. Of each line `least` are read, and more where
--- these turn out to be among the first `wanted`, as far as these come before `bound`.
+-- The entries {score, member, number of its line} of what was read of several lines, in their common
+-- order, as far as they come before `bound`.
+local function in_order(heads, bound)
+  local first, count, last, sorted = {}, 0, nil, true
+  for number = 1, #heads do
+    local read = heads[number]
+    for index = 1, #read, 2 do
+      local entry = { tonumber(read[index + 1]), read[index], number }
+      if not bound or is_before(entry, bound) then first[count + 1] = entry else break end
+      count = count + 1
+      -- Of many queues mostly one job each, and the queues are in order: then there is nothing to sort.
+      sorted = sorted and not (last and is_before(entry, last))
+      last = entry
+    end
+  end
+  if not sorted then table.sort(first, is_before) end
+  return first
+end
+
+-- The first members of several lines in their common order, as entries; what was read of each line,
+-- and how many were asked for. Of each line `least` are read, and more where these turn out to be
+-- among the first `wanted`, as far as these come before `bound`.
 local function heads_of(keys, wanted, least, bound)
-  local size, heads, more, first = {}, {}, keys, nil
-  for _, key in ipairs(keys) do size[key] = least end
+  local size, heads, more, first = {}, {}, {}, nil
+  for number = 1, #keys do size[number], more[number] = least, number end
   repeat
-    for _, key in ipairs(more) do
-      heads[key] = call('ZRANGE', P .. key, 0, size[key] - 1, 'WITHSCORES')
+    for _, number in ipairs(more) do
+      heads[number] = call('ZRANGE', P .. keys[number], 0, size[number] - 1, 'WITHSCORES')
     end
-    first = {}
-    for _, key in ipairs(keys) do
-      local read = heads[key]
-      for index = 1, #read, 2 do
-        local entry = { tonumber(read[index + 1]), read[index], key }
-        if not bound or is_before(entry, bound) then first[#first + 1] = entry end
-      end
-    end
-    table.sort(first, is_before)
+    first = in_order(heads, bound)
     local used = {}
     for index = 1, math.min(wanted - 1, #first) do
-      local key = first[index][3]
-      used[key] = (used[key] or 0) + 1
+      local number = first[index][3]
+      used[number] = (used[number] or 0) + 1
     end
     more = {}
-    for key, jobs in pairs(used) do
+    for number, jobs in pairs(used) do
       -- All that was read of it is among the first: behind it there may be better ones.
-      if jobs == size[key] then
-        more[#more + 1] = key
-        size[key] = jobs * 4
+      if jobs == size[number] then
+        more[#more + 1] = number
+        size[number] = jobs * 4
       end
     end
   until #more == 0
@@ -73,21 +84,21 @@ end
 
 -- Take the first of these entries out of their lines. Answers how many of each line, or nothing
 -- when one of them is marked: then none was taken out.
-local function taken_out(first, wanted, taken)
-  local gone, chosen, counts = {}, {}, {}
-  for index = 1, math.min(wanted, #first) do chosen[index] = first[index][2] end
+local function taken_out(keys, first, wanted, taken)
+  local chosen, counts, last = {}, {}, #taken
+  wanted = math.min(wanted, #first)
+  for index = 1, wanted do chosen[index] = first[index][2] end
   if is_marked(chosen) then
     return nil
   end
-  for index, member in ipairs(chosen) do
-    local key = first[index][3]
-    taken[#taken + 1] = sub(member, 17)
-    if not gone[key] then gone[key] = {} end
-    gone[key][#gone[key] + 1] = member
+  for index = 1, wanted do
+    local number = first[index][3]
+    taken[last + index] = sub(chosen[index], 17)
+    counts[number] = (counts[number] or 0) + 1
   end
-  for key, list in pairs(gone) do
-    each('ZREM', P .. key, list)
-    counts[key] = #list
+  -- They are the first of each line.
+  for number, jobs in pairs(counts) do
+    call('ZREMRANGEBYRANK', P .. keys[number], '0', jobs == 1 and '0' or jobs - 1)
   end
   return counts
 end
@@ -96,7 +107,7 @@ end
 -- read of each, or nothing when one of them is marked: then none was taken out.
 local function merged(keys, wanted, taken)
   local first, heads = heads_of(keys, wanted, math.max(4, math.floor(2 * wanted / #keys)))
-  return taken_out(first, wanted, taken) and heads
+  return taken_out(keys, first, wanted, taken) and heads
 end
 
 -- The queues of a line that are served now.
@@ -110,109 +121,8 @@ local function served(line, paused)
   return queues
 end
 
--- From more queues on than these it is remembered which of them come first: for so many microseconds
--- jobs may run ahead of a better one that has arrived, or so many times what the look took, so that
--- looking takes a fifth of the time at most.
-local FEW, REMEMBERED, WORTH = 64, 50000, 4
-
--- The first members of a line of many queues, taken out. To look at all of them takes longer than
--- to take the jobs. So where the first job of each stands is remembered in a sorted set, whose
--- members are that job's and the queue: from then on jobs only leave, but for what arrives, and what
--- stands before the fronts that are not looked at is the best there is. Answers the queues, and does
--- nothing, where these are few; and whether one of those to take is marked: then none was taken out.
-local function from_many(line, paused, wanted, taken)
-  local held = {}
-  for queue in pairs(paused) do held[#held + 1] = queue end
-  table.sort(held)
-  local key = 'fronts:' .. redis.sha1hex(cmsgpack.pack({ line[1], line[2], held }))
-  local times = P .. key .. ':times'
-  local from, till = string.match(call('GET', times) or '', '^(%S+) (%S+)$')
-  local remembered = from and tonumber(from) <= T and T < tonumber(till)
-  local queues = not remembered and served(line, paused)
-  if queues and #queues <= FEW then
-    return queues
-  end
-  -- It is nothing that a replica or a log has to know: whoever has it not looks.
-  local function aside(write, ...)
-    local silent = pcall(redis.set_repl, redis.REPL_NONE)
-    write(...)
-    if silent then redis.set_repl(redis.REPL_ALL) end
-  end
-  local function look(there)
-    local fronts, began = {}, call('TIME')
-    for _, queue in ipairs(there) do
-      local head = call('ZRANGE', P .. 'line:' .. queue, 0, 0, 'WITHSCORES')
-      if #head == 0 then
-        call('SREM', P .. 'ready', queue)
-      else
-        fronts[#fronts + 1] = head[2]
-        fronts[#fronts + 1] = head[1] .. ' ' .. queue
-      end
-    end
-    aside(call, 'DEL', P .. key)
-    for first = 1, #fronts, CHUNK do
-      aside(call, 'ZADD', P .. key, unpack(fronts, first, math.min(first + CHUNK - 1, #fronts)))
-    end
-    local ended = call('TIME')
-    local took = (ended[1] - began[1]) * 1000000 + ended[2] - began[2]
-    local till = T + took + math.max(REMEMBERED, WORTH * took)
-    if #there > FEW then
-      aside(call, 'SET', times, NOW .. ' ' .. string.format('%.0f', till), 'PX', 10000)
-    else
-      aside(call, 'DEL', times)
-    end
-    aside(call, 'PEXPIRE', P .. key, 10000)
-  end
-  if queues then look(queues) end
-  local fronts, first, heads, size, keys
-  while true do
-    local count, last = wanted, false
-    repeat
-      fronts = call('ZRANGE', P .. key, 0, count, 'WITHSCORES')
-      last = #fronts <= 2 * count
-      local bound = nil
-      if not last then
-        bound = { tonumber(fronts[#fronts]), fronts[#fronts - 1] }
-        fronts[#fronts], fronts[#fronts - 1] = nil, nil
-      end
-      queues, keys = {}, {}
-      for index = 1, #fronts, 2 do
-        local queue = string.match(fronts[index], ' ([^ ]*)$')
-        queues[#queues + 1] = queue
-        keys[#keys + 1] = 'line:' .. queue
-      end
-      local least = math.max(2, math.floor(2 * wanted / math.max(1, #keys)))
-      first, heads, size = heads_of(keys, wanted, least, bound)
-      count = 2 * count
-    until last or #first >= wanted
-    if not remembered or #first >= wanted then break end
-    -- What has arrived since that look is not known, and may be better than what is left.
-    remembered = false
-    look(served(line, paused))
-  end
-  local counts = taken_out(first, wanted, taken)
-  if not counts then
-    return nil, true
-  end
-  local old, new = {}, {}
-  for index, queue in ipairs(queues) do
-    local read, out = heads[keys[index]], counts[keys[index]] or 0
-    old[index] = fronts[2 * index - 1]
-    if 2 * out < #read then
-      new[#new + 1] = read[2 * out + 2]
-      new[#new + 1] = read[2 * out + 1] .. ' ' .. queue
-    elseif #read == 2 * size[keys[index]] then
-      -- More may stand behind it.
-      new[#new + 1] = read[#read]
-      new[#new + 1] = read[#read - 1] .. ' ' .. queue
-    else
-      call('SREM', P .. 'ready', queue)
-    end
-  end
-  aside(each, 'ZREM', P .. key, old)
-  aside(each, 'ZADD', P .. key, new)
-  aside(call, 'PEXPIRE', P .. key, 10000) -- it may have been empty in between
-end
+-- From more queues on than these it is remembered which of them come first.
+local FEW = 64
 
 -- The first ids of these lines, each {queues or beginnings, excludes, whether to look what exists}.
 -- A queue that is found empty is not looked at again until a job comes. Answers the number of the
@@ -226,6 +136,7 @@ local function from_lines(lines, wanted, taken)
     end
     local queues, marked
     if line[3] and call('SCARD', P .. 'ready') > FEW then
+      -- uses: fronts
       queues, marked = from_many(line, paused, left, taken)
       if marked then
         return number
@@ -251,8 +162,8 @@ local function from_lines(lines, wanted, taken)
       if not heads then
         return number
       end
-      for index, key in ipairs(keys) do
-        if #heads[key] == 0 then call('SREM', P .. 'ready', queues[index]) end
+      for index = 1, #keys do
+        if #heads[index] == 0 then call('SREM', P .. 'ready', queues[index]) end
       end
     end
   end

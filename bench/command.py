@@ -54,10 +54,17 @@ def main(arguments: Sequence[str], targets: Mapping[str, Target] = TARGETS) -> i
     results = run(wanted, targets, asked.rounds, Path(asked.dir), quick=asked.quick)
     console = Console()
     show(results, console if console.is_terminal else Console(width=WIDTH))
-    part = RAW / f"{asked.page}.md" if asked.page else None
-    keep(results, asked.json, PAGE if wanted == every and not asked.quick else part)
+    renews = whole and not asked.quick and asked.peers is not True
+    keep(results, asked.json, page_for(asked.page, renews=renews))
     broken = any(measured.faults for measured in results.cells)
     return int(broken or (asked.check and failed(results)))
+
+
+def page_for(name: str | None, *, renews: bool) -> Path | None:
+    """The page that results go to: of all cells the first one, else what was asked for."""
+    if renews:
+        return PAGE
+    return RAW / f"{name}.md" if name else None
 
 
 def with_peers(wanted: Sequence[Cell], *, peers: bool | None, whole: bool) -> list[Cell]:
@@ -205,7 +212,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="./dev bench",
         description="Measure Longshore beside the raw loops and other job systems of the same run."
-        " A run of all cells and peers renews docs/benchmarks.md and keeps its raw results beside"
+        " A run of all cells renews docs/benchmarks.md and keeps its raw results beside"
         " it.",
     )
     parser.add_argument(

@@ -94,8 +94,10 @@ def _head(results: Results, raw: str, link: str) -> Iterator[str]:
     for name, value in results.settings.items():
         yield f"| {name} | {value} |"
     yield f"| raw results | [{raw}]({link}) |"
-    budget = link.removesuffix(raw) + "budget.md"
-    yield f"| where the time of a job goes | [budget.md]({budget}) |"
+    folder = link.removesuffix(raw)
+    if not results.peers:
+        yield f"| beside other systems | [peers.md]({folder}peers.md) |"
+    yield f"| where the time of a job goes | [budget.md]({folder}budget.md) |"
     yield ""
 
 

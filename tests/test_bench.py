@@ -21,7 +21,7 @@ import pytest
 from bench import running
 from bench.cells import STORES, Call, Cell, Row, Skipped, cells, chosen
 from bench.child import function, measured
-from bench.command import PAGE, alone, keep, main, ready
+from bench.command import PAGE, alone, keep, main, page_for, ready
 from bench.ledger import Entry, Ledger, begun, read
 from bench.machine import ROOT
 from bench.report import page
@@ -119,6 +119,12 @@ def test_a_part_has_a_page_of_its_own(
 
 
 @pytest.mark.slow
+def test_a_run_of_all_cells_renews_the_first_page_and_another_one_what_is_asked_for() -> None:
+    assert page_for("peers", renews=True) == PAGE
+    assert page_for("peers", renews=False) == PAGE.parent / "benchmarks/peers.md"
+    assert page_for(None, renews=False) is None
+
+
 @pytest.mark.parametrize(
     ("target", "check", "code"),
     [

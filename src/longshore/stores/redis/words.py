@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from msgspec import json, structs
 
@@ -130,9 +130,16 @@ def changed(job: Claimed, state: bytes, budgets: bytes | None) -> Claimed:
     )
 
 
-@lru_cache(1024)
-def _shared(alike: bytes) -> tuple[str, str, int, int, int | None, int | None, Any, bytes | None]:
-    """What the line of a job says but for its times: the same for most jobs of a kind."""
+_Shared: TypeAlias = tuple[str, str, int, int, int | None, int | None, Any, bytes | None]
+
+
+def _shared(alike: bytes) -> _Shared:
+    """What the line of a job says but for its times: the same for most jobs of a kind and queue."""
+    # Of ten thousand queues each is remembered; tags and meta may be another job's in each.
+    return _without_extras(alike) if alike.endswith(b" -") else _with_extras(alike)
+
+
+def _read(alike: bytes) -> _Shared:
     words = alike.split(b" ")
     tags, meta = _EXTRAS.decode(words[18]) if words[18] != b"-" else ((), None)
     return (
@@ -145,6 +152,10 @@ def _shared(alike: bytes) -> tuple[str, str, int, int, int | None, int | None, A
         tags,
         None if meta is None else json.encode(meta),
     )
+
+
+_without_extras: Final = lru_cache(16_384)(_read)
+_with_extras: Final = lru_cache(1024)(_read)
 
 
 def record(columns: Sequence[Any]) -> JobRecord:

@@ -325,7 +325,7 @@ def _crowded(size: Size) -> Iterator[Cell]:
         params = {"store": store, "jobs": jobs}
         alone, program = (
             Call("drain.drain", params),
-            Call("fleet.drain", {**params, "processes": 1}),
+            Call("fleet.drain", {**params, "processes": 1, "settled": True}),
         )
         title = f"drain {jobs:,} jobs"
         first = Call("fleet.drain_before", {**params, "behind": behind})

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from bench.ledger import begun, read
 from bench.sample import Invalid, Sample, Stopwatch, exactly_once, percentiles, same
+from bench.workloads.settling import settle
 from bench.workloads.stores import fill, url_of
 
 if TYPE_CHECKING:
@@ -25,12 +26,21 @@ SETTLE = 1.5  # seconds in which a worker that has just worked becomes an idle o
 LOG = "worker.log"
 
 
-def drain(home: Path, *, store: str, jobs: int, processes: int, kept: bool = True) -> Sample:
+def drain(
+    home: Path,
+    *,
+    store: str,
+    jobs: int,
+    processes: int,
+    kept: bool = True,
+    settled: bool = False,
+) -> Sample:
     """`longshore worker --processes N --until-empty` on stored no-op jobs.
 
     The clock starts with the first body (starting Python is W6's figure) and stops when this
     process reads from the store that every job succeeded (with nothing kept: that it is empty); it
-    looks every 20 ms from when the last body has begun.
+    looks every 20 ms from when the last body has begun. Where it is beside a store that holds much
+    else, what was stored is put away before, as it is there.
     """
     if not kept:
         os.environ |= {"LONGSHORE_KEEP_SUCCEEDED": "0", "BENCH_KEEP_RESULT": "0"}
@@ -38,6 +48,8 @@ def drain(home: Path, *, store: str, jobs: int, processes: int, kept: bool = Tru
     from bench.application import note  # noqa: PLC0415 - it reads the environment
 
     fill(app, note.bind, range(jobs))
+    if settled:
+        settle(store)
 
     def done() -> bool:
         return succeeded(app) == jobs if kept else app.query.first() is None
@@ -48,13 +60,14 @@ def drain(home: Path, *, store: str, jobs: int, processes: int, kept: bool = Tru
 def drain_before(home: Path, *, store: str, jobs: int, behind: int) -> Sample:
     """As ``fleet.drain`` with one process and so many more jobs behind these in the same queue.
 
-    `--max-jobs` keeps the worker from them.
+    `--max-jobs` keeps the worker from them. The server has put away what was stored before.
     """
     app = connected(home, store)
     from bench.application import note  # noqa: PLC0415 - it reads the environment
 
     fill(app, note.bind, range(jobs + behind))
     same("available jobs", app.query.filter(state="available").count(), jobs + behind)
+    settle(store)
     sample = _drained(home, jobs, lambda: succeeded(app) == jobs, "--max-jobs", str(jobs))
     same("jobs left", app.query.filter(state="available").count(), behind)
     return sample
@@ -139,12 +152,13 @@ def first_job(home: Path, *, store: str) -> Sample:
     """From starting the program `longshore worker` to the start of the first body.
 
     It is the second start, as of an ordinary install: the first one compiles, bytecode is kept, and
-    `typing_extensions`, which msgspec loads where it is, is not there.
+    what others load where it is, is not there: `typing_extensions` (msgspec), but on PostgreSQL,
+    whose driver needs it, and `cryptography` (PyMySQL), our extra for encryption.
     """
     app = connected(home, store)
     from bench.application import note  # noqa: PLC0415 - it reads the environment
 
-    ordinary = _ordinary(home)
+    ordinary = _ordinary(home, store)
     started, seconds = 0, 0.0
     for number in range(2):
         note.enqueue(number)
@@ -157,11 +171,13 @@ def first_job(home: Path, *, store: str) -> Sample:
     return Sample({"ms": (entry.at - started) / 1e6}, seconds)
 
 
-def _ordinary(home: Path) -> dict[str, str]:
+def _ordinary(home: Path, store: str) -> dict[str, str]:
     """What makes programs start as they do where only Longshore is installed."""
     without = home / "without"
     without.mkdir()
-    (without / "typing_extensions.py").write_text("raise ImportError\n")
+    absent = ["cryptography"] if store == "postgres" else ["cryptography", "typing_extensions"]
+    for module in absent:
+        (without / f"{module}.py").write_text("raise ImportError\n")
     path = os.pathsep.join(filter(None, (str(without), os.environ.get("PYTHONPATH"))))
     return {
         "PYTHONPATH": path,

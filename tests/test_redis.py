@@ -17,6 +17,7 @@ from longshore.core.store import (
     Beat,
     ClaimRequest,
     Filter,
+    Line,
     Operation,
     ProcessBeat,
     Rescue,
@@ -484,3 +485,14 @@ def test_many_queues_are_looked_at_again_when_something_has_arrived(
     store.run(store.insert([urgent]))
     time.sleep(MORE_THAN_REMEMBERED)
     assert claim(store, 3, wanted=2) == [urgent.id, hidden.id]
+
+
+def test_a_queue_that_is_named_twice_is_one(store: RedisStore) -> None:
+    jobs = [job(queue="q") for _ in range(10)]
+    store.run(store.insert(jobs))
+    register(store)
+    found: list[str] = []
+    for number in (1, 2):
+        request = ClaimRequest("p", number, 7, (Line(("q", "q")),))
+        found += [one.id for one in store.run(store.claim(request)).jobs]
+    assert sorted(found) == sorted(one.id for one in jobs)

@@ -169,7 +169,7 @@ def _packed(lines: Sequence[Line], kinds: Sequence[str], digest: str, ears: Sequ
         [
             [
                 [
-                    list(map(_pattern, line.queues)),
+                    list(dict.fromkeys(map(_pattern, line.queues))),
                     list(map(_pattern, line.excludes)),
                     names(line) is None,
                 ]

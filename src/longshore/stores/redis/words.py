@@ -154,7 +154,7 @@ def _read(alike: bytes) -> _Shared:
     )
 
 
-_without_extras: Final = lru_cache(16_384)(_read)
+_without_extras: Final = lru_cache(10_240)(_read)
 _with_extras: Final = lru_cache(1024)(_read)
 
 

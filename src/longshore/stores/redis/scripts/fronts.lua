@@ -28,10 +28,11 @@ local function look(key, times, there)
   local took = (ended[1] - began[1]) * 1000000 + ended[2] - began[2]
   local till = T + took + math.max(REMEMBERED, WORTH * took)
   if #there > FEW then
-    -- Its name is its own: whoever saw another calm does not take this one for it.
+    -- Its name is its own: whoever saw another calm does not take this one for it. A look is known for
+    -- two seconds at most: a program of an older release tells nobody what it stores.
     aside(call, 'SET', P .. 'calm', NOW .. key, 'PX', 10000, 'NX')
     local known = NOW .. ' ' .. string.format('%.0f', till) .. ' ' .. call('GET', P .. 'calm')
-    aside(call, 'SET', times, known, 'PX', 10000)
+    aside(call, 'SET', times, known, 'PX', 2000)
   else
     aside(call, 'DEL', times)
   end
@@ -39,7 +40,7 @@ local function look(key, times, there)
 end
 
 -- Whether what was seen is known still. Where nothing has arrived since (whatever puts a job into a
--- line deletes `calm`), it is as it was but for what has gone, however long ago that was.
+-- line lets `calm` expire), it is as it was but for what has gone, however long ago that was.
 local function is_known(times)
   local from, till, calm = string.match(call('GET', times) or '', '^(%S+) (%S+) (%S+)$')
   if not from or tonumber(from) > T then

@@ -38,8 +38,9 @@ if timed + others > 0 and call('HGET', P .. 'schema', 'epoch') ~= ARGV[2] then
   return { err = 'EMPTIED the keys of this store are gone' }
 end
 
--- What others have seen of the lines is not all any more; see fronts.lua.
-if lines > 0 then call('DEL', P .. 'calm') end
+-- What others have seen of the lines is not all any more; see fronts.lua. To let it expire takes no
+-- right that who only enqueues does not have.
+if lines > 0 then call('EXPIRE', P .. 'calm', 0) end
 
 -- An id that is there is left alone by NX, and noticed by the number of those added.
 local answer, added = 1, pass('ZADD', 'ids', 12, jobs, 'NX')

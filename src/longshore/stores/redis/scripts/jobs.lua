@@ -71,7 +71,7 @@ local function flush()
     each(sub(key, 1, 8) == 'running:' and 'SREM' or 'ZREM', P .. key, list)
   end
   for key, list in pairs(adds) do each('ZADD', P .. key, list) end
-  if arrived then call('DEL', P .. 'calm') end -- see fronts.lua
+  if arrived then call('EXPIRE', P .. 'calm', 0) end -- see fronts.lua
   arrived = false
   for key, list in pairs(members) do
     for member in pairs(list) do call('SADD', P .. key, member) end

@@ -268,7 +268,7 @@ local function restraining()
     each('ZREM', P .. 'blocked', entries)
     each('HDEL', P .. 'blocked_by', ids)
     each('ZADD', P .. 'line:' .. spot.queue, plain)
-    call('DEL', P .. 'calm') -- see fronts.lua
+    call('EXPIRE', P .. 'calm', 0) -- see fronts.lua
     each('ZADD', P .. 'fair:' .. spot.queue, fair)
     if #fair > 0 then call('SADD', P .. 'fair', spot.queue) end
     call('SADD', P .. 'ready', spot.queue)

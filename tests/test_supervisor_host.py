@@ -158,3 +158,30 @@ def test_an_application_may_set_up_logging(tmp_path: Path, setting_up: str, form
     said = run_one(tmp_path, setting_up=setting_up, more="-v")
     assert re.search(f"^{form}.*: no luck$", said, re.MULTILINE), said
     assert said.count("imported") == 1, "what is said meanwhile is heard"
+
+
+KILLED_AT_ONCE = """
+import os, signal, time
+from longshore.worker.signals import handle_here
+handle_here(signal.SIGTERM, lambda *_: None)
+for _ in range(20):
+    copy = os.fork()
+    if not copy:
+        time.sleep(60)
+        os._exit(0)
+    os.kill(copy, signal.SIGTERM)
+    deadline = time.monotonic() + 10
+    while os.waitpid(copy, os.WNOHANG) == (0, 0):
+        if time.monotonic() > deadline:
+            os.kill(copy, signal.SIGKILL)
+            raise SystemExit("a copy goes on")
+        time.sleep(0.01)
+os.kill(os.getpid(), signal.SIGTERM)
+print("it goes on, its copies ended")
+"""
+
+
+def test_a_copy_that_is_told_to_end_as_it_begins_ends() -> None:
+    program = [sys.executable, "-c", KILLED_AT_ONCE]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=50, check=False)
+    assert done.stdout == "it goes on, its copies ended\n", done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Self
@@ -94,12 +95,32 @@ def _usual(number: int) -> signal.Handlers | Handler:
     return signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
 
 
+class _Masked(threading.local):
+    """What this thread did not hear before it forked."""
+
+    before: set[int] | None = None
+
+
+_masked = _Masked()
+
+
+def _before_copy() -> None:
+    """Have the copy hear nothing until it has its handlers: what Python has only noted is lost."""
+    _masked.before = signal.pthread_sigmask(signal.SIG_BLOCK, _here) if _here else None
+
+
+def _after_copy() -> None:
+    if _masked.before is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, _masked.before)
+
+
 def _begin_copy() -> None:
     """A process of multiprocessing must end when it is told to; it is no worker."""
     for number, handler in _here.items():
         if signal.getsignal(number) is handler:  # else it is the application's by now
             signal.signal(number, _usual(number))
     _here.clear()
+    _after_copy()
 
 
-os.register_at_fork(after_in_child=_begin_copy)
+os.register_at_fork(before=_before_copy, after_in_parent=_after_copy, after_in_child=_begin_copy)

@@ -33,7 +33,7 @@ STORES: Mapping[str, str] = {
     "valkey": "raw_redis",
 }
 
-#: Of them those whose servers tell who waits.
+#: Of them those whose servers tell who waits, and the loops of `raw_latency` on these.
 TELLING: Mapping[str, str] = {"raw_postgres": "postgres", "raw_redis": "redis"}
 
 #: Of jobs that W2 drains: a run of seconds.

@@ -118,13 +118,13 @@ def test_a_part_has_a_page_of_its_own(
     assert raw.name in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_a_run_of_all_cells_renews_the_first_page_and_another_one_what_is_asked_for() -> None:
     assert page_for("peers", renews=True) == PAGE
     assert page_for("peers", renews=False) == PAGE.parent / "benchmarks/peers.md"
     assert page_for(None, renews=False) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("target", "check", "code"),
     [

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,16 +91,39 @@ def latency(home: Path, *, store: str, jobs: int, per_second: int) -> Sample:
     app = connected(home, store)
     from bench.application import note  # noqa: PLC0415 - it reads the environment
 
+    return paced(
+        home,
+        running(home, jobs + 1),
+        note.enqueue,
+        lambda: succeeded(app),
+        jobs=jobs,
+        per_second=per_second,
+    )
+
+
+def paced(
+    home: Path,
+    other: AbstractContextManager[object],
+    enqueue: Callable[[int], object],
+    done: Callable[[], int],
+    *,
+    jobs: int,
+    per_second: int,
+) -> Sample:
+    """From the start of each call of `enqueue` to what the `other` process's ledger says.
+
+    ``done`` says how many jobs are over; one goes before the others.
+    """
     called: list[int] = []
-    with running(home, jobs + 1):
-        note.enqueue(jobs)
-        until(lambda: succeeded(app) == 1, "the first job")
+    with other:
+        enqueue(jobs)
+        until(lambda: done() == 1, "the first job")
         start = time.monotonic() + 0.1
         for number in range(jobs):
             time.sleep(max(0.0, start + number / per_second - time.monotonic()))
             called.append(time.monotonic_ns())
-            note.enqueue(number)
-        until(lambda: succeeded(app) == jobs + 1, "the last job")
+            enqueue(number)
+        until(lambda: done() == jobs + 1, "the last job")
         took = time.monotonic() - start
     entries = read(home)
     exactly_once((entry.number for entry in entries), jobs + 1)

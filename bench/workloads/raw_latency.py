@@ -10,7 +10,6 @@ import os
 import select
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,9 +17,9 @@ from pathlib import Path
 import psycopg
 from redis import Redis
 
-from bench.ledger import Ledger, begun, read
-from bench.sample import Sample, exactly_once, percentiles
-from bench.workloads.fleet import until
+from bench.ledger import Ledger, begun
+from bench.sample import Sample
+from bench.workloads.fleet import paced
 
 READY = "ready"
 _TABLE = """
@@ -61,22 +60,8 @@ def postgres(home: Path, *, jobs: int, per_second: int) -> Sample:
 def _paced(
     home: Path, store: str, jobs: int, per_second: int, enqueue: Callable[[int], object]
 ) -> Sample:
-    """From the start of `enqueue` to the moment that the other process wrote down."""
-    called: list[int] = []
-    with _other(home, store, jobs + 1):
-        enqueue(jobs)
-        until(lambda: begun(home) == 1, "the first job")
-        start = time.monotonic() + 0.1
-        for number in range(jobs):
-            time.sleep(max(0.0, start + number / per_second - time.monotonic()))
-            called.append(time.monotonic_ns())
-            enqueue(number)
-        until(lambda: begun(home) == jobs + 1, "the last job")
-        took = time.monotonic() - start
-    entries = read(home)
-    exactly_once((entry.number for entry in entries), jobs + 1)
-    waits = [entry.at - called[entry.number] for entry in entries if entry.number < jobs]
-    return Sample(percentiles(waits), took)
+    other = _other(home, store, jobs + 1)
+    return paced(home, other, enqueue, lambda: begun(home), jobs=jobs, per_second=per_second)
 
 
 @contextmanager

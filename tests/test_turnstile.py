@@ -1,5 +1,6 @@
 """The children of a worker claim a few at a time, and none of them keeps the others from it."""
 
+import math
 import os
 import signal
 import socket
@@ -7,11 +8,13 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from longshore import Longshore
+from longshore.worker import turnstile as module
 from longshore.worker.turnstile import (
     FEWEST,
     LOOK_EVERY,
@@ -36,9 +39,11 @@ class Page:
 
     def __init__(self) -> None:
         self.place = 0
+        self.stood: list[int] = []
 
     def stand(self, place: int) -> None:
         self.place = place
+        self.stood.append(place)
 
 
 class Child:
@@ -224,6 +229,92 @@ def test_the_default_timeout_of_an_application_changes_nothing() -> None:
             end.close()
     finally:
         socket.setdefaulttimeout(None)
+
+
+def test_who_is_inside_may_claim_again_for_a_stretch(
+    turnstile: Turnstile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STRETCH", 0.5)
+    first, second = (passage(turnstile, Page(), LEASE) for _ in range(2))
+    third = Child(turnstile)
+    assert first.enter()
+    assert second.enter()
+    third.go()
+    assert first.enter(), "it has a token"
+    assert not first.waits
+    assert 0 < first.left(time.monotonic()) <= 0.5
+    assert not third.inside.is_set()
+    second.leave()
+    assert third.inside.wait(5)
+    eventually(lambda: not first.left(time.monotonic()))
+    second.enter(hurry=True)  # it stands in line, and there is nobody else
+    assert not first.enter(hurry=True) or not second.enter(hurry=True)
+    third.leave()
+    for one in (first, second):
+        assert one.enter()
+        one.leave()
+        assert one.left(time.monotonic()) == math.inf
+
+
+class Line:
+    """An engine in line before a memory store, and who else stands there."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float, jobs: int) -> None:
+        monkeypatch.setattr(module, "STRETCH", 60.0)
+        self.app = Longshore("memory://")
+        self.page, self.claims = Page(), 0
+
+        @self.app.job(kind="brief")
+        def brief() -> None:
+            if seconds:
+                time.sleep(seconds)
+
+        turnstile = Turnstile(1)
+        inner, outer = turnstile.descriptors
+        mine = Passage(os.dup(inner), os.dup(outer), self.page, LEASE)
+        self.other = Passage(os.dup(inner), os.dup(outer), Page(), LEASE)
+        self._ends = (mine, self.other, turnstile)
+        self.worker = self.app.worker(threads=2)
+        engine = self.worker._engine(until_empty=False)
+        engine.passage = mine
+        monkeypatch.setattr(self.worker, "_engine", lambda **_: engine)
+        run = self.app.store.run
+
+        def counted(op: Any) -> Any:
+            self.claims += op.name in ("claim", "exchange")
+            return run(op)
+
+        monkeypatch.setattr(self.app.store, "run", counted)
+        self.app.enqueue_many(brief.bind() for _ in range(jobs))
+
+    def left(self) -> int:
+        return self.app.query.filter(state=("available", "running")).count()
+
+    def close(self) -> None:
+        for end in self._ends:
+            end.close()
+        self.app.close()
+
+
+def test_who_claims_tiny_jobs_goes_in_once_for_many_claims(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = Line(monkeypatch, 0, 10_000)
+    with line.worker.running():
+        eventually(lambda: not line.left())
+        assert line.claims >= 10
+        assert line.page.stood.count(Place.INSIDE) < line.claims / 2
+        # There is nothing left to claim: whoever comes may go in.
+        eventually(line.other.enter)
+    line.close()
+
+
+def test_who_has_claimed_longer_jobs_lets_others_go_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = Line(monkeypatch, 0.005, 4_000)
+    with line.worker.running():
+        eventually(lambda: line.claims > 5)
+        eventually(lambda: line.other.enter() and not line.other.waits)
+        assert line.left() > 1_000, "it had to wait until all were claimed"
+        line.other.leave()
+    line.close()
 
 
 @pytest.mark.parametrize("told", ["drain", "quiet", "nothing", "idle"])

@@ -10,7 +10,6 @@ from longshore.worker.claims import Claims
 from longshore.worker.lanes import Lanes
 from longshore.worker.order import Order
 from longshore.worker.plan import Plan
-from longshore.worker.turnstile import Passing
 
 T = TypeVar("T")
 
@@ -33,12 +32,10 @@ class Asks:
         digest, free, ends = self._plan.kinds_digest, self._lanes.free(), self._plan.ends
         return ClaimRequest(process_id, claim_id, wanted, lines, kinds, digest, free, ends)
 
-    def run(self, request: ClaimRequest, op: Operation[T], passage: Passing) -> T:
-        """The store's answer; a claim that fails is open no more. Then siblings may ask."""
+    def run(self, request: ClaimRequest, op: Operation[T]) -> T:
+        """The store's answer; a claim that fails is open no more."""
         try:
             return self._store.run(op)
         except StoreError:
             self._claims.arrived(request.claim_id, 0, 0)
             raise
-        finally:
-            passage.leave()

@@ -9,6 +9,8 @@ from longshore.running import RunState
 
 #: The buffer holds at most this much work of one slot, in microseconds.
 AHEAD = 50_000
+#: A claim takes so long at least, microseconds.
+BRIEF = 10_000
 #: Bodies shorter than this share one slot: waking another costs more than they take.
 TINY = 200
 #: A store is asked for at most so many jobs at once.
@@ -82,6 +84,11 @@ class Durations:
         """How many jobs of these kinds one slot starts at once; more than one if all are tiny."""
         slowest = max(self._kinds.get(kind, AHEAD) for kind in kinds)
         return int(AT_ONCE / (slowest + AROUND)) if slowest < TINY else 1
+
+    @property
+    def brief(self) -> bool:
+        """Whether what one claim brings is over in less time than a claim takes."""
+        return self._mean is not None and self._mean * self.portion < BRIEF
 
     def room(self, slots: int) -> int:
         """How many jobs the process should hold in all, running ones included."""

@@ -221,7 +221,9 @@ class Engine:
             if admitted or self._must_flush(now) or self._given_up:
                 self._talk(now, self._wanted(now) if admitted else 0, admitted=admitted)
                 self._gather()
-            if admitted or not asks:
+            # Siblings may wait for who claims again so soon.
+            stays = self._looks.more and self.durations.brief
+            if (admitted or not asks) and not (stays and time.monotonic() < self.passage.until):
                 self.passage.leave()
         self._tend(now)
         if self._finished(now):
@@ -297,19 +299,18 @@ class Engine:
 
     def _claim(self, now: float, wanted: int, kinds: tuple[str, ...] = ()) -> None:
         request = self._asks.request(self.process_id, wanted, kinds)
-        claim = self._asks.run(request, self._store.claim(request), self.passage)
-        self._take(now, request, claim)
+        self._take(now, request, self._asks.run(request, self._store.claim(request)))
 
     def _exchange(self, now: float, wanted: int) -> None:
         """Report and claim; what one brought is taken in while the store is at the next."""
-        take, until = Later(lambda: None), now + AT_ONCE
+        take, until = Later(lambda: None), min(now + AT_ONCE, self.passage.until)
         while wanted:
             batch, self._held = self._held, []
             try:
                 request = self._asks.request(self.process_id, wanted)
                 op = self._store.exchange(self._reports.untold(batch), request)
                 op.meanwhile = take
-                answer = self._asks.run(request, op, self.passage)
+                answer = self._asks.run(request, op)
             except BaseException:
                 self._held[:0] = batch
                 raise
@@ -325,8 +326,8 @@ class Engine:
     def _further(self, now: float, last: ClaimRequest, batch: Batch, answer: Exchanged) -> int:
         """How many jobs to ask for at once: none where anything else is to be seen to first."""
         more = len(answer.claim.jobs) >= last.wanted and not self._given_up
-        # What shares lines, has rates or waits for siblings is decided with all taken in.
-        plain = self._order.plain and self._lanes.plain and isinstance(self.passage, Free)
+        # What shares lines or has rates is decided with all taken in.
+        plain = self._order.plain and self._lanes.plain
         busy = self._parked_kinds or self.fence.closed or self._reports.asks(batch)
         return self._wanted(now) if more and plain and not busy else 0
 
@@ -461,11 +462,9 @@ class Engine:
         if self._lanes.waiting:
             wait = min(wait or GATHER, GATHER)
         wait = min(wait, self._reports.due_in(now))
-        if self.mode is Mode.DRAINING:
+        if self.mode is Mode.DRAINING or self._plan.idle_timeout is not None:
             wait = min(wait, 0.05)
-        if self._plan.idle_timeout is not None:
-            wait = min(wait, 0.1)
-        return wait
+        return min(wait, self.passage.left(now))
 
     def _finished(self, now: float) -> bool:
         if self._inflight or self._held or self._ended:

@@ -14,6 +14,7 @@ goes in without: a child that is stopped with a token makes the others slower, a
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import select
 import socket
@@ -32,6 +33,9 @@ SHARE: Final = 8
 PATIENCE, PART = 4.0, 0.25
 #: So long at a time, seconds: ends of jobs are reported meanwhile, and orders are heard.
 SLICE: Final = 0.1
+#: So long a child may claim again and again before it stands in line anew, seconds: to report what
+#: has ended and claim the next in one call costs half of two calls, and little is in order for it.
+STRETCH: Final = 0.05
 #: How often the supervisor looks, seconds, and how many looks show how many tokens there are.
 LOOK_EVERY, LOOKS = 0.5, 20
 
@@ -133,6 +137,9 @@ class Passing(Protocol):
 
     @property
     def waits(self) -> bool: ...
+    @property
+    def until(self) -> float: ...
+    def left(self, now: float) -> float: ...
     def enter(self, *, hurry: bool = False) -> bool: ...
     def leave(self) -> None: ...
 
@@ -141,6 +148,11 @@ class Free:
     """Of a process that has no siblings: it never waits."""
 
     waits = False
+    until = math.inf
+
+    def left(self, now: float) -> float:  # noqa: ARG002 - as above
+        """For ever."""
+        return math.inf
 
     def enter(self, *, hurry: bool = False) -> bool:  # noqa: ARG002 - as who has to wait
         """At once."""
@@ -174,13 +186,15 @@ class Passage:
         self._patience = min(PATIENCE, PART * lease)
         self._since: float | None = None
         self._token = False
+        #: Until when it may go on claiming, once it was let in.
+        self.until = 0.0
         # Those who wait are woken in the order in which they began to, and one at a time.
         self._row = select.epoll() if hasattr(select, "EPOLLEXCLUSIVE") else None
 
     @property
     def waits(self) -> bool:
         """Whether it stands in line."""
-        return self._since is not None
+        return self._since is not None and not self._token
 
     def enter(self, *, hurry: bool = False) -> bool:
         """Stand in line for a moment, behind those who came before; whether it may go in now.
@@ -188,6 +202,8 @@ class Passage:
         Until it may, or leaves, it keeps its place there. ``hurry``: it only looks.
         """
         began = time.monotonic()
+        if self._token and began >= self.until:
+            self.leave()
         if self._since is None:
             self._since = began
             self._page.stand(Place.WAITING)
@@ -201,6 +217,10 @@ class Passage:
                     return False
                 self._page.stand(Place.OUTSIDE)  # it has no token to lose
         return True
+
+    def left(self, now: float) -> float:
+        """For how long it may stay inside, seconds; who is not inside may do as he likes."""
+        return max(0.0, self.until - now) if self._token else math.inf
 
     def leave(self) -> None:
         """Come out again, or give up the place in the line."""
@@ -226,6 +246,7 @@ class Passage:
         self._token = _took(self._inner)
         if self._token:
             self._page.stand(Place.INSIDE)
+            self.until = time.monotonic() + STRETCH
         return self._token
 
     def _wait(self) -> None:

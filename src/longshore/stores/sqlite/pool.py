@@ -12,8 +12,8 @@ from queue import Empty, SimpleQueue
 
 from longshore.errors import ClientClosed, StoreError, StoreGone, StoreUnavailable
 
-#: How often a watch looks whether another connection has written, seconds: while somebody has
-#: written a moment ago, and otherwise. And how long it leaves a file alone that it cannot open.
+#: How often a watch looks whether another connection has written, seconds: while others write again
+#: within a moment, and otherwise. And how long it leaves a file alone that it cannot open.
 LOOK_EVERY, MOMENT = 0.001, 1.0
 LOOK_AT_REST = 0.005
 LEAVE_ALONE = 0.5
@@ -149,7 +149,7 @@ class SQLiteWatch:
         self._version: int | None = None
         self._closed = False
         self._next_try = 0.0
-        self._written_at = float("-inf")
+        self._written_at = self._lively_until = float("-inf")
         pool.watches.add(self)
 
     def wait(self, timeout: float) -> bool:
@@ -170,7 +170,7 @@ class SQLiteWatch:
 
     def pause(self, now: float) -> float:
         """For how long not to look now, seconds."""
-        return LOOK_EVERY if now - self._written_at < MOMENT else LOOK_AT_REST
+        return LOOK_EVERY if now < self._lively_until else LOOK_AT_REST
 
     def wake(self) -> None:
         """End the present or next wait."""
@@ -208,7 +208,11 @@ class SQLiteWatch:
             changed = version != self._version
             self._version = version
             if changed:
-                self._written_at = time.monotonic()
+                now = time.monotonic()
+                # One alone is mostly a beat, for which nobody has to look more often.
+                if now < self._written_at + MOMENT:
+                    self._lively_until = now + MOMENT
+                self._written_at = now
             return changed
 
     def __del__(self) -> None:

@@ -323,10 +323,9 @@ def _crowded(size: Size) -> Iterator[Cell]:
     for store in SHARED:
         jobs, behind, ended, lines = map(size, (CROWDED, BEHIND, ENDED[store], 10_000))
         params = {"store": store, "jobs": jobs}
-        alone, program = (
-            Call("drain.drain", params),
-            Call("fleet.drain", {**params, "processes": 1, "settled": True}),
-        )
+        settled = {**params, "settled": True}
+        alone = Call("drain.drain", settled)
+        program = Call("fleet.drain", {**settled, "processes": 1})
         title = f"drain {jobs:,} jobs"
         first = Call("fleet.drain_before", {**params, "behind": behind})
         text = f"{title}, {behind:,} waiting behind, beside none"

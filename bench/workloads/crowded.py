@@ -13,6 +13,7 @@ from psycopg import sql
 from bench.sample import Sample, Stopwatch, exactly_once, same
 from bench.workloads import raw_mysql
 from bench.workloads.fleet import succeeded
+from bench.workloads.settling import settle
 from bench.workloads.stores import fill, opened
 from longshore import BoundJob, Longshore
 
@@ -38,7 +39,7 @@ def kept(home: Path, *, store: str, jobs: int, ended: int) -> Sample:
     if copied:
         copied(ended)
     same("jobs that ended before", succeeded(app), ended)
-    return _drained(app, note, ran, jobs)
+    return _drained(app, store, note, ran, jobs)
 
 
 def churned(home: Path, *, store: str, jobs: int, before: int) -> Sample:
@@ -53,13 +54,13 @@ def churned(home: Path, *, store: str, jobs: int, before: int) -> Sample:
         fill(app, note, range(before))
         app.worker().run(until_empty=True)
         exactly_once(ran, before)
-        return _drained(app, note, ran, jobs)
+        return _drained(app, store, note, ran, jobs)
 
 
 def queues(home: Path, *, store: str, jobs: int, queues: int) -> Sample:
     """As ``drain.drain`` with the jobs spread over so many queues, which `*` matches."""
     app, note, ran = _application(home, store, queues)
-    return _drained(app, note, ran, jobs)
+    return _drained(app, store, note, ran, jobs)
 
 
 def _application(
@@ -78,12 +79,13 @@ def _application(
 
 
 def _drained(
-    app: Longshore, bind: Callable[[int], BoundJob[Any]], ran: list[int], jobs: int
+    app: Longshore, store: str, bind: Callable[[int], BoundJob[Any]], ran: list[int], jobs: int
 ) -> Sample:
     ran.clear()
     before = succeeded(app)
     fill(app, bind, range(jobs))
     same("available jobs", app.query.filter(state="available").count(), jobs)
+    settle(store)
     worker = app.worker()
     with Stopwatch() as watch:
         worker.run(until_empty=True)

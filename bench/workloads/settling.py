@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import psycopg
+from redis import Redis
 
 from bench.sample import Invalid
 from bench.workloads import raw_mysql
@@ -19,6 +20,8 @@ from bench.workloads import raw_mysql
 PATIENCE = 120.0
 LEFT = 100  # pages of InnoDB that are always being changed, by its own threads
 PAUSE = 0.1
+#: What Redis says while it writes its files anew, or is about to.
+REWRITING = ("aof_rewrite_in_progress", "aof_rewrite_scheduled", "rdb_bgsave_in_progress")
 
 
 def settle(store: str) -> None:
@@ -48,10 +51,25 @@ def _mariadb() -> None:
             cursor.execute("set global innodb_max_dirty_pages_pct = %s", (usual,))
 
 
+def _redis() -> None:
+    """Wait for the end of a rewrite of the file of commands, which the storing of many begins."""
+    with Redis.from_url(os.environ["BENCH_URL"]) as client:
+        deadline = time.monotonic() + PATIENCE
+        while any(client.info("persistence")[name] for name in REWRITING):
+            if time.monotonic() > deadline:
+                raise Invalid(f"the server wrote its files anew for more than {PATIENCE:.0f} s")
+            time.sleep(PAUSE)
+
+
 def _dirty(cursor: Any) -> int:
     cursor.execute("show global status like 'Innodb_buffer_pool_pages_dirty'")
     ((_, pages),) = cursor.fetchall()
     return int(pages)
 
 
-_SETTLING: dict[str, Callable[[], None]] = {"postgres": _postgres, "mariadb": _mariadb}
+_SETTLING: dict[str, Callable[[], None]] = {
+    "postgres": _postgres,
+    "mariadb": _mariadb,
+    "redis": _redis,
+    "valkey": _redis,
+}

@@ -16,6 +16,7 @@ from longshore.core.model import Claimed, Ending, JobState, Lease, NewJob
 from longshore.core.store import ClaimRequest, Filter
 from longshore.ids import new_id
 from longshore.stores.redis import producing
+from longshore.stores.redis.meeting import FORM
 from longshore.stores.redis.scripts import SCRIPTS
 from longshore.stores.redis.store import RedisStore
 from longshore.stores.redis.words import SMALL, with_payload
@@ -285,6 +286,25 @@ def test_jobs_stored_before_are_claimed_ended_and_erased(
     store.run(store.finish([succeeded(again.id, run=2)]))
     store.close()
     assert not {"job", "payload", "ids"} & left(where, client)
+
+
+@pytest.mark.parametrize("way", ["the first operation", "migrate"])
+def test_keys_of_an_older_release_are_marked_so_that_it_stays_away(
+    where: Place, client: Any, way: str
+) -> None:
+    older = open_at(where)
+    older.migrate()
+    epoch = client.hget(key(where, "schema"), "epoch")
+    older.close()
+    client.hset(key(where, "schema"), "form", FORM - 1)
+    store = open_at(where)
+    assert store.schema().breaking == ()
+    if way == "migrate":
+        store.migrate()
+    else:
+        store.run(store.count(Filter()))
+    assert client.hgetall(key(where, "schema")) == {b"epoch": epoch, b"form": b"%d" % FORM}
+    store.close()
 
 
 # --- the value ---

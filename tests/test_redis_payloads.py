@@ -3,8 +3,10 @@
 What every store must do alike is in the conformance suite.
 """
 
+import contextlib
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -21,8 +23,9 @@ from longshore.stores.redis.scripts import SCRIPTS
 from longshore.stores.redis.store import RedisStore
 from longshore.stores.redis.words import SMALL, with_payload
 from tests import redis_tools
-from tests.places import Place
+from tests.places import Place, each, place, redis_client
 from tests.redis_tools import NOTHING, key, open_at, succeeded
+from tests.servers import private
 from tests.store_tools import EVERYTHING, job, register
 
 pytestmark = pytest.mark.servers
@@ -305,6 +308,22 @@ def test_keys_of_an_older_release_are_marked_so_that_it_stays_away(
         store.run(store.count(Filter()))
     assert client.hgetall(key(where, "schema")) == {b"epoch": epoch, b"form": b"%d" % FORM}
     store.close()
+
+
+@pytest.mark.private
+@pytest.mark.parametrize("kind", each("redis", "valkey"))
+def test_a_full_server_is_marked_too(kind: str, tmp_path: Path) -> None:
+    """Else nobody could take the jobs out of it."""
+    with private(kind) as server, place(kind, tmp_path, server) as where:
+        with contextlib.closing(open_at(where)) as store:
+            store.migrate()
+        with contextlib.closing(redis_client(where.url)) as client:
+            client.hset(key(where, "schema"), "form", FORM - 1)
+            client.config_set("maxmemory", "1")
+            with contextlib.closing(open_at(where)) as store:
+                register(store)
+                assert taken(store) == ()
+            assert client.hget(key(where, "schema"), "form") == b"%d" % FORM
 
 
 # --- the value ---

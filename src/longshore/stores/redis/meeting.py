@@ -22,9 +22,10 @@ log = logging.getLogger("longshore.stores.redis")
 #: Packed commands, and how many answers they have.
 Question: TypeAlias = tuple[bytes, int]
 
-#: The form of the keys, of which ``scripts/jobs.lua`` tells. There is nothing to migrate yet, for
-#: keys come with their jobs; a release that changes them gives them another number.
-FORM: Final = 1
+#: The form of the keys, of which ``scripts/jobs.lua`` tells. There is nothing to migrate, for keys
+#: come with their jobs and those of an older form are read as they are; a release that writes what
+#: older ones cannot read gives them another number. 2: small payloads stand behind the words.
+FORM: Final = 2
 
 OLDEST: Final = (6, 2)
 
@@ -96,13 +97,13 @@ class Meeting:
     def checked_schema(
         self, packed: Callable[[Call], bytes]
     ) -> Generator[Question, list[Any], None]:
-        """Refuse keys that are not those of this release; begin a store that was never used.
+        """Refuse keys of a newer release; begin a store that was never used, or mark an older one.
 
         Raises:
             SchemaMismatch: they are newer.
         """
         fields = checked((yield packed(SCRIPTS["schema"]()), 1)[0])
-        if not fields:
+        if int(_named(fields).get(b"form", 0)) < FORM:
             fields = checked((yield packed(_beginning()), 1)[0])
         status = schema_of(fields)
         if status.breaking:

@@ -19,7 +19,16 @@ from longshore.errors import EnqueueUncertain, PartlyEnqueued
 from longshore.stores.redis.faults import Then, meaning
 from longshore.stores.redis.scripts import SCRIPTS, Steps, Value
 from longshore.stores.redis.wire import Lost, Refused, Unreplicated
-from longshore.stores.redis.words import TEXT, flags_of, line_of, text, word
+from longshore.stores.redis.words import (
+    SMALL,
+    TEXT,
+    flags_of,
+    line_of,
+    parted,
+    text,
+    with_payload,
+    word,
+)
 
 #: So many jobs are stored by one script; more would keep everybody else waiting for too long.
 MOST: Final = 10_000
@@ -171,7 +180,7 @@ def _insertion(jobs: Sequence[NewJob]) -> list[Value]:
 def _ranges(jobs: Sequence[NewJob]) -> tuple[tuple[int, ...], list[Value]]:
     """The ranges of jobs without rules, and how long they are."""
     lines: list[Value] = []
-    payloads: list[Value] = []
+    large: list[Value] = []
     queues: dict[str, list[Value]] = {}
     timed: list[Value] = []
     expiring: list[Value] = []
@@ -180,8 +189,11 @@ def _ranges(jobs: Sequence[NewJob]) -> tuple[tuple[int, ...], list[Value]]:
     for job in jobs:
         job_id, state = job.id, job.state
         queue, kind = word(job.queue), word(job.kind)
-        payloads += (job_id, job.payload)
-        lines += (job_id, line_of(job, TEXT[state], queue, kind))
+        if len(job.payload) > SMALL:
+            lines += (job_id, line_of(job, TEXT[state], queue, kind))
+            large += (job_id, job.payload)
+        else:
+            lines += (job_id, with_payload(job, TEXT[state], queue, kind))
         if state is JobState.AVAILABLE:
             members = queues.get(queue)
             if members is None:
@@ -196,10 +208,10 @@ def _ranges(jobs: Sequence[NewJob]) -> tuple[tuple[int, ...], list[Value]]:
         sort = f"{queue} {kind} {TEXT[state]}"
         counts[sort] = counts.get(sort, 0) + 1
     sizes = (
-        *(len(jobs), len(queues), len(timed) // 2, len(expiring) // 2),
+        *(len(jobs), len(large) // 2, len(queues), len(timed) // 2, len(expiring) // 2),
         *(len(counts), len(names) // 2),
     )
-    args: list[Value] = [*lines, *payloads]
+    args: list[Value] = [*lines, *large]
     for queue, members in queues.items():
         args += (queue, len(members) // 2)
         args += members
@@ -220,7 +232,7 @@ def packed_job(job: NewJob) -> list[Any]:
     on_conflict = OnConflict.RETURN if left is None else None if hold is None else hold.on_conflict
     return [
         job.id,
-        line_of(job, state, queue, kind, flags),
+        line_of(job, state, queue, kind, flags).decode(),
         queue,
         kind,
         state,
@@ -249,9 +261,14 @@ def _is_plain(job: NewJob) -> bool:
 def _one(job: NewJob) -> list[Value]:
     """The same for one job that can run at once: the way of most enqueues."""
     job_id, queue, kind = job.id, word(job.queue), word(job.kind)
-    line = line_of(job, "available", queue, kind)
+    large = len(job.payload) > SMALL
+    body: list[Value]
+    if large:
+        body = [line_of(job, "available", queue, kind), job_id, job.payload]
+    else:
+        body = [with_payload(job, "available", queue, kind)]
     return [
-        *(1, 1, 1, 0, 0, 1, 0, 0, "0", job_id, job_id, line, job_id, job.payload),
+        *(1, 1, int(large), 1, 0, 0, 1, 0, 0, "0", job_id, job_id, *body),
         *(queue, 1, str(job.priority), f"{job.scheduled_at:016d}{job_id}"),
         *(f"{queue} {kind} available", 1),
     ]
@@ -264,9 +281,10 @@ def _parts(jobs: Sequence[NewJob]) -> Iterator[Sequence[NewJob]]:
 
 def _note(there: dict[str, tuple[str, bytes]], jobs: Sequence[NewJob], found: Any) -> None:
     """Remember the kind and payload of those that are there already."""
-    for job, line, payload in zip(jobs, *found, strict=True):
+    for job, line, large in zip(jobs, *found, strict=True):
         if line is not None:
-            there[job.id] = (text(line.split(b" ", 10)[9]), payload)
+            words, payload = parted(line, large)
+            there[job.id] = (text(words.split(b" ", 10)[9]), payload)
 
 
 def _left(

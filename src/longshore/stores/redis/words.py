@@ -1,15 +1,16 @@
 """How a job is written for the scripts: one line of words, parted by spaces; ``-`` stands for none.
 
 A word holds no space: what is not plain is written ``%XX``, byte by byte. The words in their order
-are named in ``scripts/jobs.lua``.
+are named in ``scripts/jobs.lua``; behind them stands the payload if it is small.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
+from zlib import crc32
 
 from msgspec import json, structs
 
@@ -28,6 +29,10 @@ from longshore.core.model import (
 _PLAIN: Final = re.compile(r"[!-$&-~]+")
 _OTHER: Final = re.compile(rb"[^!-$&-~]")
 _CODE: Final = re.compile(rb"%(..)?")
+
+#: A payload of at most so many bytes stands behind the words of its job; as in
+#: ``scripts/payloads.lua``. Who looks for a job reads both, and a text costs by its length.
+SMALL: Final = 512
 
 #: The text of a state, without the cost of asking an enumeration for it; and back.
 TEXT: Final[Mapping[JobState, str]] = {state: state.value for state in JobState}
@@ -52,19 +57,54 @@ def text(given: bytes) -> str:
     return given.decode()
 
 
-def line_of(job: NewJob, state: str, queue: str, kind: str, flags: str = "-") -> str:
+def line_of(job: NewJob, state: str, queue: str, kind: str, flags: str = "-") -> bytes:
     """A job that has just come; the others as words already."""
-    expires_at = "-" if job.expires_at is None else job.expires_at
-    timeout = "-" if job.timeout is None else job.timeout
-    keep_result = "-" if job.keep_result is None else job.keep_result
-    extras = "-"
+    head = _head_of(job, state, queue, kind, flags)
+    return b"%b%d %d" % (head, job.scheduled_at, job.created_at)
+
+
+def with_payload(job: NewJob, state: str, queue: str, kind: str) -> bytes:
+    """The same with its payload behind it, of at most :data:`SMALL` bytes.
+
+    The byte at the end is the same for jobs that are the same but for their ids, so that they share
+    one text in the scripts, and mostly another for any others: ``scripts/jobs.lua`` tells why.
+    """
+    payload, created_at = job.payload, job.created_at
+    return b"%b%d %d\n%b%c" % (
+        _head_of(job, state, queue, kind, "-"),
+        job.scheduled_at,
+        created_at,
+        payload,
+        crc32(payload, created_at) & 255,
+    )
+
+
+def _head_of(job: NewJob, state: str, queue: str, kind: str, flags: str) -> bytes:
+    """The words of a job but for its times; those of most are those of many."""
+    extras: str | None = None
+    write: Callable[[tuple[str | int | None, ...]], bytes] = _known
     if job.tags or job.meta:
         # A space may only stand in a text, where it may be written so.
         extras = json.encode([job.tags, job.meta or None]).decode().replace(" ", r"\u0020")
-    return (
-        f"{state} 0 - - - - - {flags} {queue} {kind} {keep_result} 0 0 {job.priority}"
-        f" {expires_at} - {job.max_attempts} {timeout} {extras} {job.scheduled_at} {job.created_at}"
-    )
+        write = _written
+    elif job.expires_at is not None:
+        write = _written
+    return write(
+        (
+            state, flags, queue, kind, job.keep_result, job.priority, job.expires_at,
+            job.max_attempts, job.timeout, extras,
+        )
+    )  # fmt: skip
+
+
+def _written(words: tuple[str | int | None, ...]) -> bytes:
+    return (_HEAD % tuple("-" if one is None else one for one in words)).encode()
+
+
+_HEAD: Final = "%s 0 - - - - - %s %s %s %s 0 0 %s %s - %s %s %s "
+
+# Of ten thousand queues each is remembered.
+_known: Final = lru_cache(10_240)(_written)
 
 
 def flags_of(rules: Rules) -> str:
@@ -82,32 +122,48 @@ def flags_of(rules: Rules) -> str:
     return "".join(letters) or "-"
 
 
+def parted(value: bytes, large: bytes | None) -> tuple[bytes, bytes]:
+    """The words and the payload of a job; ``large``: what the hash ``payload`` has of it."""
+    words, mark, payload = value.partition(b"\n")
+    # Every job has one or the other.
+    return words, payload[:-1] if mark or large is None else large
+
+
 def fresh(
-    ids: Sequence[bytes], lines: Sequence[bytes], payloads: Sequence[bytes], now: int
+    ids: Sequence[bytes], values: Sequence[bytes], payloads: Sequence[bytes | None], now: int
 ) -> list[Claimed]:
     """Jobs as a worker gets them that were claimed as they had been written: most.
 
-    Jobs that were stored together have one line: what the last one said is not read again.
+    Neighbours are mostly alike but for their times: what the last one said is not read again.
+    ``payloads``: those that do not stand behind the words; nothing when all do.
     """
     made: list[Claimed] = []
     if not ids:
         return made
-    last, kind, queue, tags, meta = b"", "", "", (), None
+    head, size, times, kind, queue, tags, meta = b"\n", 1, b"", "", "", (), None
     priority = max_attempts = scheduled_at = created_at = 0
     timeout = keep_result = None
     # A UUID has no space in it: all of them are decoded at once.
-    for job_id, line, payload in zip(
-        b" ".join(ids).decode().split(" "), lines, payloads, strict=True
+    for job_id, value, payload in zip(
+        b" ".join(ids).decode().split(" "), values, payloads or [None] * len(values), strict=True
     ):
-        if line != last:
-            last = line
-            alike, scheduled, created = line.rsplit(b" ", 2)
+        line = value if payload is None else value + b"\n"
+        if line[:size] != head:
+            alike = line[: line.index(b"\n")].rsplit(b" ", 2)[0]
             kind, queue, priority, max_attempts, timeout, keep_result, tags, meta = _shared(alike)
-            scheduled_at, created_at = int(scheduled), int(created)
+            head = alike + b" "
+            size = len(head)
+        end = line.index(b"\n", size)
+        if line[size:end] != times:
+            times = line[size:end]
+            scheduled, created = times.split(b" ")
+            scheduled_at = int(scheduled)
+            created_at = scheduled_at if created == scheduled else int(created)
         made.append(
             Claimed(
-                job_id, 1, kind, queue, payload, priority, 0, 0, max_attempts,
-                scheduled_at, created_at, now, timeout, keep_result, None, tags, meta,
+                job_id, 1, kind, queue, line[end + 1 : -1] if payload is None else payload,
+                priority, 0, 0, max_attempts, scheduled_at, created_at, now,
+                timeout, keep_result, None, tags, meta,
             )
         )  # fmt: skip
     return made
@@ -164,6 +220,7 @@ def record(columns: Sequence[Any]) -> JobRecord:
         job_id, line, now, payload, result, error, reason, parked, progress, runs,
         identity, rules, blocked_by,
     ) = columns  # fmt: skip
+    line, payload = parted(line, payload)
     words = line.split(b" ")
     if now is not None:
         changed = now.split(b" ")

@@ -56,7 +56,7 @@ _PARTS: Final = frozenset(
     {
         *("prelude", "time", "basics", "more", "freeing", "waking", "counting", "texts", "keeping"),
         *("jobs", "taking", "fronts", "claiming", "succeeding", "ending", "records"),
-        *("restraint", "gates", "turns", "ruling", "holding", "plain", "bundling"),
+        *("restraint", "gates", "turns", "ruling", "holding", "plain", "payloads", "bundling"),
     }
 )
 

@@ -67,7 +67,7 @@ local function bundling()
       if after.takes then taken[after.job_id] = true end
     end
     if not next(taken) then return end
-    local payload, pieces, done = call('HGET', P .. 'payload', id), {}, 1
+    local payload, pieces, done = payload_of(id, call('HGET', P .. 'job', id)), {}, 1
     local from, to = find(payload, MARK, 1, true)
     while from do
       local other = sub(payload, to + 1, to + 36)
@@ -79,7 +79,7 @@ local function bundling()
       from, to = find(payload, MARK, to + 1, true)
     end
     pieces[#pieces + 1] = sub(payload, done)
-    if #pieces > 1 then call('HSET', P .. 'payload', id, table.concat(pieces)) end
+    if #pieces > 1 then lay_anew(id, table.concat(pieces)) end
   end
 
   local function go_on(ids)
@@ -146,8 +146,7 @@ local function bundling()
     due = string.format('%.0f', due)
     words[1], words[15], words[20], words[21] = state, expires or '-', due, NOW
     call('ZADD', P .. 'ids', 0, id)
-    put('job', id, table.concat(words, ' '))
-    put('payload', id, payload)
+    lay(id, table.concat(words, ' '), payload)
     if rules then put('rules', id, rules) end
     if new[9] then
       put('identity', id, new[9])

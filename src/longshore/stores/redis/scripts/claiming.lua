@@ -32,8 +32,8 @@ local function claimed_again(process, claim_id)
     ids[index] = job.id
     told_of(others, index, line_of(job), has(job, 'b') and call('HGET', P .. 'budgets', job.id))
   end
-  local lines, payloads = values(P .. 'job', ids), values(P .. 'payload', ids)
-  return #ids > 0 and { 1, '', NOW, ids, lines, payloads, others }
+  local lines = values(P .. 'job', ids)
+  return #ids > 0 and { 1, '', NOW, ids, lines, larger(ids, lines), others }
 end
 
 -- The answer of a claim that has taken these; `more`: there may be others at once.

@@ -62,8 +62,7 @@ local function hold(job, new)
   end
 end
 
-local function describe(job, new, payload)
-  put('payload', job.id, payload)
+local function describe(job, new)
   if new[RULES] then put('rules', job.id, new[RULES]) end
   if new[IDENTITY] then
     put('identity', job.id, new[IDENTITY])
@@ -79,8 +78,8 @@ local function store(new, payload)
     priority = new[PRIORITY], scheduled_at = new[DUE], flags = new[FLAGS],
     rules = new[RULES] or false,
   }
-  put('job', job.id, new[LINE])
-  describe(job, new, payload)
+  lay(job.id, new[LINE], payload)
+  describe(job, new)
   count(group(job), job.state, 1)
   place(job)
 end
@@ -114,7 +113,8 @@ local function replace(job, new, payload)
   if not new[RULES] then del('rules', job.id) end
   local steps = P .. 'steps:' .. job.id
   each('HDEL', steps, call('HKEYS', steps)) -- what was done for other arguments
-  describe(job, new, payload)
+  lay_anew(job.id, payload)
+  describe(job, new)
   place(job)
   write(job)
 end

@@ -192,9 +192,30 @@ local function claimed_state(id, state, head)
     find(flags, 's', 1, true)
 end
 
+-- The payloads that do not stand behind the words, false for the others; nothing when all do.
+local function larger(ids, lines)
+  -- To hand over many ids for nothing costs more than to ask.
+  if call('EXISTS', P .. 'payload') == 0 then
+    return {}
+  end
+  local payloads, asked, at = {}, {}, {}
+  for index = 1, #ids do
+    payloads[index] = false
+    if not find(lines[index], '\n', 1, true) then
+      asked[#asked + 1] = ids[index]
+      at[#asked] = index
+    end
+  end
+  if #asked == 0 then
+    return {}
+  end
+  for index, payload in ipairs(values(P .. 'payload', asked)) do payloads[at[index]] = payload end
+  return payloads
+end
+
 -- Hand out the jobs of these ids, which stand in no line any more. The answer of a claim: 1, when
--- the next job is due, the time, ids, lines of words, payloads, and what else is to be told of some
--- of them. `sets` and `deltas` are what has to be written for an exchange beside.
+-- the next job is due, the time, ids, lines of words, payloads that are not behind these, and what
+-- else is to be told of some of them. `sets` and `deltas` are what has to be written for an exchange beside.
 local FRESH = 'available 0 - - - - - '
 local function handed_out(process, claim_id, wanted, ids, ears, timed, sets, deltas)
   local due_in, others, lines, payloads = '', {}, {}, {}
@@ -205,7 +226,8 @@ local function handed_out(process, claim_id, wanted, ids, ears, timed, sets, del
     for _, ear in ipairs(ears) do redis.pcall('HSET', P .. 'ears', ear, 'work') end
   end
   if #ids > 0 then
-    lines, payloads = values(P .. 'job', ids), values(P .. 'payload', ids)
+    lines = values(P .. 'job', ids)
+    payloads = larger(ids, lines)
     local states = values(P .. 'state', ids)
     local head = ' ' .. process .. ' ' .. claim_id .. ' ' .. NOW .. ' '
     -- Neighbours are mostly alike: the beginning, queue, kind and keep_result of the last one as they

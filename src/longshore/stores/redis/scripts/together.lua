@@ -14,13 +14,13 @@ local joins = cmsgpack.unpack(ARGV[#ARGV])
 
 local ids, there, others = {}, {}, {}
 for index, job in ipairs(jobs) do ids[index] = job[ID] end
-local lines, payloads = values(P .. 'job', ids), values(P .. 'payload', ids)
+local lines = values(P .. 'job', ids)
 local fresh, places, numbers = {}, {}, {}
 for index, job in ipairs(jobs) do
   local line = lines[index]
   if line then
     local kind = string.match(line, '^%S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ (%S+)')
-    local same = kind == job[KIND] and payloads[index] == ARGV[4 + index]
+    local same = kind == job[KIND] and payload_of(job[ID], line) == ARGV[4 + index]
     local list = same and there or others
     list[#list + 1] = index - 1
   else

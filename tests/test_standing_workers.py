@@ -157,6 +157,12 @@ with jobs.worker(threads=2).running():
 """
 
 
+def are_stopped(pid: int) -> bool:
+    """Whether each thread of a process stands still."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return all("State:\tT" in (thread / "status").read_text() for thread in threads)
+
+
 @pytest.mark.slow
 def test_a_job_that_others_have_run_is_not_run_by_who_thaws(where: Place) -> None:
     """The answer to its claim lies in its socket while it is frozen, for longer than its lease."""
@@ -170,6 +176,8 @@ def test_a_job_that_others_have_run_is_not_run_by_who_thaws(where: Place) -> Non
             assert frozen.stdout.readline() == "ran\n"
             time.sleep(0.5)
             frozen.send_signal(signal.SIGSTOP)
+            # One thread of it carries the order out, when it gets to it; until then others go on.
+            eventually(lambda: are_stopped(frozen.pid))
             handle = app.note.enqueue()
             eventually(lambda: handle.refresh().state is JobState.RUNNING)
             with app.jobs.worker(threads=2).running():

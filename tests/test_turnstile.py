@@ -6,14 +6,14 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from longshore import Longshore
+from longshore import Longshore, StoreBusy
 from longshore.worker import turnstile as module
 from longshore.worker.turnstile import (
     FEWEST,
@@ -235,6 +235,7 @@ def test_who_is_inside_may_claim_again_for_a_stretch(
     turnstile: Turnstile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "STRETCH", 0.5)
+    monkeypatch.setattr(module, "COURTESY", 1.0)
     first, second = (passage(turnstile, Page(), LEASE) for _ in range(2))
     third = Child(turnstile)
     assert first.enter()
@@ -243,17 +244,19 @@ def test_who_is_inside_may_claim_again_for_a_stretch(
     assert first.enter(), "it has a token"
     assert not first.waits
     assert 0 < first.left(time.monotonic()) <= 0.5
+    first.leave(back=True)
     assert not third.inside.is_set()
-    second.leave()
-    assert third.inside.wait(5)
     eventually(lambda: not first.left(time.monotonic()))
-    second.enter(hurry=True)  # it stands in line, and there is nobody else
-    assert not first.enter(hurry=True) or not second.enter(hurry=True)
+    assert not first.enter(), "who has waited comes first, though it asks in the same breath"
+    assert third.inside.is_set()
+    second.leave(back=False)
+    assert first.enter()
     third.leave()
-    for one in (first, second):
-        assert one.enter()
-        one.leave()
-        assert one.left(time.monotonic()) == math.inf
+    first.leave()
+    assert first.left(time.monotonic()) == math.inf
+    assert not first.enter(hurry=True), "it has just gone out"
+    assert first.enter(hurry=True)
+    first.leave()
 
 
 class Line:
@@ -263,6 +266,8 @@ class Line:
         monkeypatch.setattr(module, "STRETCH", 60.0)
         self.app = Longshore("memory://")
         self.page, self.claims = Page(), 0
+        #: Called before each claim with its number.
+        self.before: Callable[[int], None] = lambda _number: None
 
         @self.app.job(kind="brief")
         def brief() -> None:
@@ -275,13 +280,15 @@ class Line:
         self.other = Passage(os.dup(inner), os.dup(outer), Page(), LEASE)
         self._ends = (mine, self.other, turnstile)
         self.worker = self.app.worker(threads=2)
-        engine = self.worker._engine(until_empty=False)
-        engine.passage = mine
-        monkeypatch.setattr(self.worker, "_engine", lambda **_: engine)
+        self.engine = self.worker._engine(until_empty=False)
+        self.engine.passage = mine
+        monkeypatch.setattr(self.worker, "_engine", lambda **_: self.engine)
         run = self.app.store.run
 
         def counted(op: Any) -> Any:
-            self.claims += op.name in ("claim", "exchange")
+            if op.name in ("claim", "exchange"):
+                self.claims += 1
+                self.before(self.claims)
             return run(op)
 
         monkeypatch.setattr(self.app.store, "run", counted)
@@ -314,6 +321,34 @@ def test_who_has_claimed_longer_jobs_lets_others_go_in(monkeypatch: pytest.Monke
         eventually(lambda: line.other.enter() and not line.other.waits)
         assert line.left() > 1_000, "it had to wait until all were claimed"
         line.other.leave()
+    line.close()
+
+
+@pytest.mark.parametrize("what", ["failed", "quiet", "drained"])
+def test_who_will_not_claim_for_a_while_lets_others_go_in(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = Line(monkeypatch, 0, 10_000)
+
+    def stop(number: int) -> None:
+        if number < 5:
+            return
+        if what == "failed":
+            time.sleep(0.2)  # until what was claimed before has ended, which would wake it
+            raise StoreBusy("as long as this test lasts")
+        if what == "quiet":
+            line.engine.quiet(on=True)
+        else:
+            line.engine.drain(5)
+
+    line.before = stop
+    with line.worker.running():
+        eventually(lambda: line.claims >= 5)
+        eventually(lambda: line.other.enter() and not line.other.waits)
+        assert line.claims <= 6, "it kept its token while it waited for the store"
+        assert line.left() > 1_000
+        line.other.leave()
+        line.before = lambda _number: None
     line.close()
 
 

@@ -10,6 +10,7 @@ from longshore.worker.claims import Claims
 from longshore.worker.lanes import Lanes
 from longshore.worker.order import Order
 from longshore.worker.plan import Plan
+from longshore.worker.turnstile import Passing
 
 T = TypeVar("T")
 
@@ -32,10 +33,12 @@ class Asks:
         digest, free, ends = self._plan.kinds_digest, self._lanes.free(), self._plan.ends
         return ClaimRequest(process_id, claim_id, wanted, lines, kinds, digest, free, ends)
 
-    def run(self, request: ClaimRequest, op: Operation[T]) -> T:
-        """The store's answer; a claim that fails is open no more."""
+    def run(self, request: ClaimRequest, op: Operation[T], passage: Passing) -> T:
+        """The store's answer; a claim that fails is open no more. Then siblings may ask."""
         try:
             return self._store.run(op)
         except StoreError:
             self._claims.arrived(request.claim_id, 0, 0)
             raise
+        finally:
+            passage.leave(back=self._lanes.durations.brief)

@@ -221,10 +221,9 @@ class Engine:
             if admitted or self._must_flush(now) or self._given_up:
                 self._talk(now, self._wanted(now) if admitted else 0, admitted=admitted)
                 self._gather()
-            # Siblings may wait for who claims again so soon.
-            stays = self._looks.more and self.durations.brief
-            if (admitted or not asks) and not (stays and time.monotonic() < self.passage.until):
-                self.passage.leave()
+            if admitted or not asks:
+                soon = self._looks.soon(time.monotonic()) and self.durations.brief
+                self.passage.leave(back=soon and self._may_claim())
         self._tend(now)
         if self._finished(now):
             self.passage.leave()
@@ -299,18 +298,19 @@ class Engine:
 
     def _claim(self, now: float, wanted: int, kinds: tuple[str, ...] = ()) -> None:
         request = self._asks.request(self.process_id, wanted, kinds)
-        self._take(now, request, self._asks.run(request, self._store.claim(request)))
+        claim = self._asks.run(request, self._store.claim(request), self.passage)
+        self._take(now, request, claim)
 
     def _exchange(self, now: float, wanted: int) -> None:
         """Report and claim; what one brought is taken in while the store is at the next."""
-        take, until = Later(lambda: None), min(now + AT_ONCE, self.passage.until)
+        take, until = Later(lambda: None), now + AT_ONCE
         while wanted:
             batch, self._held = self._held, []
             try:
                 request = self._asks.request(self.process_id, wanted)
                 op = self._store.exchange(self._reports.untold(batch), request)
                 op.meanwhile = take
-                answer = self._asks.run(request, op)
+                answer = self._asks.run(request, op, self.passage)
             except BaseException:
                 self._held[:0] = batch
                 raise
@@ -320,7 +320,8 @@ class Engine:
             self._gather()
             self._room.coming, self._room.going = len(answer.claim.jobs), len(batch)
             take = Later(self._take_in, now, request, batch, answer)
-            wanted = self._further(now, request, batch, answer) if now < until else 0
+            on = now < min(until, self.passage.until)
+            wanted = self._further(now, request, batch, answer) if on else 0
         take()
 
     def _further(self, now: float, last: ClaimRequest, batch: Batch, answer: Exchanged) -> int:

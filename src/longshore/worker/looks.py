@@ -40,6 +40,10 @@ class Looks:
             wait = min(wait, SOON * 2 ** min(self._fruitless - FRUITLESS, 10))
         self.next = now + wait
 
+    def soon(self, now: float) -> bool:
+        """Whether the store may have jobs for us, and may be asked."""
+        return self.more and now >= self.again_at
+
     def failed(self, error: StoreError, now: float) -> None:
         """Wait the trouble of a store out."""
         if isinstance(error, ClientClosed):

@@ -36,6 +36,8 @@ SLICE: Final = 0.1
 #: So long a child may claim again and again before it stands in line anew, seconds: to report what
 #: has ended and claim the next in one call costs half of two calls, and little is in order for it.
 STRETCH: Final = 0.05
+#: Who has gone out lets those come first who are woken by that; it takes them so long, seconds.
+COURTESY: Final = 0.0005
 #: How often the supervisor looks, seconds, and how many looks show how many tokens there are.
 LOOK_EVERY, LOOKS = 0.5, 20
 
@@ -141,7 +143,7 @@ class Passing(Protocol):
     def until(self) -> float: ...
     def left(self, now: float) -> float: ...
     def enter(self, *, hurry: bool = False) -> bool: ...
-    def leave(self) -> None: ...
+    def leave(self, *, back: bool = False) -> None: ...
 
 
 class Free:
@@ -158,7 +160,7 @@ class Free:
         """At once."""
         return True
 
-    def leave(self) -> None:
+    def leave(self, *, back: bool = False) -> None:
         """Nothing to give back."""
 
 
@@ -188,6 +190,7 @@ class Passage:
         self._token = False
         #: Until when it may go on claiming, once it was let in.
         self.until = 0.0
+        self._left_at = 0.0
         # Those who wait are woken in the order in which they began to, and one at a time.
         self._row = select.epoll() if hasattr(select, "EPOLLEXCLUSIVE") else None
 
@@ -206,9 +209,8 @@ class Passage:
             self.leave()
         if self._since is None:
             self._since = began
-            self._page.stand(Place.WAITING)
-            if self._row is not None and not self._took():
-                self._row.register(self._inner.fileno(), select.EPOLLIN | select.EPOLLEXCLUSIVE)
+            if not self._line_up(began, hurry=hurry):
+                return False
         if not (self._token or self._took()):
             if not hurry:
                 self._wait()
@@ -222,9 +224,12 @@ class Passage:
         """For how long it may stay inside, seconds; who is not inside may do as he likes."""
         return max(0.0, self.until - now) if self._token else math.inf
 
-    def leave(self) -> None:
-        """Come out again, or give up the place in the line."""
-        if self._since is None:
+    def leave(self, *, back: bool = False) -> None:
+        """Come out again, or give up the place in the line.
+
+        ``back``: it claims again so soon that others may wait for it, for a stretch.
+        """
+        if self._since is None or (back and self._token and time.monotonic() < self.until):
             return
         if self._row is not None:
             with contextlib.suppress(FileNotFoundError):  # it went in without waiting
@@ -233,14 +238,26 @@ class Passage:
             # One that dies here leaves a token too many: better than one too few.
             self._page.stand(Place.LEAVING)
             _put_one(self._outer)
+            self._left_at = time.monotonic()
         self._page.stand(Place.OUTSIDE)
-        self._since, self._token = None, False
+        self._since, self._token, self.until = None, False, 0.0
 
     def close(self) -> None:
         """Close this side of it."""
         for one in (self._inner, self._outer, self._row):
             if one is not None:
                 one.close()
+
+    def _line_up(self, began: float, *, hurry: bool) -> bool:
+        """Take a place in the line; whether it may look for a token now."""
+        self._page.stand(Place.WAITING)
+        courteous = began < self._left_at + COURTESY
+        if courteous and not hurry:
+            select.select((), (), (), COURTESY)
+        looks = not (courteous and hurry)
+        if self._row is not None and not (looks and self._took()):
+            self._row.register(self._inner.fileno(), select.EPOLLIN | select.EPOLLEXCLUSIVE)
+        return looks
 
     def _took(self) -> bool:
         self._token = _took(self._inner)

@@ -474,6 +474,12 @@ def test_who_looks_at_ledgers_reads_how_many_bodies_have_begun(tmp_path: Path) -
     assert begun(tmp_path) == 1_400
 
 
+def test_a_process_that_is_weighed_loads_no_drivers_of_other_stores() -> None:
+    look = "import sys, bench.workloads.embedded; print(sys.modules.keys() & {%s})"
+    asked = [sys.executable, "-c", look % "'psycopg', 'pymysql', 'redis'"]
+    assert subprocess.check_output(asked, cwd=ROOT, text=True) == "set()\n"
+
+
 def _verdict(ours: list[Sample], target: Target | None) -> Verdict:
     row = Row("W2-memory", "jobs/s", "jobs/s")
     return judge(Measured(_cell("W2", {}), ours, []), row, target).verdict

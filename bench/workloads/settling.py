@@ -11,11 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import psycopg
-from redis import Redis
-
 from bench.sample import Invalid
-from bench.workloads import raw_mysql
 
 PATIENCE = 120.0
 LEFT = 100  # pages of InnoDB that are always being changed, by its own threads
@@ -30,13 +26,20 @@ def settle(store: str) -> None:
         _SETTLING[store]()
 
 
+# What is weighed or timed from its start loads no driver that its store does not need.
+
+
 def _postgres() -> None:
+    import psycopg  # noqa: PLC0415 - see above
+
     with psycopg.connect(os.environ["BENCH_URL"], autocommit=True) as connection:
         connection.execute("vacuum analyze longshore_job")
         connection.execute("checkpoint")
 
 
 def _mariadb() -> None:
+    from bench.workloads import raw_mysql  # noqa: PLC0415 - see above
+
     with raw_mysql.connected(autocommit=True) as cursor:
         cursor.execute("select @@innodb_max_dirty_pages_pct")
         ((usual,),) = cursor.fetchall()
@@ -53,6 +56,8 @@ def _mariadb() -> None:
 
 def _redis() -> None:
     """Wait for the end of a rewrite of the file of commands, which the storing of many begins."""
+    from redis import Redis  # noqa: PLC0415 - see above
+
     with Redis.from_url(os.environ["BENCH_URL"]) as client:
         deadline = time.monotonic() + PATIENCE
         while any(client.info("persistence")[name] for name in REWRITING):

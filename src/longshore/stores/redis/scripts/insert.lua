@@ -4,9 +4,9 @@
 -- none); then pairs for ZADD ids of all; of the plain ones pairs for HSET job and, of some, for HSET
 -- payload; for each line its queue, its length, pairs of priority and member; pairs of time and id;
 -- pairs of field and number; pairs of id and identity; at last the other jobs packed and their
--- payloads. Made so that nothing but ranges of ARGV is handed
--- on. Answers 1; {1, met} where there are others, and {0, met} when one of them is refused; or what
--- is there under these ids when one is. But for the first two nothing was written.
+-- payloads. Made so that nothing but ranges of ARGV is handed on. Answers 1; {1, met} where there
+-- are others, and {0, met} when one of them is refused; or what is there under these ids when one
+-- is. But for the first two nothing was written.
 local jobs, plain, large, lines, timed, expiring, counts, names, others = tonumber(ARGV[4]),
   tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]),
   tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])

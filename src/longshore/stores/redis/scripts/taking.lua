@@ -215,7 +215,8 @@ end
 
 -- Hand out the jobs of these ids, which stand in no line any more. The answer of a claim: 1, when
 -- the next job is due, the time, ids, lines of words, payloads that are not behind these, and what
--- else is to be told of some of them. `sets` and `deltas` are what has to be written for an exchange beside.
+-- else is to be told of some of them. `sets` and `deltas` are what has to be written for an exchange
+-- beside.
 local FRESH = 'available 0 - - - - - '
 local function handed_out(process, claim_id, wanted, ids, ears, timed, sets, deltas)
   local due_in, others, lines, payloads = '', {}, {}, {}

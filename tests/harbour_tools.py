@@ -27,6 +27,12 @@ def eventually(ask: Callable[[], object], seconds: float = 20, what: str = "it")
         pause.wait(0.01)
 
 
+def are_stopped(pid: int) -> bool:
+    """Whether each thread of a process stands still."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return all("State:\tT" in (thread / "status").read_text() for thread in threads)
+
+
 def command(process: psutil.Process) -> str:
     try:
         return " ".join(process.cmdline())

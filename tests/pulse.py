@@ -24,10 +24,13 @@ class Pulse:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._delays: list[tuple[float, float]] = []  # until when, and for how long
+        self._last = 0.0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 
     def start(self) -> None:
+        # Here, for the thread may be slow to begin: what is missed from now on is a delay too.
+        self._last = time.monotonic()
         self._thread.start()
 
     def stop(self) -> None:
@@ -40,12 +43,11 @@ class Pulse:
 
     def _look(self) -> None:
         with tempfile.TemporaryFile(dir=self._folder) as file:
-            last = time.monotonic()
             while not self._over.wait(BEAT):
                 os.pwrite(file.fileno(), b".", 0)
                 os.fsync(file.fileno())
                 now = time.monotonic()
-                delay = now - last - BEAT
+                delay = now - self._last - BEAT
                 if delay >= STILL:
                     self._delays.append((now, delay))
-                last = now
+                self._last = now

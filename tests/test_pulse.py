@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from tests import conftest, servers
-from tests.harbour_tools import eventually
+from tests.harbour_tools import are_stopped, eventually
 from tests.pulse import BEAT, STILL, Pulse
 
 
@@ -47,6 +48,29 @@ def test_a_disk_that_keeps_nothing_for_a_while_is_noticed(
         pulse.stop()
 
 
+def test_a_machine_that_stands_still_before_the_first_beat_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = threading.Event()
+    make = tempfile.TemporaryFile
+
+    def late(dir: Path) -> object:  # noqa: A002 - as its caller names it
+        goes_on.wait()
+        return make(dir=dir)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", late)
+    pulse = Pulse(tmp_path)
+    pulse.start()
+    try:
+        threading.Event().wait(STILL + 2 * BEAT)
+        goes_on.set()
+        eventually(pulse.delays)
+        assert min(pulse.delays()) >= STILL
+    finally:
+        goes_on.set()
+        pulse.stop()
+
+
 def test_the_keeper_of_a_run_tells_when_the_machine_stood_still(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -64,6 +88,7 @@ def test_the_keeper_of_a_run_tells_when_the_machine_stood_still(
     try:
         assert servers.delays(time.monotonic() + 60) == []
         os.kill(keeping.pid, signal.SIGSTOP)
+        eventually(lambda: are_stopped(keeping.pid))
         threading.Event().wait(STILL + 2 * BEAT)
         os.kill(keeping.pid, signal.SIGCONT)
         eventually(lambda: conftest.has_stood_still(test))

@@ -249,10 +249,39 @@ def test_a_ledger_stays_short(where: Place, client: Any) -> None:
         assert claim(store, claim_id=number) == [new.id]
         store.run(store.finish([succeeded(new.id)]))
         clock.advance(SECOND // 50)
-    parts = client.hget(key(where, "starts"), "r:often:").count(b";")
-    assert parts < 220
+    newest, older = [client.hget(key(where, name), "r:often:") for name in ("starts", "older")]
+    assert newest.count(b";") < 10  # what a claim reads and writes
+    assert newest.count(b";") + older.count(b";") < 220
     (record,) = store.run(store.limits())
     assert record.used == 49
+    clock.advance(SECOND)
+    store.run(store.prune(100))
+    assert not client.exists(key(where, "starts"), key(where, "older"))
+    store.close()
+
+
+def test_the_older_parts_of_a_ledger_are_looked_at_before_it_goes(
+    where: Place, client: Any
+) -> None:
+    """What counts the longest is among them where the period was longer when they started."""
+    clock = ManualClock()
+    store = timed_at(where, clock)
+    register(store, lease=2**50)
+    slow, quick = Limit("mail", "", 100, 60 * SECOND), Limit("mail", "", 100, SECOND)
+    for number, limit in enumerate([quick, *[slow] * 3, *[quick] * 16], start=1):
+        new = job(**limited(limit))
+        store.run(store.insert([new]))
+        assert claim(store, claim_id=number) == [new.id]
+        clock.advance(SECOND)
+    assert client.hexists(key(where, "older"), "r:mail:")
+    clock.advance(SECOND)
+    store.run(store.prune(100))
+    assert client.hexists(key(where, "starts"), "r:mail:")
+    new = job(**limited(slow))
+    store.run(store.insert([new]))
+    assert claim(store, claim_id=50) == [new.id]
+    (record,) = store.run(store.limits())
+    assert record.used == 21
     store.close()
 
 

@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+import subprocess
+import sys
+from hashlib import sha1
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +50,20 @@ def test_a_server_is_given_the_scripts_that_it_has_not(known: str) -> None:
     assert len(given) == len(wanted), "one at a time"
     assert all(SCRIPTS[n].text.encode() in sent for n, sent in zip(wanted, given, strict=True))
     assert waited == [0] * (len(wanted) - 1) + [len(wanted)], "and one wait for all"
+
+
+def test_no_process_keeps_the_scripts_as_long_as_they_are_sent() -> None:
+    texts = {name: script.text.encode() for name, script in SCRIPTS.items()}
+    shas = {name: sha1(text).hexdigest().encode() for name, text in texts.items()}
+    assert shas == {name: script.sha for name, script in SCRIPTS.items()}
+    code = (
+        "import hashlib, pathlib, tracemalloc, longshore.stores.redis; tracemalloc.start();"
+        "import longshore.stores.redis.scripts; print(tracemalloc.get_traced_memory()[0])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert int(done.stdout) < sum(map(len, texts.values())) / 3
 
 
 def test_a_refusal_to_say_which_scripts_are_there_is_told() -> None:

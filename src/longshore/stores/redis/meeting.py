@@ -24,8 +24,9 @@ Question: TypeAlias = tuple[bytes, int]
 
 #: The form of the keys, of which ``scripts/jobs.lua`` tells. There is nothing to migrate, for keys
 #: come with their jobs and those of an older form are read as they are; a release that writes what
-#: older ones cannot read gives them another number. 2: small payloads stand behind the words.
-FORM: Final = 2
+#: older ones cannot read gives them another number. 2: small payloads stand behind the words;
+#: 3: all but the newest parts of a rate's ledger stand apart.
+FORM: Final = 3
 
 OLDEST: Final = (6, 2)
 

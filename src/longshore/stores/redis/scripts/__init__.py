@@ -7,7 +7,8 @@ each part is a file too and is put in there, once.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from hashlib import sha1
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
@@ -22,15 +23,20 @@ Steps: TypeAlias = "Generator[Call, Any, T]"
 
 
 class Script:
-    """One script; calling it gives a statement."""
+    """One script; calling it gives a statement. ``again``: makes the text when it is wanted."""
 
-    __slots__ = ("name", "sha", "text")
+    __slots__ = ("_again", "name", "sha")
 
-    def __init__(self, name: str, text: str) -> None:
+    def __init__(self, name: str, text: str, again: Callable[[], str] | None = None) -> None:
         self.name = name
-        self.text = text
+        self._again = again or partial(str, text)
         # What the server calls it by; nothing secret depends on it.
         self.sha = sha1(text.encode(), usedforsecurity=False).hexdigest().encode()
+
+    @property
+    def text(self) -> str:
+        """All of it, for a server that does not have it."""
+        return self._again()
 
     def __call__(self, *args: Value) -> Call:
         """Run it with these values."""
@@ -61,15 +67,15 @@ _PARTS: Final = frozenset(
 )
 
 
-def _read(name: str) -> str:
-    return (_HERE / f"{name}.lua").read_text("utf-8")
+#: What every file says, read at once: under a process the package may be replaced.
+_FILES: Final = {path.stem: path.read_text("utf-8") for path in sorted(_HERE.glob("*.lua"))}
 
 
 def _whole(name: str) -> str:
     there = {"prelude"}
 
     def text_of(part: str) -> str:
-        return _USES.sub(lambda found: "\n".join(map(used, found[1].split(", "))), _read(part))
+        return _USES.sub(lambda found: "\n".join(map(used, found[1].split(", "))), _FILES[part])
 
     def used(part: str) -> str:
         if part in there:
@@ -77,12 +83,11 @@ def _whole(name: str) -> str:
         there.add(part)
         return text_of(part)
 
-    return f"{_read('prelude')}\n{text_of(name)}"
+    return f"{_FILES['prelude']}\n{text_of(name)}"
 
 
-#: Every script by its name.
+#: Every script by its name. Whole they are six times as long as their parts, of which most have
+#: many, and a server that has had them once is not sent them: no process keeps the whole.
 SCRIPTS: Final = {
-    path.stem: Script(path.stem, _whole(path.stem))
-    for path in sorted(_HERE.glob("*.lua"))
-    if path.stem not in _PARTS
+    name: Script(name, _whole(name), partial(_whole, name)) for name in _FILES if name not in _PARTS
 }

@@ -10,7 +10,7 @@ local function from_parked(kinds, digest, wanted, free, taken)
   for _, line in ipairs(call('SMEMBERS', P .. 'parked')) do
     local kind, by, queue = string.match(line, '^(%S+) (%S+) (%S+)$')
     if wants[kind] and by ~= digest and not paused[queue] and not held[kind] then
-      keys[#keys + 1] = 'parked:' .. line
+      keys[#keys + 1] = P .. 'parked:' .. line
     end
   end
   if #keys > 0 and not merged(keys, wanted, taken) then

@@ -63,7 +63,7 @@ local function first_fronts(key, count)
     local at = find(front, ' ', 17, true)
     at = find(front, ' ', at + 1, true) or at -- it may have a mark
     local queue = sub(front, at + 1)
-    queues[index], keys[index] = queue, 'line:' .. queue
+    queues[index], keys[index] = queue, P .. 'line:' .. queue
   end
   return queues, keys, bound
 end

@@ -105,6 +105,9 @@ local function ledgers_of(to)
   -- Parts that count no more make room for others. Each has a start: where there are few of these
   -- there are few parts, and each is at most as long as that.
   local LONG = 50 * 2 * PARTS
+  -- Each claim reads the newest parts and writes them anew, and pays for every byte: of more than
+  -- about six all are put apart.
+  local RECENT = 50 * 6
   local function shortened(written, sum)
     if #written <= LONG then
       return written, sum
@@ -119,14 +122,11 @@ local function ledgers_of(to)
     return kept, sum
   end
 
-  -- The parts of a ledger with those starts that this claim adds, and the sum of all.
-  local function added(written, sum, part, starts)
+  -- The newest parts with those starts that this claim adds, as far as they are not written here.
+  local function added(written, part, starts)
     local first = find(written, part.head, 1, true)
-    if not first then
-      written, sum = shortened(written, sum)
-      if starts == 1 then
-        return part.once .. written, sum + 1
-      end
+    if not first and starts == 1 then
+      return part.once, written
     end
     local count, till = starts, part.till
     if first then
@@ -135,7 +135,19 @@ local function ledgers_of(to)
       count = count + before
       written = sub(written, 1, first - 1) .. sub(written, last + 1)
     end
-    return part.head .. NOW .. ' ' .. count .. ' ' .. till .. written, sum + starts
+    return part.head .. NOW .. ' ' .. count .. ' ' .. till, written
+  end
+
+  -- Of these ledgers put the newest parts before the others.
+  local function put_apart(keys, recent)
+    local sets = {}
+    for index, text in ipairs(values(P .. 'older', keys)) do
+      local key, written = keys[index], nil
+      written, sums[key] = shortened(recent[key] .. (text or ''), sums[key])
+      recent[key] = ''
+      sets[2 * index - 1], sets[2 * index] = key, written
+    end
+    each('HSET', P .. 'older', sets)
   end
 
   local function rule_of(limit)
@@ -149,9 +161,9 @@ local function ledgers_of(to)
   -- Write all that started. A ledger is looked at when its first start leaves the window, so that
   -- later ones need not be noted.
   function ledgers.write()
-    local sets, rates, times = {}, {}, {}
-    for key, starts in pairs(mine) do
-      local text, written, rule, part = texts[key], '', rule_of(rules[key]), part_of(span[key])
+    local sets, rates, times, recent, long, last = {}, {}, {}, {}, {}, 0
+    for key in pairs(mine) do
+      local text, rule, part, written = texts[key], rule_of(rules[key]), part_of(span[key]), ''
       if not text then
         rates[#rates + 1], rates[#rates + 2] = 0, key
         times[#times + 1], times[#times + 2] = part.till, key
@@ -162,10 +174,18 @@ local function ledgers_of(to)
         else
           written = string.match(text, '^%d+ %d+ %d+ %S* (.*)$')
         end
+        if #written > RECENT and not find(written, part.head, 1, true) then
+          long[#long + 1] = key
+        end
       end
-      local sum
-      written, sum = added(written, sums[key], part, starts)
-      sets[#sets + 1], sets[#sets + 2] = key, sum .. rule .. written
+      recent[key] = written
+    end
+    put_apart(long, recent)
+    for key, starts in pairs(mine) do
+      local newest, others = added(recent[key], part_of(span[key]), starts)
+      sets[last + 1] = key
+      sets[last + 2] = sums[key] + starts .. rule_of(rules[key]) .. newest .. others
+      last = last + 2
     end
     each('HSET', P .. 'starts', sets)
     each('ZADD', P .. 'rates', rates)

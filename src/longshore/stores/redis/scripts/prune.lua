@@ -28,10 +28,10 @@ for _, bundle in ipairs(call('ZRANGEBYSCORE', P .. 'bundles_kept', '-inf', NOW, 
 end
 -- Ledgers whose last start has left its window; the others are looked at again when theirs has.
 local seen = call('ZRANGEBYSCORE', P .. 'started', '-inf', NOW, 'LIMIT', 0, ARGV[4])
-local over, later = {}, {}
+local over, later, older = {}, {}, values(P .. 'older', seen)
 for index, text in ipairs(values(P .. 'starts', seen)) do
   local last, number = '', 0
-  for till in string.gmatch(text or '', ';%d+ %d+ %d+ (%d+)') do
+  for till in string.gmatch((text or '') .. (older[index] or ''), ';%d+ %d+ %d+ (%d+)') do
     if tonumber(till) > number then last, number = till, tonumber(till) end
   end
   if number <= T then
@@ -41,6 +41,7 @@ for index, text in ipairs(values(P .. 'starts', seen)) do
   end
 end
 each('HDEL', P .. 'starts', over)
+each('HDEL', P .. 'older', over)
 each('ZREM', P .. 'started', over)
 each('ZREM', P .. 'rates', over)
 each('ZADD', P .. 'started', later)

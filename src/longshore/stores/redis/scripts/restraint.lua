@@ -7,7 +7,9 @@
 --   starts      key of a rate -> its ledger, `sum to per name ` and then `;part at starts till` for
 --               each part of its period with starts, the newest first: when the latest of them
 --               was, how many they are, and when they count no more. `sum` is of all that are
---               written there, the rule as the last job had it
+--               written there and in `older`, the rule as the last job had it
+--   older       key of a rate -> the parts of its ledger before those: a text is read and written as a
+--               whole, and a claim needs few of them
 --   rates       the keys with a ledger;  started  the same by when to look whether it is over
 --   blocked     `key queue rule priority place` of the available jobs that stand in no line
 --   blocked_by  id -> the key
@@ -140,6 +142,7 @@ local function restraining()
   -- a part looks like one: a name stands without spaces.
   local function ledger(key, per)
     local text, entries, sum = call('HGET', P .. 'starts', key) or '', {}, 0
+    text = text .. (call('HGET', P .. 'older', key) or '')
     for at, starts in string.gmatch(text, ';%d+ (%d+) (%d+)') do
       if at + per > T then
         entries[#entries + 1] = { tonumber(at), tonumber(starts) }

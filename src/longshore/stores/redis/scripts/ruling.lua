@@ -8,7 +8,7 @@ local function rows_of(key, size)
 end
 
 local function drop(stream)
-  each('ZREM', P .. stream.key, stream.gone)
+  each('ZREM', stream.key, stream.gone)
   stream.gone = {}
 end
 
@@ -16,7 +16,7 @@ local function line_head(stream, keeper)
   if stream.at > #stream.rows and stream.more then
     drop(stream)
     local last = stream.kept + stream.size - 1
-    local read = call('ZRANGE', P .. stream.key, stream.kept, last, 'WITHSCORES')
+    local read = call('ZRANGE', stream.key, stream.kept, last, 'WITHSCORES')
     local rows = {}
     for index = 1, #read, 2 do rows[#rows + 1] = row_of(read[index], tonumber(read[index + 1])) end
     stream.rows, stream.at, stream.more = rows, 1, #rows == stream.size
@@ -111,7 +111,7 @@ local function walk(queues, wanted, taken, keeper)
     size = 4
   end
   for index, queue in ipairs(queues) do
-    local stream = rows_of('line:' .. queue, size)
+    local stream = rows_of(P .. 'line:' .. queue, size)
     stream.queue, stream.fair, stream.wanted = queue, fair[queue], size
     stream.head = next_of(stream, keeper)
     streams[index] = stream

@@ -27,6 +27,9 @@ local function succeeding(groups, at, jobs)
     -- how many.
     local last, text, till, running, succeeded, holds, limited
     local alike = 0
+    -- Where they are of many queues, the beginnings of their texts are the same all the same: up to
+    -- where the flags are, how long that is, and what takes its place. And what flags say.
+    local begin, size, ends, known
     local function tally()
       if alike == 0 then
         return
@@ -37,17 +40,23 @@ local function succeeding(groups, at, jobs)
     end
     for number = index, index + group[3] - 1 do
       local id, state = argv[at + number], states[number + 1]
-      if state ~= last and state and sub(state, 1, length) == lease then
-        -- Behind claim_id, claimed_at and attempted_at: not finalized, and then the flags.
-        local stop = find(state, ' - ', length, true)
-        local from = stop + 3
-        local _, _, flags, sort, keep_result = find(state, '^([fhlmrs-]+) (%S+ %S+) (%S+)', from)
+      if state ~= last and state and find(state, lease, 1, true) == 1 then
+        if not begin or find(state, begin, 1, true) ~= 1 then
+          -- Behind claim_id, claimed_at and attempted_at: not finalized, and then the flags.
+          local stop = find(state, ' - ', length, true)
+          begin, size = sub(state, 1, stop + 2), stop + 2
+          ends = 'succeeded ' .. sub(state, 9, stop) .. NOW .. ' '
+        end
+        local _, _, flags, sort, keep_result =
+          find(state, '^([fhlmrs-]+) (%S+ %S+) (%S+)', size + 1)
         if flags then
           tally()
-          limited = find(flags, 'l', 1, true) and not find(flags, 'r', 1, true)
-          holds = find(flags, '[hs]')
+          if flags ~= known then
+            limited = find(flags, 'l', 1, true) and not find(flags, 'r', 1, true)
+            holds, known = find(flags, '[hs]'), flags
+          end
           last, till = state, kept_until('succeeded', keep_result)
-          text = 'succeeded ' .. sub(state, 9, stop) .. NOW .. ' ' .. sub(state, from)
+          text = ends .. sub(state, size + 1)
           running, succeeded = sort .. ' running', sort .. ' succeeded'
         end
       end
@@ -67,7 +76,7 @@ local function succeeding(groups, at, jobs)
           left = left + 1
           gone[left] = id
         end
-      elseif state and sub(state, 1, length) == lease then
+      elseif state and find(state, lease, 1, true) == 1 then
         plan.others[#plan.others + 1] = { id, process, run, 'succeeded' }
       else
         plan.lost[#plan.lost + 1] = { number, state, process, run, id }

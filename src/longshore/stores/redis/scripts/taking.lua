@@ -38,16 +38,18 @@ end
 -- The entries {score, member, number of its line} of what was read of several lines, in their common
 -- order, as far as they come before `bound`.
 local function in_order(heads, bound)
-  local first, count, last, sorted = {}, 0, nil, true
+  local first, count, sorted, last, before = {}, 0, true, nil, nil
+  local most, behind = bound and bound[1], bound and bound[2]
   for number = 1, #heads do
     local read = heads[number]
     for index = 1, #read, 2 do
-      local entry = { tonumber(read[index + 1]), read[index], number }
-      if not bound or is_before(entry, bound) then first[count + 1] = entry else break end
+      local member, score = read[index], tonumber(read[index + 1])
+      if most and (score > most or (score == most and member >= behind)) then break end
       count = count + 1
+      first[count] = { score, member, number }
       -- Of many queues mostly one job each, and the queues are in order: then there is nothing to sort.
-      sorted = sorted and not (last and is_before(entry, last))
-      last = entry
+      sorted = sorted and (not last or last < score or (last == score and before <= member))
+      last, before = score, member
     end
   end
   if not sorted then table.sort(first, is_before) end
@@ -62,7 +64,7 @@ local function heads_of(keys, wanted, least, bound)
   for number = 1, #keys do size[number], more[number] = least, number end
   repeat
     for _, number in ipairs(more) do
-      heads[number] = call('ZRANGE', P .. keys[number], 0, size[number] - 1, 'WITHSCORES')
+      heads[number] = call('ZRANGE', keys[number], 0, size[number] - 1, 'WITHSCORES')
     end
     first = in_order(heads, bound)
     local used = {}
@@ -98,7 +100,7 @@ local function taken_out(keys, first, wanted, taken)
   end
   -- They are the first of each line.
   for number, jobs in pairs(counts) do
-    call('ZREMRANGEBYRANK', P .. keys[number], '0', jobs == 1 and '0' or jobs - 1)
+    call('ZREMRANGEBYRANK', keys[number], '0', jobs == 1 and '0' or jobs - 1)
   end
   return counts
 end
@@ -157,7 +159,7 @@ local function from_lines(lines, wanted, taken)
       if #read < left then call('SREM', P .. 'ready', queues[1]) end
     elseif #queues > 1 then
       local keys = {}
-      for index, queue in ipairs(queues) do keys[index] = 'line:' .. queue end
+      for index, queue in ipairs(queues) do keys[index] = P .. 'line:' .. queue end
       local heads = merged(keys, left, taken)
       if not heads then
         return number
@@ -231,21 +233,21 @@ local function handed_out(process, claim_id, wanted, ids, ears, timed, sets, del
     payloads = larger(ids, lines)
     local states = values(P .. 'state', ids)
     local head = ' ' .. process .. ' ' .. claim_id .. ' ' .. NOW .. ' '
+    local fresh = 'running 1' .. head .. NOW .. ' - '
     -- Neighbours are mostly alike: the beginning, queue, kind and keep_result of the last one as they
     -- stand there, the state that it has now, and how many there were.
-    local alike, size, state, sort, begins, many = FRESH, #FRESH, nil, nil, nil, 0
+    local alike, state, sort, begins, many = nil, nil, nil, nil, 0
     local last, taken, begun = #sets, {}, {}
     for index = 1, #ids do
       local id, line = ids[index], lines[index]
       local now = state
-      local same = many > 0 and sub(line, 1, size) == alike
-      if not states[index] and (same or sub(line, 1, 22) == FRESH) then
+      local same = many > 0 and find(line, alike, 1, true) == 1
+      if not states[index] and (same or find(line, FRESH, 1, true) == 1) then
         if not same then
           if many > 0 then taken[sort] = (taken[sort] or 0) + many end
           local _, behind, flags, words, keep_result = find(line, '^(%S+) (%S+ %S+) (%S+) ', 23)
-          alike, size, sort, many = sub(line, 1, behind), behind, words, 0
-          state = 'running 1' .. head .. NOW .. ' - ' .. flags .. ' ' .. words .. ' '
-            .. keep_result .. ' 0 0 = = - ='
+          alike, sort, many = sub(line, 1, behind), words, 0
+          state = fresh .. flags .. ' ' .. words .. ' ' .. keep_result .. ' 0 0 = = - ='
           begins = find(flags, 's', 1, true)
         end
         now, many = state, many + 1

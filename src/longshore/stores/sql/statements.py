@@ -145,14 +145,6 @@ def _read(database: str, prefix: str) -> _Texts:
     return _Texts(texts, prefix)
 
 
-def migrations(database: str, prefix: str) -> Mapping[str, str]:
-    """The text of each migration by its name, in the order in which they must run."""
-    return {
-        path.stem: with_prefix(path.read_text(), prefix)
-        for path in sorted((_HERE / "migrations" / database).glob("[0-9][0-9][0-9]_*.sql"))
-    }
-
-
 def with_prefix(text: str, prefix: str) -> str:
     """Put the prefix of this store's tables into SQL.
 

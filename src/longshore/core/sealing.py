@@ -9,9 +9,9 @@ that a repeated enqueue is told, and nothing in here needs chance or a clock.
 from __future__ import annotations
 
 import re
-from base64 import b64decode, b64encode
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -22,6 +22,9 @@ from longshore.core.keyring import Key
 from longshore.core.model import Claimed, NewJob, Step
 from longshore.core.wording import shown
 from longshore.errors import ConfigurationError, InvalidOption, Undecryptable
+
+if TYPE_CHECKING:
+    from hmac import HMAC
 
 NONCE: Final = 12
 #: What is shown to people in place of what is encrypted.
@@ -58,9 +61,9 @@ def is_box(data: bytes) -> bool:
 class _Opener(NamedTuple):
     """What one key is good for; derived, so that no two uses share a key."""
 
-    kid: str
     cipher: Any  # an AESGCM of `cryptography`, which is loaded for it
-    nonces: bytes
+    nonces: HMAC  # with its key and nothing else: copied it costs half of one made anew
+    begin: bytes  # of every box, up to what is in it
 
 
 class Sealer:
@@ -183,11 +186,12 @@ class Sealer:
 
     def _box(self, content: bytes, *bound: str) -> bytes:
         """An object that is not closed yet."""
-        kid, cipher, nonces = self._opener(self._first)
+        cipher, nonces, begin = self._opener(self._first)
         beside = _beside(bound)
         nonce = _nonce(nonces, beside, content)
-        box = b64encode(nonce + cipher.encrypt(nonce, content, beside))
-        return HEAD + b'"%b","box":"%b"' % (kid.encode(), box)
+        return (
+            begin + b2a_base64(nonce + cipher.encrypt(nonce, content, beside), newline=False) + b'"'
+        )
 
     def _opened(self, box: _Box, job_id: str, *bound: str) -> bytes:
         if box.kid not in self._keys:
@@ -204,7 +208,7 @@ class Sealer:
                 " job waits for a worker that can."
             ) from None
         try:
-            sealed = b64decode(box.box, validate=True)
+            sealed = a2b_base64(box.box, strict_mode=True)
             content: bytes = cipher.decrypt(sealed[:NONCE], sealed[NONCE:], _beside(bound))
         except Exception:  # noqa: BLE001 - the wrong key, another job's, or no box at all: as one
             raise Undecryptable(
@@ -218,11 +222,15 @@ class Sealer:
         found = self._openers.get(kid)
         if found is None:
             # Loaded with the first box: who encrypts nothing does not pay for it.
+            from hmac import new  # noqa: PLC0415
+
             from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
 
             key = self._keys[kid]
             cipher = AESGCM(_derived(key, b"content"))
-            found = self._openers[kid] = _Opener(kid, cipher, _derived(key, b"nonces"))
+            nonces = new(_derived(key, b"nonces"), digestmod="sha256")
+            begin = HEAD + _to_json(kid) + b',"box":"'
+            found = self._openers[kid] = _Opener(cipher, nonces, begin)
         return found
 
 
@@ -292,8 +300,10 @@ def _beside(bound: Sequence[str]) -> bytes:
     return _to_json(["longshore", VERSION, *bound])
 
 
-def _nonce(key: bytes, beside: bytes, content: bytes) -> bytes:
-    return _mac(key, len(beside).to_bytes(8, "big") + beside + content)[:NONCE]
+def _nonce(nonces: HMAC, beside: bytes, content: bytes) -> bytes:
+    mac = nonces.copy()
+    mac.update(len(beside).to_bytes(8, "big") + beside + content)
+    return mac.digest()[:NONCE]
 
 
 def _derived(key: Key, use: bytes) -> bytes:

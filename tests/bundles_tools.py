@@ -173,8 +173,8 @@ class Storm:
                 lease = Lease(job.id, process, job.run)
                 after(lease, rng)
                 endings.append(self.ending(lease, rng, deaths))
-            if rng.random() < 0.1:
-                # Killed: half of it was reported; the rest is given back.
+            if not self.met["killed"] or rng.random() < 0.1:
+                # Killed (one at least): half of it was reported; the rest is given back.
                 self.report(endings[: len(endings) // 2])
                 self.met["killed"] += 1
                 self.store.run(self.store.rescue(Rescue(dead=process)))

@@ -286,7 +286,7 @@ def test_every_target_belongs_to_a_row_and_every_loop_says_what_it_does() -> Non
         assert cell.raw is not None or not any(shares), cell.key
 
 
-def test_cells_are_chosen_by_workload_by_key_and_by_store() -> None:
+def test_cells_are_chosen_by_any_of_their_names_and_by_store() -> None:
     every = cells(quick=True)
 
     def keys(only: list[str], stores: list[str]) -> list[str]:
@@ -295,6 +295,7 @@ def test_cells_are_chosen_by_workload_by_key_and_by_store() -> None:
     both = keys(["W1"], ["sqlite", "redis"])
     assert both == ["W1-sqlite", "W1-redis", "W1-normal-sqlite"]
     assert keys(["W2"], ["memory"]) == ["W2-memory"]
+    assert keys(["W8-kept"], ["redis"]) == ["W8-kept-redis"]
     assert keys(["W6"], ["memory"]) == ["W6-import"], "it has no store, so it is in all of them"
     assert len(keys([], [])) == len(every)
 
@@ -447,9 +448,9 @@ def test_a_server_that_would_lose_what_it_acknowledged_is_refused(
 
 def test_an_unknown_cell_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(["--only", "W99"])
+        main(["--only", "W8-keep"])
     assert ended.value.code == 2
-    assert "there is no W99" in capsys.readouterr().err
+    assert "no W8-keep; there are W8-kept" in capsys.readouterr().err
 
 
 def test_a_ledger_keeps_numbers_and_moments_in_order_and_is_never_overrun(tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from longshore import Longshore
 from longshore.job import JobFunction
 from longshore.worker.buffer import CLAIM, LEAST, Durations
+from longshore.worker.shared import Pace
 from tests.harbour_tools import Harbour, eventually
 from tests.store_tools import register
 
@@ -29,6 +32,25 @@ def test_the_portion_of_each(processes: int, portion: int) -> None:
     assert durations.portion == CLAIM
     durations.among(processes)
     assert durations.portion == portion
+
+
+def test_who_has_run_nothing_goes_by_what_siblings_know() -> None:
+    """It would else ask for one job to each slot, and each of sixty would do that once."""
+    shared = Pace.create()
+    one, other = Durations(), Durations()
+    one.pace, other.pace = Pace(shared), Pace(shared)
+    os.close(shared)
+    assert (one.room(10), one.brief) == (10, False), "nobody knows"
+    other.learn(ended(50))
+    assert (one.room(10), one.brief) == (other.room(10), other.brief) == (1010, False)
+    one.learn(ended(5))
+    assert (one.brief, other.brief) == (True, False), "what one knows itself counts"
+
+
+def ended(took: int) -> Any:
+    """Runs that took so many microseconds each."""
+    run = SimpleNamespace(claimed=SimpleNamespace(kind="tiny"), started_at=1, ended_at=1 + took)
+    return [(run, None)] * 100
 
 
 @pytest.fixture(params=["embedded", "supervised"])

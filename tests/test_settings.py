@@ -391,14 +391,6 @@ def test_a_sqlite_file_on_a_network_file_system_is_refused(monkeypatch):
     assert "nfs4" in message
 
 
-def test_a_worker_as_root_is_a_warning():
-    with pytest.warns(LongshoreWarning, match="as root"):
-        config.warn_if_root(0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        config.warn_if_root(1000)
-
-
 def test_reading_settings_needs_no_toml_parser_without_a_file(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tomllib", None)  # importing it would raise
     assert config.read({"store": "memory://"}, str(tmp_path / "jobs.py"), {}).lease == 15

@@ -19,7 +19,7 @@ from longshore.core.model import JobState
 from longshore.core.store_url import parse_url
 from tests import redis_tools
 from tests.fault_proxy import FaultProxy
-from tests.harbour_tools import Harbour, eventually
+from tests.harbour_tools import Harbour, are_stopped, eventually
 from tests.places import Place
 from tests.redis_tools import PLENTY
 
@@ -155,12 +155,6 @@ with jobs.worker(threads=2).running():
     print("works", flush=True)
     time.sleep(60)
 """
-
-
-def are_stopped(pid: int) -> bool:
-    """Whether each thread of a process stands still."""
-    threads = Path(f"/proc/{pid}/task").iterdir()
-    return all("State:\tT" in (thread / "status").read_text() for thread in threads)
 
 
 @pytest.mark.slow

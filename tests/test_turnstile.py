@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 import pytest
 
 from longshore import Longshore, StoreBusy
 from longshore.worker import turnstile as module
+from longshore.worker.shared import Pace
 from longshore.worker.turnstile import (
     FEWEST,
     LOOK_EVERY,
@@ -420,6 +422,36 @@ def test_there_are_as_many_tokens_as_processors(monkeypatch: pytest.MonkeyPatch)
         assert abreast() == tokens
 
 
+def given(child: psutil.Process) -> list[str]:
+    """The descriptors that a child was given."""
+    return command(child).partition("longshore.programs.child ")[2].split()
+
+
+@pytest.mark.timeout(120)
+def test_what_a_child_has_run_is_known_to_its_siblings(tmp_path: Path) -> None:
+    harbour = Harbour(tmp_path)
+    try:
+        worker = harbour.worker(processes=abreast() + 1, threads=1)
+        harbour.await_ready(abreast() + 1)
+        child, *others = harbour.children(worker)
+        for number in range(10):
+            harbour.app.count.enqueue(number).result(timeout=30)
+        paces = [f"/proc/{each.pid}/fd/{given(each)[5]}" for each in (child, *others)]
+        assert hear(paces[0]), "how long jobs take, microseconds"
+        eventually(lambda: len({hear(path) for path in paces}) == 1)
+    finally:
+        harbour.stop()
+
+
+def hear(path: str) -> float | None:
+    """What is said in the memory behind this descriptor of another process."""
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        return Pace(descriptor).hear()
+    finally:
+        os.close(descriptor)
+
+
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("more", [0, 2])
 def test_children_that_die_while_they_claim_keep_no_others_from_it(
@@ -432,9 +464,8 @@ def test_children_that_die_while_they_claim_keep_no_others_from_it(
         children = harbour.children(worker)
         assert len(children) == abreast() + more
         for child in children:
-            # Descriptors of a turnstile only where some have to wait.
-            given = command(child).partition("longshore.programs.child ")[2].split()
-            assert len(given) == (5 if more else 3)
+            # Descriptors of a turnstile, and of what they share, only where some have to wait.
+            assert len(given(child)) == (6 if more else 3)
         for child in children[:-1]:
             os.kill(child.pid, signal.SIGKILL)
             handles = [harbour.app.count.enqueue(number) for number in range(50)]

@@ -249,6 +249,30 @@ def process(**fields: Any) -> ProcessRecord:
         ),
         (Facts(job=JOB, now=0, processes=[process(queues=("%%",))]), "next", "worker serves"),
         (
+            Facts(job=JOB, now=0, processes=[process(slots=1, running=1)]),
+            "busy",
+            "Every slot is busy: 1 job runs in 1 worker process of its queue mail.",
+        ),
+        (
+            Facts(job=JOB, now=0, processes=[PROCESS, process(name="other")]),
+            "next",
+            "It starts next: worker, other serve its queue mail.",
+        ),
+        (
+            Facts(job=job(parked="the key k2 is not among those of this process."), now=0),
+            "parked",
+            "It is parked: the key k2 is not among those of this process. It waits for a worker",
+        ),
+        (
+            Facts(
+                job=JOB,
+                now=0,
+                queues=[msgspec.structs.replace(QUEUE, paused=True, reason="Wait for Ann ...")],
+            ),
+            "paused queue",
+            "Its queue mail is paused: Wait for Ann ....",
+        ),
+        (
             Facts(job=job(rules=A), now=0, limits=[FULL]),
             "limited",
             "The limit a is full: 5 of 5 run: h0, h1, h2 and 2 more.",

@@ -116,3 +116,15 @@ def test_a_worker_until_empty_relays_what_waits(tmp_path: Path) -> None:
         with worker(tmp_path, "--until-empty") as running:
             assert running.wait(60) == 0
         assert [handle.result(timeout=1) for handle in handles] == [0, 2, 4]
+
+
+def test_a_worker_as_root_says_so(tmp_path: Path) -> None:
+    """Row B50; how the tests themselves are run decides which of both is seen."""
+    (tmp_path / "store.txt").write_text(f"sqlite:///{tmp_path}/jobs.db")
+    (tmp_path / "shop.py").write_text(APP.format(more=""))
+    with worker(tmp_path, "--until-empty") as running:
+        assert running.wait(60) == 0
+    said = "  warning this worker runs as root, and so does every job." in (
+        (tmp_path / "log").read_text()
+    )
+    assert said is (os.geteuid() == 0)

@@ -57,11 +57,13 @@ NOT_NEEDED = frozenset(
 SUPERVISOR_ALONE = frozenset(
     {"bz2", "click", "longshore.cli.program", "lzma", "shutil", "subprocess", "tempfile"}
 )
-#: The application is the children's affair.
+#: The application is the children's affair, and so is to run what it declares.
 CHILD_ALONE = frozenset(
     {
         *("longshore.app", "longshore.client", "longshore.config", "longshore.declare"),
-        *("longshore.discovery", "longshore.worker.engine"),
+        *("longshore.discovery", "longshore.worker.engine", "longshore.worker.perform"),
+        *("longshore.context", "longshore.core.codec", "longshore.core.registry"),
+        *("longshore.core.sealing", "longshore.running", "longshore.worker.plan"),
     }
 )
 #: What a supervisor loads while its children boot.

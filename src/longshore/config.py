@@ -184,16 +184,6 @@ def _refuse_misspelt(path: str, tools: object) -> None:
         raise ConfigurationError(f"{path}: [tool.{near[0]}] must be written [tool.longshore].")
 
 
-def warn_if_root(effective_user: int) -> None:
-    """Warn that a worker runs as root: jobs then may do anything to this machine."""
-    if effective_user == 0:
-        warnings.warn(
-            "this worker runs as root, and so does every job. Start it as an ordinary user.",
-            LongshoreWarning,
-            stacklevel=2,
-        )
-
-
 def _environment(environ: Mapping[str, str], stacklevel: int) -> Layer:
     values = dict[str, object]()
     for variable, value in environ.items():

@@ -102,7 +102,7 @@ def _alone(facts: Facts) -> Waiting | None:
     """What the job tells by itself."""
     job = facts.job
     if job.state in ENDED:
-        why = f": {job.reason}" if job.reason and job.reason != job.state else ""
+        why = f": {_clause(job.reason)}" if job.reason and job.reason != job.state else ""
         return Waiting(reason=Reason.ENDED, text=f"It has ended: {job.state}{why}.")
     if job.state is JobState.RUNNING:
         return Waiting(
@@ -118,10 +118,9 @@ def _alone(facts: Facts) -> Waiting | None:
             due_at=job.scheduled_at,
         )
     if job.parked is not None:
-        return Waiting(
-            reason=Reason.PARKED,
-            text=f"It is parked: {job.parked}. It waits for a worker that knows how to run it.",
-        )
+        how = "It waits for a worker that knows how to run it."
+        text = f"It is parked: {_clause(job.parked)}. {how}"
+        return Waiting(reason=Reason.PARKED, text=text)
     return None
 
 
@@ -135,7 +134,8 @@ def _dependency(facts: Facts) -> Waiting:
     if cause.state is JobState.SUCCEEDED:
         text = f"It takes the result of {what}, which could not be stored: retry that one."
     elif cause.state in ENDED:
-        why = f": {cause.error or cause.reason}" if cause.error or cause.reason else ""
+        told = cause.error or cause.reason
+        why = f": {_clause(told)}" if told else ""
         text = f"It waits for {what}, which is {cause.state}{why}. Retry that one to go on."
     else:
         text = f"It waits for {what}, which is {cause.state}."
@@ -238,9 +238,11 @@ def _workers(facts: Facts) -> Waiting:
     names = tuple(process.name for process in able)
     slots, running = sum(process.slots for process in able), sum(one.running for one in able)
     if running >= slots:
-        text = f"Every slot is busy: {running} jobs run in {_count(able)} of its queue {job.queue}."
+        run = "1 job runs" if running == 1 else f"{running} jobs run"
+        text = f"Every slot is busy: {run} in {_count(able)} of its queue {job.queue}."
         return Waiting(reason=Reason.BUSY, text=text, workers=names)
-    text = f"It starts next: {_some(names, len(names))} serves its queue {job.queue}."
+    serve = "serves" if len(names) == 1 else "serve"
+    text = f"It starts next: {_some(names, len(names))} {serve} its queue {job.queue}."
     return Waiting(reason=Reason.NEXT, text=text, workers=names)
 
 
@@ -252,9 +254,14 @@ def _takes(process: ProcessRecord, queue: str) -> bool:
 
 
 def _paused(what: str, reason: str | None, resumes_at: int | None, now: int) -> str:
-    why = f": {reason}" if reason else ""
+    why = f": {_clause(reason)}" if reason else ""
     until = f" It goes on {_in(resumes_at, now)}." if resumes_at is not None else ""
     return f"{what} is paused{why}.{until}"
+
+
+def _clause(text: str) -> str:
+    """What somebody has said, inside a sentence of ours: that ends by itself."""
+    return text.removesuffix(".") if not text.endswith("..") else text
 
 
 def _in(at: int, now: int) -> str:

@@ -62,18 +62,21 @@ from longshore.worker.logs import logging_of
 from longshore.worker.options import WorkerOptions, lines_of, weights_of
 from longshore.worker.perform import Performer
 from longshore.worker.plan import Plan
+from longshore.worker.shared import Pace
 from longshore.worker.signals import handle_here
 from longshore.worker.turnstile import Passage
 
+#: What a worker says that an administrator has started.
+AS_ROOT = "this worker runs as root, and so does every job. Start it as an ordinary user."
 #: How long what the application does at the exit may take, seconds.
 EXIT = 3.0
 
 
-def main(control: int, shared: int, crash: int, inner: int = -1, outer: int = -1) -> None:
+def main(control: int, shared: int, crash: int, *line: int) -> None:
     """The life of a child.
 
     The descriptors are its socket, its page of shared memory and where to write how it crashed, and
-    of a worker with many children the two sides of their turnstile.
+    of a worker with many children the two sides of their turnstile and what siblings know.
     """
     faulthandler.enable(crash)
     faulthandler.register(signal.SIGUSR1, all_threads=True)
@@ -89,8 +92,10 @@ def main(control: int, shared: int, crash: int, inner: int = -1, outer: int = -1
         channel.send(Found(app.settings.store.reveal()))
         beacon = Beacon(shared)
         engine, isolated = build(app, options, beacon)
-        if inner >= 0:
+        if line:
+            inner, outer, pace = line
             engine.passage = Passage(inner, outer, beacon, app.settings.lease)
+            engine.durations.pace = Pace(pace)
         warnings = arrive(
             app.client.store,
             processes=options.processes,
@@ -98,6 +103,8 @@ def main(control: int, shared: int, crash: int, inner: int = -1, outer: int = -1
         )
         if not len(app.registry):
             warnings = (NO_JOBS, *warnings)
+        if os.geteuid() == 0:
+            warnings = (AS_ROOT, *warnings)
         hello = _hello(app, where, options, warnings)
     except LongshoreError as error:
         kind = kind_of(error)
@@ -172,7 +179,7 @@ def work(  # noqa: PLR0917 - one caller, each of another type
     app.around.publish(Event(name="worker.started"))
     engine.run(process_id)
     app.around.publish(Event(name="worker.stopped"))
-    channel.send(Finished(engine.jobs_ended, engine.jobs_returned, engine.done))
+    channel.send(Finished(engine.room.ended, engine.jobs_returned, engine.done))
 
 
 def _end_without(engine: Member) -> None:

@@ -37,7 +37,7 @@ class Member(Engine):
         ended = super()._finished(now)
         if self._resting and self._inflight:
             self._rest(on=False)
-        if not self.done or self._enough or self._room.left == 0:
+        if not self.done or self._enough or self.room.left == 0:
             return ended
         self.done = False
         self._rest(on=True)

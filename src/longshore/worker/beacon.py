@@ -10,16 +10,16 @@ however long it runs: there are more places than jobs that a process may hold.
 from __future__ import annotations
 
 import mmap
-import os
 import struct
 from collections import deque
 from collections.abc import Iterable
-from itertools import count
+from itertools import chain, count
 from typing import TYPE_CHECKING
+
+from longshore.worker import shared
 
 if TYPE_CHECKING:
     from longshore.running import RunState
-
 
 _HEAD = struct.Struct("qqqq")  # oldest claim, bodies running, jobs ended, turns of the store thread
 _NUMBER = struct.Struct("q")
@@ -38,23 +38,17 @@ class Beacon:
 
     def __init__(self, descriptor: int) -> None:
         self._memory = mmap.mmap(descriptor, _SIZE)
-        self._free = deque(range(_ENTRIES))
+        self._free = deque[int]()
+        # Fresh places first. They are not listed beforehand: a supervisor, which takes none, has
+        # one of these for each child.
+        self._places = chain(range(_ENTRIES), iter(self._free.popleft, None))
         self._turns = count(1)
         self._ticks = count(1)
 
     @staticmethod
     def create() -> int:
         """A descriptor of fresh shared memory; the caller closes it."""
-        if hasattr(os, "memfd_create"):
-            # Not a file: behind a full disk its first write would be a bus error.
-            memory = os.memfd_create("longshore-beacon")
-            os.truncate(memory, _SIZE)
-            return memory
-        import tempfile  # noqa: PLC0415 - heavy, and not needed on Linux
-
-        with tempfile.TemporaryFile() as file:
-            file.truncate(_SIZE)
-            return os.dup(file.fileno())
+        return shared.create(_SIZE)
 
     def started(self, job_id: str, run: int) -> int:
         """A body is about to start; called in its slot, so it must be quick.
@@ -63,7 +57,7 @@ class Beacon:
         """
         try:
             # Atomic: two slots never share a place.
-            place = self._free.popleft()
+            place = next(self._places)
         except IndexError:
             return -1
         _ENTRY.pack_into(self._memory, _OFFSET + place * _ENTRY.size, job_id.encode(), run, 0)

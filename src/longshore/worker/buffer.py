@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 from longshore.core.model import Ending
 from longshore.running import RunState
+from longshore.worker.shared import Pace
 
 #: The buffer holds at most this much work of one slot, in microseconds.
 AHEAD = 50_000
@@ -42,6 +43,8 @@ class Durations:
     def __init__(self) -> None:
         self._kinds: dict[str, float] = {}
         self._mean: float | None = None
+        #: What is known of the jobs of siblings, where there are many.
+        self.pace: Pace | None = None
         #: How many jobs to ask the store for at once.
         self.portion = CLAIM
 
@@ -64,6 +67,8 @@ class Durations:
             self._kinds[kind] = known + weight * (mean - known)
             overall = mean if self._mean is None else self._mean
             self._mean = overall + weight * (mean - overall)
+        if sums and self.pace is not None and self._mean is not None:
+            self.pace.say(self._mean)
 
     def slots_for(self, runs: Sequence[RunState]) -> tuple[int, bool]:
         """How many slots these jobs are worth: one each, and whether there are tiny ones beside.
@@ -88,13 +93,19 @@ class Durations:
     @property
     def brief(self) -> bool:
         """Whether what one claim brings is over in less time than a claim takes."""
-        return self._mean is not None and self._mean * self.portion < BRIEF
+        mean = self._known()
+        return mean is not None and mean * self.portion < BRIEF
 
     def room(self, slots: int) -> int:
         """How many jobs the process should hold in all, running ones included."""
-        if self._mean is None:
+        mean = self._known()
+        if mean is None or mean >= AHEAD * 1.2:
             return slots
-        if self._mean >= AHEAD * 1.2:
-            return slots
-        ahead = int(AHEAD / self._mean * (1 if self._mean < TINY else slots))
+        ahead = int(AHEAD / mean * (1 if mean < TINY else slots))
         return slots + min(ahead, 2 * self.portion)
+
+    def _known(self) -> float | None:
+        """The mean of the jobs that ran here; before the first, of those of siblings."""
+        if self._mean is None and self.pace is not None:
+            return self.pace.hear()
+        return self._mean

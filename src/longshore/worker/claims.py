@@ -97,10 +97,18 @@ def given_back(run: RunState) -> Ending:
     return interrupted(attempt) if run.once and run.started_at else released(attempt)
 
 
-def is_cut_short(run: RunState, ending: Ending) -> bool:
-    """Whether it goes back although its body had begun; what only waited here lost nothing."""
-    cut = ending.entry is not None and ending.entry.why in (Why.RELEASED, Why.INTERRUPTED)
-    return cut and run.started_at > 0
+def went_back(batch: Sequence[tuple[RunState, Ending]]) -> tuple[int, int]:
+    """How many of these runs go back although their body had begun, and how many only waited here.
+
+    What only waited lost nothing, and does not count towards what a process is to run.
+    """
+    back = [
+        run.started_at > 0
+        for run, ending in batch
+        if ending.entry is not None and ending.entry.why in (Why.RELEASED, Why.INTERRUPTED)
+    ]
+    cut = sum(back)
+    return cut, len(back) - cut
 
 
 def begun(claim: Claim, process_id: str, claim_id: int, report: Reports) -> dict[str, RunState]:

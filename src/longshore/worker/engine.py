@@ -17,7 +17,7 @@ from longshore.errors import Interrupted, StoreError
 from longshore.running import RunState
 from longshore.worker.asks import Asks
 from longshore.worker.buffer import CLAIM
-from longshore.worker.claims import Claims, begun, given_back, is_cut_short
+from longshore.worker.claims import Claims, begun, given_back
 from longshore.worker.fence import Fence, OwnPage, boot_seconds
 from longshore.worker.journal import Journal
 from longshore.worker.lanes import Lanes
@@ -67,7 +67,8 @@ class Engine:
         self.durations = self._lanes.durations
         self._ready = (self._lanes.threads.ready, self._lanes.tasks.ready)
         self._order = Order(plan.lines, plan.weights)
-        self._room = Room(plan, self._lanes, self._order.most)
+        #: How many jobs it has claimed and ended, and for how many more there is room.
+        self.room = Room(plan, self._lanes, self._order.most)
         self.stops = Stops(
             self._lanes, performer, lambda run: self._inflight.get(run.claimed.id) is run
         )
@@ -87,7 +88,7 @@ class Engine:
         self.on_lost: Callable[[], str | None] = lambda: None
         #: Before each claim: it may have to wait for those of its siblings.
         self.passage: Passing = Free()
-        self.jobs_ended = self.jobs_returned = 0
+        self.jobs_returned = 0  # their bodies had begun
         self.fenced_writes = 0  # came back refused: the job was another process's by then
         self.done = False  # ended by itself: its limits are reached
         self._inflight: dict[str, RunState] = {}
@@ -189,7 +190,7 @@ class Engine:
         self._ended.append((run, ending))
         # Waking the store thread costs more than a tiny job, so only when it has something to do.
         if self._sleeping and (
-            len(self._ready[0]) + len(self._ready[1]) <= self._room.low
+            len(self._ready[0]) + len(self._ready[1]) <= self.room.low
             or len(self._ended) >= FLUSH
             or (not self._held and len(self._ended) == 1)
         ):
@@ -248,7 +249,7 @@ class Engine:
             del ended[:count]
 
     def _unfinished(self) -> int:
-        here = len(self._inflight) + self._room.coming - self._room.going
+        here = len(self._inflight) + self.room.coming - self.room.going
         return here - len(self._held) - len(self._ended)
 
     def _wanted(self, now: float) -> int:
@@ -257,7 +258,7 @@ class Engine:
         starved = self._lanes.starved()
         if starved == 0 or (starved is None and not self._looks.more and now < self._looks.next):
             return 0
-        return self._room.more(self._unfinished(), starved)
+        return self.room.more(self._unfinished(), starved)
 
     def _must_flush(self, now: float) -> bool:
         return bool(self._held) and (
@@ -278,10 +279,10 @@ class Engine:
                 self._flush_at = now + GATHER
             if self._parked_kinds and admitted:
                 kinds, self._parked_kinds = self._parked_kinds, ()
-                left = min(self._room.left, CLAIM)
+                left = min(self.room.left, CLAIM)
                 if left and self.mode is Mode.CLAIMING:
                     self._claim(now, left, kinds)
-                    wanted = min(wanted, self._room.left)
+                    wanted = min(wanted, self.room.left)
             if wanted and self._held:
                 self._exchange(now, wanted)
             elif wanted:
@@ -318,7 +319,7 @@ class Engine:
                 take()
             now = time.monotonic()
             self._gather()
-            self._room.coming, self._room.going = len(answer.claim.jobs), len(batch)
+            self.room.coming, self.room.going = len(answer.claim.jobs), len(batch)
             take = Later(self._take_in, now, request, batch, answer)
             on = now < min(until, self.passage.until)
             wanted = self._further(now, request, batch, answer) if on else 0
@@ -333,7 +334,7 @@ class Engine:
         return self._wanted(now) if more and plain and not busy else 0
 
     def _take_in(self, now: float, request: ClaimRequest, batch: Batch, answer: Exchanged) -> None:
-        self._room.coming = self._room.going = 0
+        self.room.coming = self.room.going = 0
         self._settle(batch, answer.held)
         self._take(now, request, answer.claim)
         self._show()
@@ -343,16 +344,16 @@ class Engine:
         self.fenced_writes += len(batch) - len(held)
         self.durations.learn(batch)
         self._claims.over(batch, self._inflight)
-        if self._room.crowded:
-            self._room.crowded = not any(run.started_at for run, _ in batch)
+        if self.room.crowded:
+            self.room.crowded = not any(run.started_at for run, _ in batch)
         if self._beacon is not None:
             self._beacon.settled(run for run, _ in batch)
-        self.jobs_ended += len(batch)
+        cut_short = self.room.over(batch)
         self._last_job = time.monotonic()
         # What has ended may have enqueued more, or has become available again itself.
         self._looks.more = self._looks.more or self._plan.until_empty
         if self.mode is Mode.DRAINING:
-            self.jobs_returned += sum(is_cut_short(run, ending) for run, ending in batch)
+            self.jobs_returned += cut_short
         self.journal.finished(batch, held)
 
     def _take(self, now: float, request: ClaimRequest, claim: Claim) -> None:
@@ -365,17 +366,16 @@ class Engine:
         if not request.parked_kinds:
             self._looks.plan(now, request, claim)
             self._order.took(jobs)
-            self._lanes.came(jobs, free=request.free)
+            self._lanes.came(jobs, free=request.free, wanted=request.wanted)
         if not jobs:
             return
         self._last_job = now
-        self._room.claimed += len(jobs)
+        self.room.claimed += len(jobs)
         runs = begun(claim, self.process_id, request.claim_id, self._reports)
         self._inflight.update(runs)
-        if self.fence.closed or self.fence.due:  # it came long ago: others may have them
-            self._give_back(list(runs.values()))
-        else:
-            self._lanes.hand_out(list(runs.values()))
+        late = self.fence.closed or self.fence.due  # others may have them
+        use = self._give_back if late else self._lanes.hand_out
+        use(list(runs.values()))
 
     def _may_claim(self) -> bool:
         return self.mode is Mode.CLAIMING and not self.fence.due
@@ -386,11 +386,9 @@ class Engine:
         busy = self._inflight or looks.more or looks.trouble or not free
         held_back = self._given_up or self._parked_kinds or self.fence.closed or self._plan.ends
         may = self._may_claim() and self._standing.possible and not self.journal.teller.full
-        if (
-            may
-            and not (busy or held_back)
-            and (wanted := self._room.more(self._unfinished(), None))
-        ):
+        may = may and not (busy or held_back)
+        wanted = self.room.more(self._unfinished(), None) if may else 0
+        if wanted:
             self._standing.place(self._asks.request(self.process_id, wanted))
 
     def _came(self, brought: tuple[ClaimRequest, Claim | None] | None) -> None:
@@ -411,7 +409,9 @@ class Engine:
             run.lost = True
         self.journal.dropped(self.process_id, list(self._inflight.values()))
         self.fenced_writes += len(self._held)
-        self._lanes.clear()
+        # Bodies have run, whoever has their jobs; those that never began are another's to run.
+        self.room.over(self._held)
+        self.room.claimed -= self._lanes.clear()
         self._inflight.clear()
         self._claims.clear()
         self._standing.forget()
@@ -435,14 +435,14 @@ class Engine:
             stale = self._lanes.stale(lambda claim_id: self._claims.age(claim_id, now))
             if stale:
                 # Claimed again at once, they would only be kept from others: see ``_wanted``.
-                self._room.crowded = True
+                self.room.crowded = True
                 self._give_back(stale)
 
     def _show(self) -> None:
         """Let who outlives this process know how far it is."""
         if self._beacon is not None:
             fenced = self.fenced_writes + self._reports.fenced
-            self._beacon.tend(self.oldest_claim, len(self._inflight), self.jobs_ended, fenced)
+            self._beacon.tend(self.oldest_claim, len(self._inflight), self.room.ended, fenced)
 
     def _give_back(self, runs: Sequence[RunState]) -> None:
         self._held += [(run, given_back(run)) for run in runs]
@@ -455,7 +455,7 @@ class Engine:
         if self._must_flush(now) or self.passage.waits:
             return 0
         wait = min(self._plan.poll_interval, TURN)
-        hungry = self._unfinished() < self._plan.slots and self._room.left > 0
+        hungry = self._unfinished() < self._plan.slots and self.room.left > 0
         if self.mode is Mode.CLAIMING and hungry:
             wait = 0 if self._looks.more else max(0.0, self._looks.next - now)
         if self._held:
@@ -476,7 +476,7 @@ class Engine:
         idle = 0 if self.passage.waits else now - self._last_job
         self.done = self.mode is not Mode.DRAINING and (
             (plan.until_empty and not self._looks.more and self._remaining.none(self._claims.last))
-            or self._room.left == 0
+            or self.room.left == 0
             or (plan.idle_timeout is not None and idle >= plan.idle_timeout)
         )
         return self.done or self.mode is Mode.DRAINING

@@ -16,12 +16,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from longshore.errors import Interrupted, LongshoreError
-from longshore.running import RunState
 from longshore.worker.journal import log
-from longshore.worker.plan import Page
+
+if TYPE_CHECKING:  # a supervisor has the clock from here, and runs nothing
+    from longshore.running import RunState
+    from longshore.worker.plan import Page
 
 #: Parts of a lease after its last renewal.
 CLOSES, ENDS = 0.8, 0.95

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import socket
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import msgspec
 
-from longshore.core.registry import Registry
 from longshore.core.store import NewProcess
 from longshore.version import __version__
 from longshore.worker.control import Hello
 from longshore.worker.options import WorkerOptions
+
+if TYPE_CHECKING:  # a supervisor names its children from here, and has no registry
+    from longshore.core.registry import Registry
 
 
 def boot_id() -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
@@ -18,9 +18,11 @@ from longshore.core.interruptions import POISON
 from longshore.core.model import ENDED, Ending, JobState, Lease, Why
 from longshore.core.store import Rescued, Store
 from longshore.middleware import Around, Event, EventName
-from longshore.running import RunState
-from longshore.worker.perform import Performer
 from longshore.worker.teller import Teller
+
+if TYPE_CHECKING:  # a supervisor has the log from here, and runs nothing
+    from longshore.running import RunState
+    from longshore.worker.perform import Performer
 
 log = logging.getLogger("longshore.worker")
 

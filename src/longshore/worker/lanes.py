@@ -96,10 +96,11 @@ class Lanes:
                 lane.wake(1)
             lane.head = head
 
-    def clear(self) -> None:
-        """Forget what has not started."""
-        self.threads.ready.clear()
-        self.tasks.ready.clear()
+    def clear(self) -> int:
+        """Forget what has not started; how many these were."""
+        self._rated.clear()
+        self._starved = False
+        return len(self.take_back(lambda _run: True))
 
     def stop(self) -> None:
         """Let idle slots and the loop end."""
@@ -118,16 +119,21 @@ class Lanes:
             free = max(free, self.durations.at_once(self._rated_kinds))
         return max(0, free - len(self._rated))
 
-    def came(self, jobs: Sequence[Claimed], *, free: int) -> None:
-        """A claim brought these: all that there were free slots for, and perhaps there are more."""
-        rated = self._rated_kinds
-        self._starved = bool(rated) and sum(job.kind in rated for job in jobs) >= free
+    def came(self, jobs: Sequence[Claimed], *, free: int, wanted: int) -> None:
+        """A claim brought these: all that there were free slots for, and perhaps there are more.
+
+        Where it came back full of jobs with rates, the next one in line has one too, mostly: asked
+        for at once, it would bring the few that there are slots for just now.
+        """
+        kinds = self._rated_kinds
+        rated = sum(job.kind in kinds for job in jobs) if kinds else 0
+        self._starved = bool(kinds) and rated >= min(free, wanted)
 
     def starved(self) -> int | None:
-        """How many jobs to ask for if the last claim may have ended for want of free slots.
+        """How many jobs to ask for if the next one in line waits for a free slot here.
 
-        The next job in line waits for a slot here then, and those behind it for their turn. As
-        small claims cost as much as large ones, half of what may wait for its start has started.
+        Those behind it wait for their turn then. As small claims cost as much as large ones, half
+        of what may wait for its start has started.
         """
         if not self._starved:
             return None

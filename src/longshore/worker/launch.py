@@ -14,6 +14,7 @@ import sys
 
 from longshore.worker.beacon import Beacon
 from longshore.worker.crash import CrashFile
+from longshore.worker.shared import Pace
 from longshore.worker.turnstile import Turnstile, abreast
 
 #: How long a process may take until it has loaded the application, seconds.
@@ -69,7 +70,9 @@ class Launches:
     def __init__(self, number: int) -> None:
         self._ready: list[Launch] = []
         self.turnstile = Turnstile(abreast() if number > abreast() else 0)
-        self._more = self.turnstile.descriptors
+        line = self.turnstile.descriptors
+        self._shared = [Pace.create()] if line else []
+        self._more = (*line, *self._shared)
         # Who cannot have them all now asks again, and says so, when it takes them.
         with contextlib.suppress(OSError):
             for _ in range(number):
@@ -88,3 +91,5 @@ class Launches:
         """The same at the end of the worker."""
         self.drop()
         self.turnstile.close()
+        while self._shared:
+            os.close(self._shared.pop())

@@ -1,7 +1,12 @@
-"""For how many more jobs a process has room."""
+"""How many jobs a process has had, and for how many more it has room."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from longshore.core.model import Ending
+from longshore.running import RunState
+from longshore.worker.claims import went_back
 from longshore.worker.lanes import Lanes
 from longshore.worker.plan import Plan
 
@@ -13,8 +18,10 @@ class Room:
         self._plan = plan
         self._lanes = lanes
         self._most = most
-        #: How many jobs the process has claimed in its life.
+        #: How many jobs the process has claimed and did not give back unstarted.
         self.claimed = 0
+        #: How many of these are over.
+        self.ended = 0
         #: Every slot is busy with something long: hold nothing ahead.
         self.crowded = False
         #: Wake the store thread when no more jobs than this are ready.
@@ -24,8 +31,15 @@ class Room:
 
     @property
     def left(self) -> int:
-        """How many more jobs the process may claim in its life."""
+        """How many more jobs the process may run in its life."""
         return self._plan.left(self.claimed + self.coming)
+
+    def over(self, batch: Sequence[tuple[RunState, Ending]]) -> int:
+        """These runs are over; how many of them go back although their body had begun."""
+        cut_short, unbegun = went_back(batch)
+        self.ended += len(batch) - unbegun
+        self.claimed -= unbegun
+        return cut_short
 
     def more(self, unfinished: int, starved: int | None) -> int:
         """How many jobs to ask for, with so many here; ``starved`` as the lanes say it."""

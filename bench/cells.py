@@ -105,9 +105,15 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> str:
-        """Its name, as ``--only`` takes it too."""
+        """Its name; no other cell has it."""
         parts = (self.workload, self.variant, self.store)
         return "-".join(part for part in parts if part)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What ``--only`` takes it by: its workload, that and its variant, or all of its key."""
+        both = f"{self.workload}-{self.variant}" if self.variant else self.workload
+        return frozenset((self.workload, both, self.key))
 
     @property
     def rows(self) -> Sequence[Row]:
@@ -149,11 +155,11 @@ def cells(*, quick: bool) -> list[Cell]:
 
 
 def chosen(every: Sequence[Cell], only: Sequence[str], stores: Sequence[str]) -> list[Cell]:
-    """Cells by workload or key, and by store; those that have no store are in every one."""
+    """Cells by their names, and by store; those that have no store are in every one."""
     return [
         cell
         for cell in every
-        if (not only or cell.workload in only or cell.key in only)
+        if (not only or not cell.names.isdisjoint(only))
         and (not stores or cell.store is None or cell.store in stores)
     ]
 

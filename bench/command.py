@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Self
 
@@ -46,9 +47,11 @@ def main(arguments: Sequence[str], targets: Mapping[str, Target] = TARGETS) -> i
     every = cells(quick=asked.quick)
     whole = not (asked.only or asked.store)
     wanted = with_peers(chosen(every, asked.only, asked.store), peers=asked.peers, whole=whole)
-    known = {name for cell in every for name in (cell.workload, cell.key)}
+    known = frozenset[str]().union(*(cell.names for cell in every))
     if unknown := [name for name in asked.only if name not in known]:
-        parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(sorted(known))}")
+        near = {one for name in unknown for one in get_close_matches(name, known)}
+        there = sorted(near or {cell.workload for cell in every})
+        parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(there)} and others")
     if not wanted:
         parser.error("nothing is left to measure with these --only, --store and --peers")
     results = run(wanted, targets, asked.rounds, Path(asked.dir), quick=asked.quick)
@@ -216,7 +219,11 @@ def _parser() -> argparse.ArgumentParser:
         " it.",
     )
     parser.add_argument(
-        "--only", type=_names, default=[], metavar="W2,W4", help="workloads or cells"
+        "--only",
+        type=_names,
+        default=[],
+        metavar="W2,W8-kept",
+        help="workloads, variants or cells",
     )
     parser.add_argument(
         "--store", type=_stores, default=[], metavar="A,B", help=f"of {', '.join(STORES)}"

@@ -12,6 +12,7 @@ import pytest
 from longshore.core.model import Ending, JobState, Lease
 from longshore.core.store import Retention
 from longshore.core.store_url import parse_url
+from longshore.stores.clock import Clock
 from longshore.stores.redis.store import RedisStore, open_redis
 from longshore.stores.redis.wire import Link, Lost
 from tests.places import Place, each, place, redis_client
@@ -47,13 +48,19 @@ def flushing(client: Any) -> Iterator[Any]:
 
 
 def open_at(
-    where: Place, *, retention: Retention | None = None, durability: str = "normal", more: str = ""
+    where: Place,
+    *,
+    retention: Retention | None = None,
+    durability: str = "normal",
+    more: str = "",
+    clock: Clock | None = None,
 ) -> RedisStore:
     return open_redis(
         parse_url(where.url + more),
         retention=retention or Retention(),
         prefix=where.prefix,
         durability=durability,
+        clock=clock,
     )
 
 

@@ -25,7 +25,7 @@ Question: TypeAlias = tuple[bytes, int]
 #: The form of the keys, of which ``scripts/jobs.lua`` tells. There is nothing to migrate, for keys
 #: come with their jobs and those of an older form are read as they are; a release that writes what
 #: older ones cannot read gives them another number. 2: small payloads stand behind the words;
-#: 3: all but the newest parts of a rate's ledger stand apart.
+#: 3: all but the newest parts of a rate's ledger stand apart, and plain successes go by a list.
 FORM: Final = 3
 
 OLDEST: Final = (6, 2)

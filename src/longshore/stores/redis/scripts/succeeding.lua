@@ -3,6 +3,27 @@
 -- jobs, so that there is no table for a job here and next to no pattern. What restrained it is given
 -- back by the list.
 
+-- Most jobs are kept for the same time, and so they go in the order in which they ended: a list for
+-- each time tells which are next, `kept:<microseconds>`, a word `@<when>` and the ids of those that
+-- ended then. `keeps` has these times by when the first of each is due. A job that leaves otherwise,
+-- or ends once more, stays in its list until its turn comes: who comes to it looks when it ended.
+-- Other jobs are in the sorted set `kept` by when they go. See prune.lua.
+local function kept_list(lists, time)
+  local list = lists[time]
+  if not list then
+    list = { '@' .. NOW, size = 1 }
+    lists[time] = list
+  end
+  return list
+end
+
+local function keep(lists)
+  for time, ids in pairs(lists) do
+    each('RPUSH', P .. 'kept:' .. time, ids)
+    call('ZADD', P .. 'keeps', 'NX', string.format('%.0f', T + time), time)
+  end
+end
+
 -- What to write for these, without writing it. `groups` are {process, run, jobs}, and their ids
 -- are ARGV[at] on. `others` are those of which there is more to say, {id, process, run, to},
 -- `lost` those that do not hold, {number from 0, state, process, run, id}, and `gone` those of which
@@ -13,8 +34,8 @@ local function succeeding(groups, at, jobs)
     holding = {}, limited = {},
   }
   -- Sizes are kept beside the lists: to ask a list for its own takes a search.
-  local argv, sets, kept, deltas = ARGV, plan.sets, plan.kept, plan.deltas
-  local index, set, dated = 0, 0, 0
+  local argv, sets, deltas = ARGV, plan.sets, plan.deltas
+  local index, set = 0, 0
   local states = values(P .. 'state', argv, at, at + jobs - 1)
   for _, group in ipairs(groups) do
     local process, run = group[1], group[2]
@@ -25,7 +46,7 @@ local function succeeding(groups, at, jobs)
     local ended, left = #done, 0
     -- Most jobs of one claim have one text: what becomes of the last one that was looked at, and of
     -- how many.
-    local last, text, till, running, succeeded, holds, limited
+    local last, text, time, kept, running, succeeded, holds, limited
     local alike = 0
     -- Where they are of many queues, the beginnings of their texts are the same all the same: up to
     -- where the flags are, how long that is, and what takes its place. And what flags say.
@@ -35,7 +56,7 @@ local function succeeding(groups, at, jobs)
         return
       end
       deltas[running] = (deltas[running] or 0) - alike
-      if till then deltas[succeeded] = (deltas[succeeded] or 0) + alike end
+      if time then deltas[succeeded] = (deltas[succeeded] or 0) + alike end
       alike = 0
     end
     for number = index, index + group[3] - 1 do
@@ -55,7 +76,8 @@ local function succeeding(groups, at, jobs)
             limited = find(flags, 'l', 1, true) and not find(flags, 'r', 1, true)
             holds, known = find(flags, '[hs]'), flags
           end
-          last, till = state, kept_until('succeeded', keep_result)
+          last, time = state, kept_for('succeeded', keep_result)
+          kept = time and time ~= 'ever' and kept_list(plan.kept, time)
           text = ends .. sub(state, size + 1)
           running, succeeded = sort .. ' running', sort .. ' succeeded'
         end
@@ -65,12 +87,12 @@ local function succeeding(groups, at, jobs)
         done[ended] = id
         if holds then plan.holding[#plan.holding + 1] = id end
         if limited then plan.limited[#plan.limited + 1] = id end
-        if till then
+        if time then
           sets[set + 1], sets[set + 2] = id, text
           set = set + 2
-          if till ~= 'ever' then
-            kept[dated + 1], kept[dated + 2] = till, id
-            dated = dated + 2
+          if kept then
+            kept.size = kept.size + 1
+            kept[kept.size] = id
           end
         else
           left = left + 1
@@ -104,7 +126,7 @@ end
 local function succeeded(plan, first, results)
   -- First what frees: a server whose memory is full refuses no write after one that frees.
   for process, ids in pairs(plan.done) do each('SREM', P .. 'running:' .. process, ids) end
-  each('ZADD', P .. 'kept', plan.kept)
+  keep(plan.kept)
   local stirred = false
   if #plan.holding > 0 then restraint().let_go(plan.holding) end
   if #plan.limited > 0 then stirred = restraint().give_slots(plan.limited) > 0 end

@@ -1,14 +1,17 @@
 """Which processor core runs what, where stores have a server: alike for ours, raw loops and peers.
 
 Programs that make one round trip a job differ two-fold with the cores they land on. The server has
-the first core that this process may use; producer and worker share the second.
+the first core that this process may use; producer and worker share the second. Where the question
+is what several processes make of the machine, all of them have all cores, the server too.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+import psutil
 
 
 def cores() -> tuple[int, int] | None:
@@ -39,8 +42,25 @@ def on_server_core() -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
+def place_server(pid: int, *, pinned: bool) -> None:
+    """Have a server, all its processes and threads, on its core, or on all that we may use."""
+    chosen = cores()
+    if chosen is None:
+        return
+    allowed = {chosen[0]} if pinned else os.sched_getaffinity(0)
+    server = psutil.Process(pid)
+    for process in (server, *server.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            for thread in process.threads():
+                with suppress(ProcessLookupError):
+                    os.sched_setaffinity(thread.id, allowed)
+
+
 def described() -> str:
     """For the report."""
     if cores() is None:
         return "not pinned: this system offers no choice of cores"
-    return "server on one core; producer, worker, raw loop and peers on a second, all by affinity"
+    return (
+        "server on one core; producer, worker, raw loop and peers on a second, all by affinity;"
+        " with several processes all of them, and the server, on both"
+    )

@@ -42,8 +42,9 @@ def measure(
             first = turn % len(line)
             for name, call, samples in (*line[first:], *line[:first]):
                 progress(turn, cell, name)
-                url = servers.fresh(cell.store) if cell.store in SERVERS else None
-                samples.append(sampled(call, folder, url, pinned=cell.pinned))
+                pinned = cell.pinned
+                url = servers.fresh(cell.store, pinned=pinned) if cell.store in SERVERS else None
+                samples.append(sampled(call, folder, url, pinned=pinned))
     return measured
 
 

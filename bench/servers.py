@@ -18,7 +18,7 @@ import psycopg
 import pymysql
 from redis import Redis
 
-from bench.pinning import on_server_core
+from bench.pinning import on_server_core, place_server
 from tests.servers import VARIABLE, ServerError, keeping, private
 
 __all__ = ["GIVEN", "SERVERS", "ServerError", "Servers"]
@@ -50,6 +50,7 @@ class Servers:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._urls: dict[str, str] = {}
+        self._pids: dict[str, int] = {}
         self._open = ExitStack()
         self._kept = False
         #: What each says about itself, by its product's name.
@@ -76,10 +77,14 @@ class Servers:
             server = self._open.enter_context(private(SERVERS[store], *GIVEN[store], durable=True))
         name, about = _ABOUT[store](server.url)
         self.described[name] = about
-        self._urls[store] = server.url
+        self._urls[store], self._pids[store] = server.url, server.pid
 
-    def fresh(self, store: str) -> str:
-        """The address of an empty database on a server that has nothing left to do for others."""
+    def fresh(self, store: str, *, pinned: bool = True) -> str:
+        """The address of an empty database on a server that has nothing left to do for others.
+
+        ``pinned``: to its core.
+        """
+        place_server(self._pids[store], pinned=pinned)
         return _EMPTIED[store](self._urls[store])
 
 
